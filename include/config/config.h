@@ -1,0 +1,110 @@
+/* The typed configuration of a run: YAML text and key=value arguments, checked against one schema table.
+ *
+ * The layer knows keys, types, defaults and bounds, not what the values mean; only app/plan.c reads this struct,
+ * every module below it takes its own small params. The table in schema.c drives checking, `grapevine config` and the docs:
+ * a new key is one field here and one row there. */
+#ifndef GRAPEVINE_CONFIG_CONFIG_H
+#define GRAPEVINE_CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/status.h"
+
+enum { CONFIG_LIST_MAX = 16 };
+
+struct config_list {
+    double items[CONFIG_LIST_MAX];
+    int count;
+};
+
+/* A number, or the word `auto` (NAN). */
+typedef double config_auto_number;
+
+struct config {
+    int64_t seed;
+    struct {
+        char *name, *path, *partition;   /* strings are owned by the config */
+        bool augment;
+        double alpha;                    /* of partition dirichlet */
+        double validation;               /* share of the training pictures kept back */
+        int64_t train_count, test_count; /* shapes: pictures drawn; others: the first so many, 0: all */
+    } data;
+    struct {
+        char *name, *init;               /* init: a checkpoint to start from, "" for none */
+        double dropout;
+        int64_t width;                   /* 0: the model's own */
+    } model;
+    struct {
+        char *name;
+        config_auto_number eta, alpha, alpha_tilde;
+    } algorithm;
+    struct {
+        char *name, *file;
+        int64_t degree, seed;
+        double probability;
+    } graph;
+    struct {
+        double rate;
+        bool enforce_rate;
+        int64_t pending;                 /* meetings that may be due before compute waits */
+        char *transport;                 /* auto | put | sendrecv */
+        int64_t records;                 /* K of the pairing protocol */
+        double patience_s;               /* wait for a peer in one step of a meeting before serving others */
+        double limit_s;                  /* wait of start-up and closing steps before the run is given up */
+        int64_t chunk_bytes;             /* of a payload put */
+        int64_t bucket_bytes;            /* of an all-reduce */
+    } communication;
+    struct {
+        double lr, lr_per_samples, momentum, weight_decay, clip_norm;
+        bool nesterov, decay_norm_and_bias;
+    } optimizer;
+    struct {
+        char *name;
+        config_auto_number warmup_epochs;
+        struct config_list milestones;
+        double factor;
+    } schedule;
+    struct {
+        int64_t workers, batch;
+        double epochs;
+    } train;
+    struct {
+        char *policy;                    /* recomputed | averaged | own */
+        int64_t batches;
+    } batch_norm;
+    struct {
+        char *name, *precision;
+        int64_t threads;
+    } device;
+    struct {
+        char *dir, *log_level;
+        int64_t log_every;
+        double eval_every_epochs, checkpoint_every_epochs;
+        bool trace, tensorboard, keep_best;
+    } run;
+};
+
+/* Defaults of every key. */
+struct config *config_create(void);
+void config_destroy(struct config *config);
+
+/* Read a YAML file into the config. Errors (one logged message, STATUS_USAGE) name file, line, key, value, the allowed range
+ * or words, and the nearest known key: unreadable file, bad YAML, unknown key, wrong type, out of bounds, a key twice. */
+enum status config_load(struct config *config, const char *path);
+
+/* Apply one "section.key=value" argument; errors name the argument. */
+enum status config_set(struct config *config, const char *assignment);
+
+/* data.name and model.name have no default: STATUS_USAGE (logged) while one is missing. */
+enum status config_require(const struct config *config, const char *path);
+
+/* Write the resolved config as YAML that config_load reads back to the same values. */
+void config_write(const struct config *config, FILE *out);
+
+/* `grapevine config [KEY]`: every key, a section or one key, with type, default, bounds and meaning.
+ * STATUS_USAGE (logged, nearest key) for an unknown one. The `out` stream is the caller's: stdout belongs to app/. */
+enum status config_describe(const char *key, FILE *out);
+
+#endif

@@ -1,0 +1,43 @@
+/* Batches ahead of time: a thread of its own fills preallocated slots, so that the step does not wait.
+ *
+ * Batch k of a worker is a function of (seed, worker, k): epochs follow one another without a gap, a batch may span
+ * two. The picture at position p of epoch e is augmented from stream (seed, RANDOM_AUGMENT, worker, e << 32 | p). */
+#ifndef GRAPEVINE_DATA_LOADER_H
+#define GRAPEVINE_DATA_LOADER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "data/dataset.h"
+#include "data/partition.h"
+
+struct loader;
+
+struct loader_params {
+    const struct dataset *set;         /* borrowed */
+    const struct partition *partition; /* borrowed */
+    size_t batch;
+    int worker;
+    uint64_t seed;
+    bool augment;
+    int slots;          /* batches kept ready, ≥ 2 */
+    uint64_t first;     /* number of the first batch: 0, or where a resumed run goes on */
+};
+
+struct batch {
+    uint64_t number;       /* k */
+    const float *images;   /* (batch, channels, height, width), borrowed until loader_release */
+    const int32_t *labels; /* (batch) */
+};
+
+enum status loader_create(const struct loader_params *params, struct loader **out);
+/* Stop the thread, free the slots. NULL is fine. */
+void loader_destroy(struct loader *loader);
+
+/* The next batch; blocks while none is ready. Errors of the reading thread come out here (STATUS_DATA, logged).
+ * Called by one thread; each batch is given back by loader_release before the next loader_next. */
+enum status loader_next(struct loader *loader, struct batch *out);
+void loader_release(struct loader *loader);
+
+#endif

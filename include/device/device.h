@@ -1,0 +1,115 @@
+/* A device: where vectors live and networks run. A backend is a folder (cpu/, cuda/) that fills in device_ops.
+ *
+ * Vectors are flat fp32 arrays of device memory, in the canonical layout of net_spec.h; on the CPU they are plain
+ * pointers. Calls are made by one thread at a time for networks (the compute thread), while vector operations may be called by
+ * the compute thread and the communication thread at once, on vectors that the caller's lock keeps apart.
+ * `shared` selects how many threads a vector operation may use: the compute thread passes true (all of the
+ * device's threads), the communication thread false (its own only).
+ *
+ * Errors: the machine's (memory, library) are logged where they are detected and returned as STATUS_MACHINE. */
+#ifndef GRAPEVINE_DEVICE_DEVICE_H
+#define GRAPEVINE_DEVICE_DEVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "device/net_spec.h"
+
+struct device; /* a backend's own */
+struct net;    /* a compiled network, a backend's own */
+
+struct device_params {
+    const char *name;      /* "auto", "cpu", "cuda" */
+    int threads;           /* CPU threads of the compute thread, ≥ 1 */
+    const char *precision; /* "auto", "fp32", … as the backend offers */
+    int local_rank;        /* GPU = local_rank mod device count */
+};
+
+/* Constants of one gradient event, kernels/update.h has the formulas. */
+struct update_coefficients {
+    double mix;             /* ½(1 − exp(−2ηΔ)); 0 when x̃ is not kept */
+    double learning_rate;   /* γ */
+    double momentum;        /* μ */
+    double weight_decay;    /* on the first `decayed` elements */
+    double gradient_scale;  /* clipping: min(1, clip/‖g‖); 1 without */
+    bool nesterov;
+};
+
+/* Constants of one pair event. */
+struct pair_coefficients {
+    double mix;               /* as above */
+    double alpha, alpha_tilde;
+};
+
+enum net_mode {
+    NET_TRAIN,     /* batch statistics, dropout, running statistics updated */
+    NET_STATISTICS, /* as NET_TRAIN without dropout and without keeping what backward needs: recomputes running statistics */
+    NET_EVALUATE   /* running statistics, no dropout */
+};
+
+/* One batch, in host memory. */
+struct net_batch {
+    const float *images;   /* (batch, channels, height, width), normalised */
+    const int32_t *labels; /* (batch) in [0, class_count) */
+    size_t count;          /* images that are real, ≤ the net's batch; training: equal to it */
+};
+
+struct net_result {
+    double loss;         /* mean cross-entropy over `count` */
+    size_t correct;      /* arg max equals the label (first of equals) */
+    bool finite;         /* loss is finite */
+};
+
+/* Called by net_backward as soon as elements [first, first + count) of the gradient are final; each element
+ * once, in any order of ranges. */
+typedef void net_ready_fn(void *context, size_t first, size_t count);
+
+struct device_ops {
+    const char *name;
+
+    enum status (*create)(const struct device_params *params, struct device **out);
+    void (*destroy)(struct device *device);
+
+    /* Vectors: zeroed, aligned; `vector_free` takes NULL. */
+    enum status (*vector_alloc)(struct device *device, size_t count, float **out);
+    void (*vector_free)(struct device *device, float *vector);
+    void (*vector_read)(struct device *device, const float *vector, size_t count, float *host);
+    void (*vector_write)(struct device *device, float *vector, size_t count, const float *host);
+
+    /* Gradient event (kernels/update.h): advance, then x and x̃ −= γ·direction. x_tilde may be NULL. */
+    void (*update)(struct device *device, bool shared, const struct update_coefficients *c, size_t count, size_t decayed,
+                   float *x, float *x_tilde, float *m, const float *g);
+    /* Pair event (kernels/pair.h): advance, then x −= α·(own − peer), x̃ −= α̃·(own − peer). x_tilde may be NULL. */
+    void (*pair)(struct device *device, bool shared, const struct pair_coefficients *c, size_t count,
+                 float *x, float *x_tilde, const float *own, const float *peer);
+    /* out = x advanced by `mix`, x and x̃ unchanged. x_tilde may be NULL: a copy. */
+    void (*snapshot)(struct device *device, bool shared, double mix, size_t count,
+                     const float *x, const float *x_tilde, float *out);
+    /* Σ v², in float64, in an order that depends on `count` alone. */
+    double (*sum_squares)(struct device *device, bool shared, size_t count, const float *v);
+
+    /* Networks. `gradient` (parameter_size) is borrowed for the life of the net. The net owns the working copy w of the
+     * parameters (backend layout and type) and works on `buffers` (buffer_size, borrowed) in place. */
+    enum status (*net_create)(struct device *device, const struct net_spec *spec, size_t batch, float *gradient,
+                              float *buffers, struct net **out);
+    void (*net_destroy)(struct net *net);
+    /* w ← x: the only writer of the working copy. */
+    void (*net_cast)(struct net *net, const float *x);
+    /* Forward pass and loss; `dropout_seed` names this step's dropout masks (NET_TRAIN). Keeps what net_backward needs. */
+    enum status (*net_forward)(struct net *net, enum net_mode mode, const struct net_batch *batch, uint64_t dropout_seed,
+                               struct net_result *result);
+    /* Gradient of the mean loss of the last NET_TRAIN forward into `gradient` (overwritten). `ready` may be NULL. */
+    enum status (*net_backward)(struct net *net, net_ready_fn *ready, void *context);
+    /* Logits of the last forward pass, (batch, class_count), in host memory. */
+    void (*net_logits)(struct net *net, float *host);
+    /* Bytes the net holds: activations and their gradients, working weights, scratch. */
+    size_t (*net_bytes)(const struct net *net);
+};
+
+/* The backend that `params->name` chooses ("auto": the first that this machine can run), or NULL after one
+ * logged message. */
+const struct device_ops *device_choose(const char *name);
+
+#endif

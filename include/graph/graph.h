@@ -1,0 +1,58 @@
+/* The communication graph: which workers may meet, and how often.
+ *
+ * Vertices are workers 0..worker_count−1, edges are undirected, each stands once with a < b, sorted by (a, b).
+ * `rate` is λ_ij: expected meetings of the edge per unit of time, where one unit is the expected duration
+ * of one gradient (method: A²CiD², Nabli, Belilovsky, Oyallon, NeurIPS 2023). Knows nothing of parameters,
+ * MPI or real time. */
+#ifndef GRAPEVINE_GRAPH_GRAPH_H
+#define GRAPEVINE_GRAPH_GRAPH_H
+
+#include <stdint.h>
+
+#include "base/status.h"
+
+struct graph_edge {
+    int a, b;    /* a < b */
+    double rate; /* λ_ab, meetings per unit of time, > 0 */
+};
+
+/* What worker i sees of its edge e. */
+struct graph_neighbor {
+    int worker;
+    int edge; /* index into graph.edges */
+};
+
+struct graph {
+    char *name;                        /* owned: family or file name */
+    int worker_count;                  /* ≥ 1 */
+    int edge_count;                    /* 0 only for one worker */
+    struct graph_edge *edges;          /* owned, (edge_count) */
+    struct graph_neighbor *neighbors;  /* owned, (2·edge_count): those of worker 0 by ascending id, then of worker 1, … */
+    int *neighbor_start;               /* owned, (worker_count + 1): offsets into `neighbors` */
+};
+
+struct graph_params {
+    const char *name;        /* a family of graph_family_names(), or "file" */
+    const char *file;        /* edge list, for name "file": "a b" or "a b rate" a line, # comments */
+    int worker_count;        /* ≥ 1; for a file 0 means: the largest id + 1 */
+    double rate;             /* communications per gradient and worker, ≥ 0 (a mean over workers where the graph is irregular) */
+    int degree;              /* of random-regular */
+    double probability;      /* of erdos-renyi */
+    uint64_t seed;           /* of the random families */
+};
+
+/* Build a graph and its rates: λ_ij = rate·½(1/deg_i + 1/deg_j), which is rate/degree where all degrees agree.
+ * Errors (one logged message, STATUS_USAGE): unknown family (nearest named), a worker count that the family cannot
+ * have (nearest counts that it can), a disconnected graph (its parts named), a malformed edge list (file, line:
+ * self-loop, duplicate, negative id, id out of range, rate not positive). */
+enum status graph_create(const struct graph_params *params, struct graph **out);
+void graph_destroy(struct graph *graph);
+
+int graph_degree(const struct graph *graph, int worker);
+/* Neighbors of a worker by ascending id: graph_degree() entries. */
+const struct graph_neighbor *graph_neighbors(const struct graph *graph, int worker);
+
+/* NULL-terminated list: ring complete line star torus grid hypercube exponential tree barbell random-regular erdos-renyi. */
+const char *const *graph_family_names(void);
+
+#endif

@@ -1,0 +1,93 @@
+/* A worker: one replica = network + data + algorithm. Its verbs are what runtimes call; it knows no other worker, no
+ * MPI and no real time.
+ *
+ * Two threads may call it. The compute thread: load, gradient, update, cast, evaluate, recompute_statistics. Any thread, under the
+ * runtime's lock: update, snapshot, exchange (they touch x, x̃ and the momentum). The working copy of the network is
+ * written by `cast` alone, after the update, so an exchange may land in the middle of a gradient without tearing it. */
+#ifndef GRAPEVINE_WORKER_WORKER_H
+#define GRAPEVINE_WORKER_WORKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "algo/algo.h"
+#include "algo/schedule.h"
+#include "base/status.h"
+#include "data/dataset.h"
+#include "data/loader.h"
+#include "data/partition.h"
+#include "device/device.h"
+
+struct worker_params {
+    int worker, worker_count;
+    uint64_t seed;
+    size_t batch;
+    const struct device_ops *ops;
+    struct device *device;              /* borrowed */
+    const struct net_spec *spec;        /* borrowed */
+    const struct algo_ops *algo;
+    double eta, alpha, alpha_tilde;
+    struct optimizer_params optimizer;
+    struct schedule schedule;
+    const struct dataset *train;        /* borrowed */
+    const struct partition *partition;  /* borrowed: this worker's pictures */
+    const struct dataset *test;         /* borrowed */
+    const struct dataset *held_out_set; /* borrowed: training pictures without augmentation, for validation; NULL: none */
+    const struct partition *held_out;   /* borrowed: the validation pictures; NULL: none */
+    bool augment;
+    const float *initial_parameters;    /* borrowed (parameter_size), host memory */
+    const float *initial_buffers;       /* borrowed (buffer_size), host memory */
+};
+
+struct worker;
+
+enum status worker_create(const struct worker_params *params, struct worker **out);
+void worker_destroy(struct worker *worker);
+
+/* Take the next batch; blocks while the loader has none. */
+enum status worker_load(struct worker *worker);
+
+struct gradient_result {
+    double loss;
+    size_t correct; /* of the batch, by the weights before the step */
+    bool finite;
+};
+
+/* Forward and backward on the loaded batch at the working copy, which is then given back to the loader. `ready` as in device.h, may be NULL. */
+enum status worker_gradient(struct worker *worker, net_ready_fn *ready, void *context, struct gradient_result *out);
+/* Gradient event at the worker's time t; `progress` is the global one in [0, 1]. Under the lock. */
+void worker_update(struct worker *worker, double t, double progress);
+/* Working copy ← x. By the compute thread, under the lock (it reads x). */
+void worker_cast(struct worker *worker);
+/* x advanced to t into `out`. Under the lock. */
+void worker_snapshot(struct worker *worker, double t, float *out);
+/* Pair event at t. Under the lock. */
+void worker_exchange(struct worker *worker, double t, const float *own, const float *peer);
+
+struct evaluation {
+    double loss_sum;  /* over `count` pictures */
+    size_t correct, count;
+};
+
+/* Test the working copy on part `part` of `part_count` of the test set (or the held-out pictures). By the compute thread. */
+enum status worker_evaluate(struct worker *worker, bool held_out, int part, int part_count, struct evaluation *out);
+/* Recompute the batch-norm statistics at the working copy: plain mean over `batches` training batches of the loader's. */
+enum status worker_recompute_statistics(struct worker *worker, int batches);
+
+/* The vectors themselves, device memory, under the lock where others may write. */
+float *worker_parameters(struct worker *worker); /* x, (parameter_size) */
+float *worker_buffers(struct worker *worker);    /* batch-norm statistics, (buffer_size) */
+float *worker_gradient_vector(struct worker *worker); /* (parameter_size) */
+float *worker_vector(struct worker *worker, const char *name); /* algo's: "x_tilde", "momentum", or NULL */
+/* x was set from outside: x̃ ← x, working copy ← x. */
+void worker_reset(struct worker *worker, double t);
+
+double worker_learning_rate(const struct worker *worker, double progress);
+size_t worker_parameter_size(const struct worker *worker);
+size_t worker_buffer_size(const struct worker *worker);
+size_t worker_batch(const struct worker *worker);
+enum algo_meeting worker_meets(const struct worker *worker);
+size_t worker_bytes(const struct worker *worker); /* memory it holds: vectors and network */
+
+#endif

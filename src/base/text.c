@@ -1,0 +1,151 @@
+/* Small text services: a growing string, the nearest known name, numbers with units. */
+#include "base/text.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+static void add_va(struct text *text, const char *format, va_list arguments)
+{
+    va_list again;
+    va_copy(again, arguments);
+    int length = vsnprintf(NULL, 0, format, arguments);
+    size_t need = text->length + (size_t)length + 1;
+    if (need > text->capacity) {
+        text->capacity = need * 2;
+        text->data = memory_realloc(text->data, text->capacity, 1);
+    }
+    vsnprintf(text->data + text->length, text->capacity - text->length, format, again);
+    text->length += (size_t)length;
+    va_end(again);
+}
+
+void text_add(struct text *text, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    add_va(text, format, arguments);
+    va_end(arguments);
+}
+
+char *text_format(const char *format, ...)
+{
+    struct text text = {0};
+    va_list arguments;
+    va_start(arguments, format);
+    add_va(&text, format, arguments);
+    va_end(arguments);
+    return text.data;
+}
+
+void text_release(struct text *text)
+{
+    free(text->data);
+    *text = (struct text){0};
+}
+
+const char *text_view(const struct text *text)
+{
+    return text->data != NULL ? text->data : "";
+}
+
+/* Edit distance with swaps of neighbours (optimal string alignment), words cut at 63 characters. */
+static size_t edit_distance(const char *a, const char *b)
+{
+    enum { CUT = 63 };
+    size_t rows[3][CUT + 1];
+    size_t length_a = strnlen(a, CUT), length_b = strnlen(b, CUT);
+    for (size_t j = 0; j <= length_b; j++)
+        rows[0][j] = j;
+    for (size_t i = 1; i <= length_a; i++) {
+        size_t *row = rows[i % 3], *above = rows[(i + 2) % 3], *above2 = rows[(i + 1) % 3];
+        row[0] = i;
+        for (size_t j = 1; j <= length_b; j++) {
+            size_t best = above[j - 1] + (a[i - 1] != b[j - 1]);
+            if (above[j] + 1 < best)
+                best = above[j] + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && above2[j - 2] + 1 < best)
+                best = above2[j - 2] + 1;
+            row[j] = best;
+        }
+    }
+    return rows[length_a % 3][length_b];
+}
+
+const char *text_nearest(const char *word, const char *const *names, size_t name_count)
+{
+    size_t limit = strlen(word) / 3 > 2 ? strlen(word) / 3 : 2;
+    const char *nearest = NULL;
+    for (size_t i = 0; i < name_count; i++) {
+        size_t distance = edit_distance(word, names[i]);
+        if (distance <= limit && distance < strlen(names[i])) {
+            nearest = names[i];
+            limit = distance == 0 ? 0 : distance - 1;
+            if (distance == 0)
+                break;
+        }
+    }
+    return nearest;
+}
+
+void text_add_list(struct text *text, const char *const *names, size_t name_count)
+{
+    for (size_t i = 0; i < name_count; i++)
+        text_add(text, "%s%s", i > 0 ? " | " : "", names[i]);
+}
+
+static bool only_blank(const char *rest)
+{
+    return rest[strspn(rest, " \t\r\n")] == '\0';
+}
+
+bool text_parse_double(const char *word, double *value)
+{
+    char *end;
+    errno = 0;
+    double parsed = strtod(word, &end);
+    if (end == word || !only_blank(end) || (errno == ERANGE && !isfinite(parsed)))
+        return false;
+    *value = parsed;
+    return true;
+}
+
+bool text_parse_int64(const char *word, int64_t *value)
+{
+    char *end;
+    errno = 0;
+    long long parsed = strtoll(word, &end, 10);
+    if (end == word || !only_blank(end) || errno == ERANGE)
+        return false;
+    *value = parsed;
+    return true;
+}
+
+char *text_bytes(char out[32], double bytes)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    size_t unit = 0;
+    for (; bytes >= 1024 && unit < 4; unit++)
+        bytes /= 1024;
+    snprintf(out, 32, unit == 0 ? "%.0f %s" : "%.1f %s", bytes, units[unit]);
+    return out;
+}
+
+char *text_duration(char out[32], double seconds)
+{
+    long whole = (long)seconds;
+    if (seconds < 60)
+        snprintf(out, 32, "%.1f s", seconds);
+    else if (seconds < 3600)
+        snprintf(out, 32, "%ld min %02ld s", whole / 60, whole % 60);
+    else
+        snprintf(out, 32, "%ld h %02ld min", whole / 3600, whole / 60 % 60);
+    return out;
+}
