@@ -1,0 +1,40 @@
+/* The job: all processes that a launcher started together, one worker each. MPI behind a plain face, for set-up
+ * and closing; between runtime_mpi_run's start and end only its communication thread speaks to MPI.
+ *
+ * Every collective step has a time limit and a name; a step that exceeds it ends the job with one message that says which
+ * ranks had not come. All calls from the main thread. */
+#ifndef GRAPEVINE_RUNTIME_JOB_H
+#define GRAPEVINE_RUNTIME_JOB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+struct job {
+    int rank, size;
+    int local_rank, local_size; /* among the ranks of this node */
+    double limit_s;             /* of every collective step */
+};
+
+/* Start MPI (MPI_THREAD_SERIALIZED) with settings that are known to work for one-sided communication, without
+ * overwriting the user's. STATUS_MACHINE (logged, with flags that work) when it cannot. */
+enum status job_start(int *argc, char ***argv, struct job *job);
+
+/* The worst status of all ranks. While errors are held (log_hold), the lowest rank that has the worst one prints its own. */
+enum status job_agree(const struct job *job, const char *step, enum status status);
+
+enum status job_barrier(const struct job *job, const char *step);
+/* Sums over all ranks, in place, the same bits on every rank. */
+enum status job_sum_doubles(const struct job *job, const char *step, double *values, size_t count);
+enum status job_sum_floats(const struct job *job, const char *step, float *values, size_t count);
+/* Copies rank 0's bytes to every rank. */
+enum status job_broadcast(const struct job *job, const char *step, void *bytes, size_t count);
+/* all (size × count) on every rank: each rank's values in rank order. */
+enum status job_gather_doubles(const struct job *job, const char *step, const double *mine, size_t count, double *all);
+
+/* End MPI. With a bad status on this rank alone the other ranks are ended too (MPI_Abort). Returns the exit status. */
+int job_finish(struct job *job, enum status status);
+
+#endif
