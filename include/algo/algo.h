@@ -61,7 +61,7 @@ struct algo_ops {
 
 /* By its name in the config, or NULL. */
 const struct algo_ops *algo_find(const char *name);
-/* NULL-terminated. */
+/* NULL-terminated: acid gossip allreduce. */
 const char *const *algo_names(void);
 
 #endif
