@@ -36,8 +36,8 @@ struct worker_params {
     const struct dataset *held_out_set; /* borrowed: training pictures without augmentation, for validation; NULL: none */
     const struct partition *held_out;   /* borrowed: the validation pictures; NULL: none */
     bool augment;
-    const float *initial_parameters;    /* borrowed (parameter_size), host memory */
-    const float *initial_buffers;       /* borrowed (buffer_size), host memory */
+    const float *initial_parameters;    /* (parameter_size), host memory; read by worker_create only */
+    const float *initial_buffers;       /* (buffer_size), host memory; likewise */
 };
 
 struct worker;
@@ -70,9 +70,11 @@ struct evaluation {
     size_t correct, count;
 };
 
-/* Test the working copy on part `part` of `part_count` of the test set (or the held-out pictures). By the compute thread. */
+/* Test the working copy on part `part` of `part_count` of the test set (or the held-out pictures, where there are some).
+ * The parts are contiguous, differ by one picture at most and cover the set. By the compute thread. */
 enum status worker_evaluate(struct worker *worker, bool held_out, int part, int part_count, struct evaluation *out);
-/* Recompute the batch-norm statistics at the working copy: plain mean over `batches` training batches of the loader's. */
+/* Recompute the batch-norm statistics at the working copy: plain mean over the next `batches` ≥ 1 batches of the loader's (the
+ * variances unbiased, as running ones are). Nothing to do without batch norm. By the compute thread, with no batch loaded. */
 enum status worker_recompute_statistics(struct worker *worker, int batches);
 
 /* The vectors themselves, device memory, under the lock where others may write. */

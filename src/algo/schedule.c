@@ -25,7 +25,8 @@ static enum status find_kind(const char *name, enum schedule_kind *kind)
     struct text allowed = {0};
     text_add_list(&allowed, names, KIND_COUNT);
     if (nearest != NULL)
-        log_error("schedule.name: no schedule is called '%s'; did you mean '%s'? (%s)", name, nearest, text_view(&allowed));
+        log_error("schedule.name: no schedule is called '%s'; did you mean '%s'? (%s)", name, nearest,
+                  text_view(&allowed));
     else
         log_error("schedule.name: no schedule is called '%s'; known: %s", name, text_view(&allowed));
     text_release(&allowed);
@@ -38,8 +39,8 @@ static enum status check_milestones(const struct schedule_params *params)
     double before = 0;
     for (int i = 0; i < params->milestone_count; i++) {
         if (!(params->milestones[i] >= before && params->milestones[i] <= 1)) {
-            log_error("schedule.milestones: item %d is %g, but milestones are shares of the run in [0, 1], ascending, such as "
-                      "[0.5, 0.75]", i + 1, params->milestones[i]);
+            log_error("schedule.milestones: item %d is %g, but milestones are shares of the run in [0, 1], ascending, "
+                      "such as [0.5, 0.75]", i + 1, params->milestones[i]);
             return STATUS_USAGE;
         }
         before = params->milestones[i];

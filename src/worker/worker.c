@@ -1,0 +1,335 @@
+/* One replica: the network on its device, the data that feeds it, and the algorithm that moves its parameters.
+ *
+ * Owns the vectors x (the model), its gradient and the batch-norm statistics; the algorithm owns what it keeps beside x. The
+ * network reads its own working copy of x, never x itself. */
+#include "worker/worker.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/random.h"
+
+enum { LOADER_SLOTS = 4 }; /* batches kept ready: enough to ride out a slow read */
+
+struct worker {
+    struct worker_params params;
+    struct algo *algo;        /* owned */
+    struct net *net;          /* owned */
+    struct loader *loader;    /* owned */
+    float *x, *gradient;      /* owned, (parameter_size), device memory */
+    float *buffers;           /* owned, (buffer_size), device memory */
+    struct batch batch;       /* the loaded one, while `loaded` */
+    bool loaded;
+    uint64_t step;            /* gradients computed: names the dropout masks */
+    float *images;            /* owned, (batch, channels, height, width): pictures under test */
+    int32_t *labels;          /* owned, (batch) */
+    float *statistics;        /* owned, (buffer_size), host memory */
+    double *statistics_sum;   /* owned, (buffer_size) */
+};
+
+static size_t image_size(const struct net_spec *spec)
+{
+    return (size_t)spec->channels * (size_t)spec->height * (size_t)spec->width;
+}
+
+/* A vector of at least one element, so that a network without batch norm needs no special case. */
+static enum status create_vector(const struct worker_params *p, size_t count, const float *initial, float **out)
+{
+    TRY(p->ops->vector_alloc(p->device, count > 0 ? count : 1, out));
+    if (initial != NULL && count > 0)
+        p->ops->vector_write(p->device, *out, count, initial);
+    return STATUS_OK;
+}
+
+static enum status create_algo(struct worker *worker)
+{
+    const struct worker_params *p = &worker->params;
+    struct algo_params params = {
+        .ops = p->ops,
+        .device = p->device,
+        .count = p->spec->parameter_size,
+        .decayed = p->spec->decayed_size,
+        .eta = p->eta,
+        .alpha = p->alpha,
+        .alpha_tilde = p->alpha_tilde,
+        .optimizer = p->optimizer,
+        .x = worker->x,
+    };
+    return p->algo->create(&params, &worker->algo);
+}
+
+static enum status create_loader(struct worker *worker)
+{
+    const struct worker_params *p = &worker->params;
+    struct loader_params params = {
+        .set = p->train,
+        .partition = p->partition,
+        .batch = p->batch,
+        .worker = p->worker,
+        .seed = p->seed,
+        .augment = p->augment,
+        .slots = LOADER_SLOTS,
+    };
+    return loader_create(&params, &worker->loader);
+}
+
+static enum status create_parts(struct worker *worker)
+{
+    const struct worker_params *p = &worker->params;
+    const struct net_spec *spec = p->spec;
+    TRY(create_vector(p, spec->parameter_size, p->initial_parameters, &worker->x));
+    TRY(create_vector(p, spec->parameter_size, NULL, &worker->gradient));
+    TRY(create_vector(p, spec->buffer_size, p->initial_buffers, &worker->buffers));
+    TRY(create_algo(worker));
+    TRY(p->ops->net_create(p->device, spec, p->batch, worker->gradient, worker->buffers, &worker->net));
+    p->ops->net_cast(worker->net, worker->x);
+    worker->images = memory_alloc_aligned(p->batch * image_size(spec) * sizeof worker->images[0]);
+    worker->labels = memory_zalloc(p->batch, sizeof worker->labels[0]);
+    worker->statistics = memory_zalloc(spec->buffer_size, sizeof worker->statistics[0]);
+    worker->statistics_sum = memory_zalloc(spec->buffer_size, sizeof worker->statistics_sum[0]);
+    return create_loader(worker);
+}
+
+enum status worker_create(const struct worker_params *params, struct worker **out)
+{
+    assert(params->batch > 0 && params->initial_parameters != NULL);
+    assert(params->worker >= 0 && params->worker < params->worker_count);
+    struct worker *worker = memory_zalloc(1, sizeof *worker);
+    worker->params = *params;
+    worker->params.initial_parameters = NULL;
+    worker->params.initial_buffers = NULL;
+    enum status status = create_parts(worker);
+    if (status == STATUS_OK)
+        *out = worker;
+    else
+        worker_destroy(worker);
+    return status;
+}
+
+void worker_destroy(struct worker *worker)
+{
+    if (worker == NULL)
+        return;
+    const struct worker_params *p = &worker->params;
+    loader_destroy(worker->loader);
+    if (worker->net != NULL)
+        p->ops->net_destroy(worker->net);
+    if (worker->algo != NULL)
+        p->algo->destroy(worker->algo);
+    p->ops->vector_free(p->device, worker->buffers);
+    p->ops->vector_free(p->device, worker->gradient);
+    p->ops->vector_free(p->device, worker->x);
+    memory_free_aligned(worker->images);
+    free(worker->labels);
+    free(worker->statistics);
+    free(worker->statistics_sum);
+    free(worker);
+}
+
+enum status worker_load(struct worker *worker)
+{
+    assert(!worker->loaded);
+    TRY(loader_next(worker->loader, &worker->batch));
+    worker->loaded = true;
+    return STATUS_OK;
+}
+
+static void release_batch(struct worker *worker)
+{
+    loader_release(worker->loader);
+    worker->loaded = false;
+}
+
+/* The name of this step's dropout masks: a draw of its own for every (seed, worker, step). */
+static uint64_t dropout_seed(const struct worker *worker)
+{
+    const struct worker_params *p = &worker->params;
+    struct random_stream stream = random_stream(p->seed, RANDOM_DROPOUT, (uint32_t)p->worker, worker->step << 8);
+    uint64_t high = random_u32(&stream);
+    return high << 32 | random_u32(&stream);
+}
+
+static enum status forward_loaded(struct worker *worker, enum net_mode mode, uint64_t seed, struct net_result *result)
+{
+    const struct worker_params *p = &worker->params;
+    assert(worker->loaded);
+    struct net_batch batch = {.images = worker->batch.images, .labels = worker->batch.labels, .count = p->batch};
+    return p->ops->net_forward(worker->net, mode, &batch, seed, result);
+}
+
+enum status worker_gradient(struct worker *worker, net_ready_fn *ready, void *context, struct gradient_result *out)
+{
+    struct net_result result;
+    enum status status = forward_loaded(worker, NET_TRAIN, dropout_seed(worker), &result);
+    if (status == STATUS_OK)
+        status = worker->params.ops->net_backward(worker->net, ready, context);
+    release_batch(worker);
+    TRY(status);
+    worker->step++;
+    *out = (struct gradient_result){.loss = result.loss, .correct = result.correct, .finite = result.finite};
+    return STATUS_OK;
+}
+
+void worker_update(struct worker *worker, double t, double progress)
+{
+    struct update update = {.gradient = worker->gradient, .learning_rate = worker_learning_rate(worker, progress)};
+    worker->params.algo->on_update(worker->algo, t, &update);
+}
+
+void worker_cast(struct worker *worker)
+{
+    worker->params.ops->net_cast(worker->net, worker->x);
+}
+
+void worker_snapshot(struct worker *worker, double t, float *out)
+{
+    worker->params.algo->snapshot(worker->algo, t, false, out);
+}
+
+void worker_exchange(struct worker *worker, double t, const float *own, const float *peer)
+{
+    struct pair pair = {.own = own, .peer = peer};
+    worker->params.algo->on_pair(worker->algo, t, false, &pair);
+}
+
+/* Pictures [first, first + count) of a set, or of the list `indices` of its pictures, into the batch under test. */
+static enum status fetch_batch(struct worker *worker, const struct dataset *set, const uint32_t *indices, size_t first,
+                               size_t count)
+{
+    size_t size = image_size(worker->params.spec);
+    for (size_t i = 0; i < count; i++) {
+        size_t index = indices != NULL ? indices[first + i] : first + i;
+        TRY(set->ops->fetch(set, index, NULL, worker->images + i * size));
+        worker->labels[i] = set->labels[index];
+    }
+    return STATUS_OK;
+}
+
+enum status worker_evaluate(struct worker *worker, bool held_out, int part, int part_count, struct evaluation *out)
+{
+    const struct worker_params *p = &worker->params;
+    assert(part >= 0 && part < part_count);
+    assert(!held_out || (p->held_out_set != NULL && p->held_out != NULL));
+    const struct dataset *set = held_out ? p->held_out_set : p->test;
+    const uint32_t *indices = held_out ? p->held_out->indices : NULL;
+    size_t total = held_out ? p->held_out->count : set->count;
+    size_t first = total * (size_t)part / (size_t)part_count, last = total * ((size_t)part + 1) / (size_t)part_count;
+    struct evaluation sum = {0};
+    while (first < last) {
+        size_t count = last - first < p->batch ? last - first : p->batch;
+        TRY(fetch_batch(worker, set, indices, first, count));
+        struct net_batch batch = {.images = worker->images, .labels = worker->labels, .count = count};
+        struct net_result result;
+        TRY(p->ops->net_forward(worker->net, NET_EVALUATE, &batch, 0, &result));
+        sum.loss_sum += result.loss * (double)count;
+        sum.correct += result.correct;
+        sum.count += count;
+        first += count;
+    }
+    *out = sum;
+    return STATUS_OK;
+}
+
+/* Divide the summed statistics of one buffer by `divisor`, into host memory. */
+static void finish_statistic(struct worker *worker, int buffer, double divisor)
+{
+    const struct net_tensor *tensor = &worker->params.spec->buffers[buffer];
+    for (size_t i = tensor->offset; i < tensor->offset + tensor->count; i++)
+        worker->statistics[i] = (float)(worker->statistics_sum[i] / divisor);
+}
+
+/* A forward pass leaves (1 − momentum)·running + momentum·batch in the buffers; started from zero that is momentum·batch,
+ * which is read, summed in float64 and in the end divided by momentum × batches. */
+enum status worker_recompute_statistics(struct worker *worker, int batches)
+{
+    const struct worker_params *p = &worker->params;
+    const struct net_spec *spec = p->spec;
+    size_t size = spec->buffer_size;
+    assert(batches >= 1);
+    if (size == 0)
+        return STATUS_OK;
+    memset(worker->statistics_sum, 0, size * sizeof worker->statistics_sum[0]);
+    for (int batch = 0; batch < batches; batch++) {
+        struct net_result result;
+        memset(worker->statistics, 0, size * sizeof worker->statistics[0]);
+        p->ops->vector_write(p->device, worker->buffers, size, worker->statistics);
+        TRY(worker_load(worker));
+        enum status status = forward_loaded(worker, NET_STATISTICS, 0, &result);
+        release_batch(worker);
+        TRY(status);
+        p->ops->vector_read(p->device, worker->buffers, size, worker->statistics);
+        for (size_t i = 0; i < size; i++)
+            worker->statistics_sum[i] += (double)worker->statistics[i];
+    }
+    for (int k = 0; k < spec->node_count; k++) {
+        const struct net_node *node = &spec->nodes[k];
+        if (node->op != NET_NORM)
+            continue;
+        assert(node->momentum > 0);
+        finish_statistic(worker, node->mean, node->momentum * batches);
+        finish_statistic(worker, node->variance, node->momentum * batches);
+    }
+    p->ops->vector_write(p->device, worker->buffers, size, worker->statistics);
+    return STATUS_OK;
+}
+
+float *worker_parameters(struct worker *worker)
+{
+    return worker->x;
+}
+
+float *worker_buffers(struct worker *worker)
+{
+    return worker->buffers;
+}
+
+float *worker_gradient_vector(struct worker *worker)
+{
+    return worker->gradient;
+}
+
+float *worker_vector(struct worker *worker, const char *name)
+{
+    return worker->params.algo->vector(worker->algo, name);
+}
+
+void worker_reset(struct worker *worker, double t)
+{
+    worker->params.algo->reset(worker->algo, t);
+    worker_cast(worker);
+}
+
+double worker_learning_rate(const struct worker *worker, double progress)
+{
+    return schedule_rate(&worker->params.schedule, progress);
+}
+
+size_t worker_parameter_size(const struct worker *worker)
+{
+    return worker->params.spec->parameter_size;
+}
+
+size_t worker_buffer_size(const struct worker *worker)
+{
+    return worker->params.spec->buffer_size;
+}
+
+size_t worker_batch(const struct worker *worker)
+{
+    return worker->params.batch;
+}
+
+enum algo_meeting worker_meets(const struct worker *worker)
+{
+    return worker->params.algo->meets;
+}
+
+size_t worker_bytes(const struct worker *worker)
+{
+    const struct worker_params *p = &worker->params;
+    size_t vectors = 3 + (p->algo->has_momentum_vector ? 1 : 0); /* x, gradient, momentum, and x̃ */
+    size_t floats = vectors * p->spec->parameter_size + p->spec->buffer_size;
+    return floats * sizeof(float) + p->ops->net_bytes(worker->net);
+}
