@@ -1,7 +1,7 @@
 /* An algorithm: how the vectors of one replica move. A passive state machine, and time is an argument.
  *
- * It never waits, sends, allocates after creation, or reads a clock; it does not know that x is a network. A runtime decides
- * when events happen and how snapshots travel. The vectors are the worker's; the runtime's lock is held during every call.
+ * It never waits, sends, allocates after creation, or reads a clock; it does not know that x is a network. A runtime
+ * decides when events happen and how snapshots travel. x is the worker's; the runtime's lock is held during every call.
  * Time t is the worker's own: gradients completed so far, with the fraction of the present one; it never goes back.
  *
  * A new algorithm is one file in src/algo/ and one line in the list of algo.c. */
@@ -52,8 +52,9 @@ struct algo_ops {
     void (*destroy)(struct algo *algo);
     void (*on_update)(struct algo *algo, double t, const struct update *update);
     void (*on_pair)(struct algo *algo, double t, bool shared, const struct pair *pair); /* NULL unless meets ONE */
-    void (*snapshot)(struct algo *algo, double t, bool shared, float *out);             /* x advanced to t, state unchanged */
-    /* Named vectors of length count beside x, for checkpoints and tests: "x_tilde", "momentum"; NULL if there is none of that name. */
+    /* out = x advanced to t; the state is unchanged. */
+    void (*snapshot)(struct algo *algo, double t, bool shared, float *out);
+    /* Vectors of length count beside x, for checkpoints and tests: "x_tilde", "momentum"; NULL for another name. */
     float *(*vector)(struct algo *algo, const char *name);
     /* x was set from outside (final average, checkpoint): x̃ ← x, time of the last event ← t. */
     void (*reset)(struct algo *algo, double t);

@@ -7,7 +7,8 @@
  *               step      factor^(number of milestones ≤ p)
  *               cosine    ½(1 + cos(π·(p − warmup)/(1 − warmup))) from p = warmup on, 1 before
  *
- *     peak = base_rate·batch·worker_count/per_samples,  start = min(base_rate, peak),  warmup = warmup_epochs/epochs ≤ 1 */
+ *     peak = base_rate·batch·worker_count/per_samples,  start = min(base_rate, peak)
+ *     warmup = min(1, warmup_epochs/epochs) */
 #ifndef GRAPEVINE_ALGO_SCHEDULE_H
 #define GRAPEVINE_ALGO_SCHEDULE_H
 

@@ -1,9 +1,10 @@
 /* A worker: one replica = network + data + algorithm. Its verbs are what runtimes call; it knows no other worker, no
  * MPI and no real time.
  *
- * Two threads may call it. The compute thread: load, gradient, update, cast, evaluate, recompute_statistics. Any thread, under the
- * runtime's lock: update, snapshot, exchange (they touch x, x̃ and the momentum). The working copy of the network is
- * written by `cast` alone, after the update, so an exchange may land in the middle of a gradient without tearing it. */
+ * Two threads may call it. The compute thread: load, gradient, update, cast, evaluate, recompute_statistics. Any
+ * thread, under the runtime's lock: update, snapshot, exchange (they touch x, x̃ and the momentum). The working copy of
+ * the network is written by `cast` alone, after the update, so an exchange may land in the middle of a gradient without
+ * tearing it. */
 #ifndef GRAPEVINE_WORKER_WORKER_H
 #define GRAPEVINE_WORKER_WORKER_H
 
@@ -33,7 +34,7 @@ struct worker_params {
     const struct dataset *train;        /* borrowed */
     const struct partition *partition;  /* borrowed: this worker's pictures */
     const struct dataset *test;         /* borrowed */
-    const struct dataset *held_out_set; /* borrowed: training pictures without augmentation, for validation; NULL: none */
+    const struct dataset *held_out_set; /* borrowed: training pictures, not augmented, for validation; NULL: none */
     const struct partition *held_out;   /* borrowed: the validation pictures; NULL: none */
     bool augment;
     const float *initial_parameters;    /* (parameter_size), host memory; read by worker_create only */
@@ -54,7 +55,8 @@ struct gradient_result {
     bool finite;
 };
 
-/* Forward and backward on the loaded batch at the working copy, which is then given back to the loader. `ready` as in device.h, may be NULL. */
+/* Forward and backward on the loaded batch at the working copy; the batch is then given back to the loader. `ready` as
+ * in device.h, may be NULL. */
 enum status worker_gradient(struct worker *worker, net_ready_fn *ready, void *context, struct gradient_result *out);
 /* Gradient event at the worker's time t; `progress` is the global one in [0, 1]. Under the lock. */
 void worker_update(struct worker *worker, double t, double progress);
@@ -70,11 +72,12 @@ struct evaluation {
     size_t correct, count;
 };
 
-/* Test the working copy on part `part` of `part_count` of the test set (or the held-out pictures, where there are some).
+/* Test the working copy on part `part` of `part_count` of the test set (or the held-out pictures, where there are any).
  * The parts are contiguous, differ by one picture at most and cover the set. By the compute thread. */
 enum status worker_evaluate(struct worker *worker, bool held_out, int part, int part_count, struct evaluation *out);
-/* Recompute the batch-norm statistics at the working copy: plain mean over the next `batches` ≥ 1 batches of the loader's (the
- * variances unbiased, as running ones are). Nothing to do without batch norm. By the compute thread, with no batch loaded. */
+/* Recompute the batch-norm statistics at the working copy: plain mean over the next `batches` ≥ 1 batches of the
+ * loader's (the variances unbiased, as running ones are). Nothing to do without batch norm. By the compute thread, with
+ * no batch loaded. */
 enum status worker_recompute_statistics(struct worker *worker, int batches);
 
 /* The vectors themselves, device memory, under the lock where others may write. */

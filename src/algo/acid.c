@@ -1,11 +1,12 @@
-/* A²CiD²: randomized gossip with a continuous momentum (Nabli, Belilovsky, Oyallon, NeurIPS 2023; thesis eq. 5.22-5.23).
+/* A²CiD²: randomized gossip with a continuous momentum (Nabli, Belilovsky, Oyallon, NeurIPS 2023).
  *
  *     dx_i = η(x̃_i − x_i) dt − γ ∇F_i(x_i, ξ_i) dN_i(t) − α Σ_j (x_i − x_j) dM_ij(t)
  *     dx̃_i = η(x_i − x̃_i) dt − γ ∇F_i(x_i, ξ_i) dN_i(t) − α̃ Σ_j (x_i − x_j) dM_ij(t)
  *
- * Between two events only the η terms act, and they are solved exactly: after Δ units of time the pair (x, x̃) has moved by
- * ±mix·(x̃ − x) with mix = ½(1 − exp(−2ηΔ)). That keeps x + x̃, and leaves x = x̃ alone to the last bit. The state is therefore (x, x̃)
- * as of the last event, and each event starts by advancing to its own time, in the same pass over memory. */
+ * Between two events only the η terms act, and they are solved exactly: after Δ units of time the pair (x, x̃) has
+ * moved by ±mix·(x̃ − x) with mix = ½(1 − exp(−2ηΔ)). That keeps x + x̃, and leaves x = x̃ alone to the last bit. The
+ * state is therefore (x, x̃) as of the last event, and each event starts by advancing to its own time, in the same pass
+ * over memory. (Oyallon, habilitation thesis 2023, eq. 5.22-5.23.) */
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>

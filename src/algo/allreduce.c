@@ -1,5 +1,5 @@
-/* All-reduce SGD, the synchronous baseline: the runtime averages the gradients of all workers, and every worker applies the same
- * update to the same x. One worker: plain SGD. */
+/* All-reduce SGD, the synchronous baseline: the runtime averages the gradients of all workers, and every worker applies
+ * the same update to the same x. One worker: plain SGD. */
 #include <stdlib.h>
 
 #include "algo/replica.h"

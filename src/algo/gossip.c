@@ -1,5 +1,5 @@
-/* The asynchronous baseline: AD-PSGD with Poisson clocks (Lian et al. 2018; A²CiD² with η = 0, α = α̃ = ½, where x̃ would
- * always equal x and is not kept). A meeting replaces both models by their mean; nothing happens between events. */
+/* The asynchronous baseline: AD-PSGD with Poisson clocks (Lian et al. 2018): A²CiD² with η = 0, α = α̃ = ½, where
+ * x̃ would always equal x and is not kept. A meeting replaces both models by their mean; nothing happens between. */
 #include <stdlib.h>
 
 #include "algo/replica.h"

@@ -1,4 +1,4 @@
-/* What every algorithm of this folder keeps: where x lives, and the momentum vector of plain SGD. Private to src/algo. */
+/* What every algorithm of this folder keeps: where x lives, and SGD's momentum vector. Private to src/algo. */
 #ifndef GRAPEVINE_SRC_ALGO_REPLICA_H
 #define GRAPEVINE_SRC_ALGO_REPLICA_H
 

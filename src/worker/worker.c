@@ -1,7 +1,7 @@
 /* One replica: the network on its device, the data that feeds it, and the algorithm that moves its parameters.
  *
- * Owns the vectors x (the model), its gradient and the batch-norm statistics; the algorithm owns what it keeps beside x. The
- * network reads its own working copy of x, never x itself. */
+ * Owns the vectors x (the model), its gradient and the batch-norm statistics; the algorithm owns what it keeps beside
+ * x. The network reads its own working copy of x, never x itself. */
 #include "worker/worker.h"
 
 #include <assert.h>
@@ -240,8 +240,8 @@ static void finish_statistic(struct worker *worker, int buffer, double divisor)
         worker->statistics[i] = (float)(worker->statistics_sum[i] / divisor);
 }
 
-/* A forward pass leaves (1 − momentum)·running + momentum·batch in the buffers; started from zero that is momentum·batch,
- * which is read, summed in float64 and in the end divided by momentum × batches. */
+/* A forward pass leaves (1 − momentum)·running + momentum·batch in the buffers; started from zero that is
+ * momentum·batch, which is read, summed in float64 and in the end divided by momentum × batches. */
 enum status worker_recompute_statistics(struct worker *worker, int batches)
 {
     const struct worker_params *p = &worker->params;
