@@ -1,0 +1,32 @@
+/* The run directory: the folder that keeps all that a run leaves behind. Made and finished by rank 0 alone.
+ *
+ *     config.yaml         the resolved configuration
+ *     status              "running", at the end the exit status and its name: "0 done", "3 data", ...
+ *     metrics.jsonl       one JSON object per report of a worker (app/record.h)
+ *     summary.json        (app/summary.h)
+ *     trace.json          on request (app/trace.h)
+ *     tensorboard/        on request: worker-<rank>/events.out.tfevents.* (app/tensorboard.h)
+ *     *.safetensors       checkpoints; final.safetensors is the averaged model (app/checkpoint.h)
+ */
+#ifndef GRAPEVINE_APP_RUN_DIRECTORY_H
+#define GRAPEVINE_APP_RUN_DIRECTORY_H
+
+#include <stdio.h>
+
+#include "base/status.h"
+
+/* Writes the resolved configuration to `out`; errors of the stream are found afterwards. */
+typedef void run_config_fn(const void *context, FILE *out);
+
+/* Make the folder, with its parents, and put config.yaml and the status "running" into it. An empty folder that is there
+ * already is taken. STATUS_USAGE (logged, with a name that is free): the folder has something in it, or the name is a file's.
+ * STATUS_MACHINE (logged): it cannot be made or written. */
+enum status run_directory_create(const char *path, run_config_fn *write_config, const void *context);
+
+/* Replace the file `status` by number and name of `status`, at once. A failure is a warning: nothing depends on the file. */
+void run_directory_finish(const char *path, enum status status);
+
+/* "<path>/<name>", owned by the caller. */
+char *run_directory_file(const char *path, const char *name);
+
+#endif

@@ -1,0 +1,94 @@
+/* A file that is either there whole or not there at all. */
+#include "app/atomic_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "base/text.h"
+
+static const char *remedy(int reason)
+{
+    switch (reason) {
+    case ENOSPC:
+    case EDQUOT: return "free some space there, or choose another place with run.dir=…";
+    case EACCES:
+    case EPERM:
+    case EROFS: return "choose a place that you may write with run.dir=…";
+    case ENOENT: return "the folder must exist on every node: choose one on a shared file system with run.dir=…";
+    default: return "choose another place with run.dir=…";
+    }
+}
+
+void atomic_file_complain(enum log_level level, const char *path, int reason)
+{
+    log_on_this_rank(level, "cannot write %s: %s; %s", path, strerror(reason), remedy(reason));
+}
+
+static void release(struct atomic_file *file)
+{
+    free(file->path);
+    free(file->temporary);
+    *file = (struct atomic_file){0};
+}
+
+enum status atomic_file_open(struct atomic_file *file, const char *path, enum log_level level)
+{
+    *file = (struct atomic_file){.path = memory_copy_text(path), .level = level};
+    file->temporary = text_format("%s.part-%ld", path, (long)getpid());
+    file->stream = fopen(file->temporary, "we");
+    if (file->stream == NULL) {
+        atomic_file_complain(level, path, errno);
+        release(file);
+        return STATUS_MACHINE;
+    }
+    return STATUS_OK;
+}
+
+/* The new name is safe only when the folder that holds it is on the disk too. Some file systems cannot sync a folder;
+ * the file itself is safe there, so that is no failure. */
+static void sync_folder(const char *path)
+{
+    char *copy = memory_copy_text(path);
+    int folder = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder >= 0) {
+        fsync(folder);
+        close(folder);
+    }
+    free(copy);
+}
+
+enum status atomic_file_commit(struct atomic_file *file)
+{
+    int reason = 0;
+    errno = 0;
+    if (fflush(file->stream) != 0 || ferror(file->stream))
+        reason = errno != 0 ? errno : ENOSPC;
+    else if (fsync(fileno(file->stream)) != 0 && errno != EINVAL)
+        reason = errno;
+    if (fclose(file->stream) != 0 && reason == 0)
+        reason = errno;
+    if (reason == 0 && rename(file->temporary, file->path) != 0)
+        reason = errno;
+    if (reason != 0) {
+        unlink(file->temporary);
+        atomic_file_complain(file->level, file->path, reason);
+    } else {
+        sync_folder(file->path);
+    }
+    release(file);
+    return reason == 0 ? STATUS_OK : STATUS_MACHINE;
+}
+
+void atomic_file_abandon(struct atomic_file *file)
+{
+    if (file->stream == NULL)
+        return;
+    fclose(file->stream);
+    unlink(file->temporary);
+    release(file);
+}

@@ -1,0 +1,127 @@
+/* The run directory: made once, its status replaced at the end. */
+#include "app/run_directory.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "app/atomic_file.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
+
+char *run_directory_file(const char *path, const char *name)
+{
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    return text_format("%.*s/%s", (int)length, path, name);
+}
+
+/* mkdir -p: 0, or the errno of the part that could not be made. */
+static int make_with_parents(const char *path)
+{
+    char *copy = memory_copy_text(path);
+    int reason = 0;
+    for (char *end = copy; reason == 0 && end != NULL;) {
+        end = strchr(end + 1, '/');
+        if (end != NULL)
+            *end = '\0';
+        if (mkdir(copy, 0777) != 0 && errno != EEXIST)
+            reason = errno;
+        if (end != NULL)
+            *end = '/';
+    }
+    free(copy);
+    return reason;
+}
+
+/* True if the folder has nothing in it; `reason` is the errno where it cannot be read. */
+static bool is_empty(const char *path, int *reason)
+{
+    DIR *folder = opendir(path);
+    *reason = folder == NULL ? errno : 0;
+    if (folder == NULL)
+        return false;
+    bool empty = true;
+    for (struct dirent *entry = readdir(folder); entry != NULL && empty; entry = readdir(folder))
+        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+    closedir(folder);
+    return empty;
+}
+
+/* The first of path-2, path-3, ... that is not there; owned by the caller. */
+static char *free_name(const char *path)
+{
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    for (int number = 2;; number++) {
+        char *name = text_format("%.*s-%d", (int)length, path, number);
+        struct stat info;
+        if (stat(name, &info) != 0)
+            return name;
+        free(name);
+    }
+}
+
+static enum status refuse(const char *path, const char *what)
+{
+    char *name = free_name(path);
+    log_error("the run directory %s %s; nothing is overwritten: choose another name, as run.dir=%s, or move it away",
+              path, what, name);
+    free(name);
+    return STATUS_USAGE;
+}
+
+static enum status replace_status(const char *path, const char *line, enum log_level level)
+{
+    struct atomic_file file;
+    char *name = run_directory_file(path, "status");
+    enum status status = atomic_file_open(&file, name, level);
+    free(name);
+    TRY(status);
+    fprintf(file.stream, "%s\n", line);
+    return atomic_file_commit(&file);
+}
+
+static enum status write_config_file(const char *path, run_config_fn *write_config, const void *context)
+{
+    struct atomic_file file;
+    char *name = run_directory_file(path, "config.yaml");
+    enum status status = atomic_file_open(&file, name, LOG_ERROR);
+    free(name);
+    TRY(status);
+    write_config(context, file.stream);
+    return atomic_file_commit(&file);
+}
+
+enum status run_directory_create(const char *path, run_config_fn *write_config, const void *context)
+{
+    if (*path == '\0') {
+        log_error("the run directory has no name; give one, as run.dir=runs/first");
+        return STATUS_USAGE;
+    }
+    int reason = make_with_parents(path);
+    bool empty = reason == 0 && is_empty(path, &reason);
+    if (reason == ENOTDIR)
+        return refuse(path, "is a file, or lies below one");
+    if (reason != 0) {
+        atomic_file_complain(LOG_ERROR, path, reason);
+        return STATUS_MACHINE;
+    }
+    if (!empty)
+        return refuse(path, "has files of another run in it");
+    TRY(write_config_file(path, write_config, context));
+    return replace_status(path, "running", LOG_ERROR);
+}
+
+void run_directory_finish(const char *path, enum status status)
+{
+    char *line = text_format("%d %s", (int)status, status_name(status));
+    (void)replace_status(path, line, LOG_WARNING);
+    free(line);
+}
