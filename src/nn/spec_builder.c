@@ -1,4 +1,5 @@
-/* Builds a net_spec. Invariants: a node reads only values before its own; offsets tile the flat vectors without gaps. */
+/* Builds a net_spec. Invariants: a node reads only values before its own; offsets tile the flat vectors
+ * without gaps. */
 #include "nn/spec_builder.h"
 
 #include <assert.h>

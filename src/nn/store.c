@@ -28,7 +28,6 @@ static void fill_uniform(struct random_stream *stream, float *values, size_t cou
 
 static void init_tensor(const struct net_tensor *tensor, struct random_stream *stream, float *values)
 {
-    assert(tensor->fan > 0 || (tensor->init != NET_INIT_KAIMING_NORMAL_FAN_OUT && tensor->init != NET_INIT_UNIFORM_FAN_IN));
     switch (tensor->init) {
     case NET_INIT_ZERO:
         fill(values, tensor->count, 0);
@@ -37,9 +36,11 @@ static void init_tensor(const struct net_tensor *tensor, struct random_stream *s
         fill(values, tensor->count, 1);
         break;
     case NET_INIT_KAIMING_NORMAL_FAN_OUT:
+        assert(tensor->fan > 0);
         fill_normal(stream, values, tensor->count, sqrt(2.0 / (double)tensor->fan));
         break;
     case NET_INIT_UNIFORM_FAN_IN:
+        assert(tensor->fan > 0);
         fill_uniform(stream, values, tensor->count, 1 / sqrt((double)tensor->fan));
         break;
     case NET_INIT_NORMAL_001:

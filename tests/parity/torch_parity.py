@@ -1,0 +1,244 @@
+"""Whole networks against PyTorch: the same weights and batch must give the same logits, loss and gradients.
+
+    python3 tests/parity/torch_parity.py build/tests/parity/net_dump [MODEL ...]
+
+Each network runs in fp32 with batch norm in training mode and dropout off, here and in Grapevine's CPU backend (by
+way of net_dump). Names, order and shapes of parameters and buffers must be equal; logits, loss and running statistics
+agree to 1e-4, each gradient to 1e-3 of its own norm (or of 1e-6 of the whole gradient's, since a bias before batch
+norm has gradient zero). Then the running statistics are used: logits in evaluation mode agree to 1e-4.
+
+Prints one row per model with its worst tensor. Exit status 0, 1 (some model failed), 77 (no PyTorch here).
+"""
+import os
+import subprocess
+import sys
+import tempfile
+
+try:
+    import numpy as np
+    import torch
+    import torchvision
+except ImportError as error:
+    print(f"skipped: {error} (Debian: python3-torch python3-torchvision)")
+    sys.exit(77)
+
+CLASSES = 10
+RELATIVE = 1e-4
+GRADIENT = 1e-3
+GRADIENT_FLOOR = 1e-6
+nn = torch.nn
+
+
+class Mlp(nn.Module):
+    def __init__(self, channels, size, width=256):
+        super().__init__()
+        self.fc1 = nn.Linear(channels * size * size, width)
+        self.fc2 = nn.Linear(width, width)
+        self.fc3 = nn.Linear(width, CLASSES)
+
+    def forward(self, x):
+        x = torch.relu(self.fc1(torch.flatten(x, 1)))
+        return self.fc3(torch.relu(self.fc2(x)))
+
+
+class Convnet(nn.Module):
+    def __init__(self, channels, width=16):
+        super().__init__()
+        for stage in range(3):
+            out = width << stage
+            setattr(self, f"conv{stage + 1}", nn.Conv2d(channels, out, 3, padding=1, bias=False))
+            setattr(self, f"bn{stage + 1}", nn.BatchNorm2d(out))
+            channels = out
+        self.fc = nn.Linear(channels, CLASSES)
+
+    def forward(self, x):
+        for stage in range(3):
+            conv, norm = getattr(self, f"conv{stage + 1}"), getattr(self, f"bn{stage + 1}")
+            x = torch.max_pool2d(torch.relu(norm(conv(x))), 2)
+        return self.fc(x.mean(dim=(2, 3)))
+
+
+class Resnet20(nn.Module):
+    """torchvision's BasicBlock in three stages of 16, 32 and 64 channels."""
+
+    def __init__(self, channels):
+        super().__init__()
+        block = torchvision.models.resnet.BasicBlock
+        self.conv1 = nn.Conv2d(channels, 16, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        planes = 16
+        for stage, out in enumerate((16, 32, 64)):
+            blocks = []
+            for i in range(3):
+                stride = 2 if stage > 0 and i == 0 else 1
+                shortcut = None
+                if stride != 1 or planes != out:
+                    shortcut = nn.Sequential(nn.Conv2d(planes, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+                blocks.append(block(planes, out, stride, shortcut))
+                planes = out
+            setattr(self, f"layer{stage + 1}", nn.Sequential(*blocks))
+        self.fc = nn.Linear(64, CLASSES)
+
+    def forward(self, x):
+        x = torch.relu(self.bn1(self.conv1(x)))
+        x = self.layer3(self.layer2(self.layer1(x)))
+        return self.fc(x.mean(dim=(2, 3)))
+
+
+def torchvision_resnet(build, channels, small):
+    """torchvision's, with the three lines that 32×32 images need."""
+    model = build(num_classes=CLASSES)
+    if small:
+        model.conv1 = nn.Conv2d(channels, 64, 3, 1, 1, bias=False)
+        model.maxpool = nn.Identity()
+    return model
+
+
+def vgg(build):
+    return build(num_classes=CLASSES, dropout=0.0)
+
+
+# name of the row: (Grapevine's model, batch, channels, height = width, PyTorch's model)
+models = torchvision.models
+CASES = {
+    "mlp": ("mlp", 8, 3, 32, lambda: Mlp(3, 32)),
+    "mlp 28": ("mlp", 8, 1, 28, lambda: Mlp(1, 28)),
+    "convnet": ("convnet", 8, 3, 32, lambda: Convnet(3)),
+    "convnet 28": ("convnet", 8, 1, 28, lambda: Convnet(1)),
+    "resnet20": ("resnet20", 8, 3, 32, lambda: Resnet20(3)),
+    "resnet18": ("resnet18", 8, 3, 32, lambda: torchvision_resnet(models.resnet18, 3, True)),
+    "resnet18 96": ("resnet18", 4, 3, 96, lambda: torchvision_resnet(models.resnet18, 3, False)),
+    "resnet34": ("resnet34", 8, 3, 32, lambda: torchvision_resnet(models.resnet34, 3, True)),
+    "resnet50": ("resnet50", 8, 3, 32, lambda: torchvision_resnet(models.resnet50, 3, True)),
+    "vgg13": ("vgg13", 8, 3, 32, lambda: vgg(models.vgg13_bn)),
+    "vgg19": ("vgg19", 8, 3, 32, lambda: vgg(models.vgg19_bn)),
+}
+
+
+def statistics_of(model):
+    return [(name, b) for name, b in model.named_buffers() if not name.endswith("num_batches_tracked")]
+
+
+def perturb(model):
+    """Scales, shifts and statistics that are not all one and zero, so that a mix-up shows."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, 0, 0.2)
+            nn.init.normal_(module.running_mean, 0, 0.1)
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
+        elif getattr(module, "bias", None) is not None:
+            nn.init.normal_(module.bias, 0, 0.1)
+
+
+def write_input(path, shape, model, images, labels):
+    with open(path, "wb") as file:
+        np.array(shape, dtype=np.int32).tofile(file)
+        for _, tensor in list(model.named_parameters()) + statistics_of(model):
+            tensor.detach().numpy().astype(np.float32).tofile(file)
+        images.numpy().tofile(file)
+        labels.numpy().astype(np.int32).tofile(file)
+
+
+class Output:
+    """What net_dump wrote, read front to back."""
+
+    def __init__(self, path, listing):
+        self.file = open(path, "rb")
+        self.listing = [line.split() for line in listing.splitlines()]
+
+    def take(self, shape, kind=np.float32):
+        count = int(np.prod(shape))
+        values = np.fromfile(self.file, dtype=kind, count=count)
+        if values.size != count:
+            raise RuntimeError("net_dump's output is short")
+        return values.reshape(shape).astype(np.float64)
+
+    def expect_tensors(self, kind, tensors):
+        ours = [(row[1], [int(n) for n in row[2:]]) for row in self.listing if row[0] == kind]
+        theirs = [(name, list(tensor.shape)) for name, tensor in tensors]
+        for a, b in zip(ours, theirs):
+            if a != b:
+                raise RuntimeError(f"{kind} {a[0]} {a[1]}, PyTorch has {b[0]} {b[1]}")
+        if len(ours) != len(theirs):
+            raise RuntimeError(f"{len(ours)} tensors of kind {kind}, PyTorch has {len(theirs)}")
+
+
+class Worst:
+    """The largest of (deviation / allowed), with the name of its tensor."""
+
+    def __init__(self):
+        self.ratio, self.name = -1.0, ""
+
+    def see(self, name, ours, theirs, bound, floor=0.0):
+        theirs = np.asarray(theirs, dtype=np.float64)
+        deviation = np.linalg.norm((ours - theirs).ravel())
+        scale = max(np.linalg.norm(theirs.ravel()), floor)
+        relative = deviation / scale if scale > 0 else (0.0 if deviation == 0 else float("inf"))
+        if not relative / bound <= self.ratio:  # a NaN is the worst
+            self.ratio, self.name = relative / bound, name
+
+
+def compare(net_dump, folder, case):
+    name, batch, channels, size, build = case
+    torch.manual_seed(1)
+    model = build()
+    perturb(model)
+    images = torch.randn(batch, channels, size, size)
+    labels = torch.randint(0, CLASSES, (batch,))
+    source, target = os.path.join(folder, "in.raw"), os.path.join(folder, "out.raw")
+    write_input(source, [channels, size, size, CLASSES], model, images, labels)
+    run = subprocess.run([net_dump, name, str(batch), source, target], stdout=subprocess.PIPE, text=True)
+    if run.returncode != 0:
+        raise RuntimeError(f"net_dump ended with status {run.returncode}")
+
+    model.train()
+    logits = model(images)
+    loss = nn.functional.cross_entropy(logits, labels)
+    loss.backward()
+    output = Output(target, run.stdout)
+    parameters = list(model.named_parameters())
+    output.expect_tensors("parameter", parameters)
+    output.expect_tensors("buffer", statistics_of(model))
+
+    forward, gradients, statistics = Worst(), Worst(), Worst()
+    forward.see("loss", output.take((1,), np.float64), [loss.item()], RELATIVE)
+    forward.see("logits", output.take((batch, CLASSES)), logits.detach().numpy(), RELATIVE)
+    whole = np.sqrt(sum(float(p.grad.double().square().sum()) for _, p in parameters))
+    for tensor, p in parameters:
+        gradients.see(tensor, output.take(p.shape), p.grad.numpy(), GRADIENT, GRADIENT_FLOOR * whole)
+    for tensor, buffer in statistics_of(model):
+        statistics.see(tensor, output.take(buffer.shape), buffer.numpy(), RELATIVE)
+    model.eval()
+    with torch.no_grad():
+        forward.see("logits in evaluation", output.take((batch, CLASSES)), model(images).numpy(), RELATIVE)
+    return forward, gradients, statistics
+
+
+def main(arguments):
+    net_dump, names = arguments[0], arguments[1:] or list(CASES)
+    torch.set_num_threads(2)
+    passed = failed = 0
+    columns = (("logits and loss", 22), ("gradients", 36), ("running statistics", 36))
+    print("deviation over what is allowed, and where it is largest")
+    print(f"  {'model':<14}" + "".join(f"{title:<{width + 8}}" for title, width in columns))
+    for name in names:
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                worst = compare(net_dump, folder, CASES[name])
+            except RuntimeError as error:
+                failed += 1
+                print(f"- {name:<14}{error}", flush=True)
+                continue
+        good = all(w.ratio <= 1 for w in worst)
+        passed, failed = passed + good, failed + (not good)
+        cells = "".join(f"{w.ratio:<8.3f}{w.name:<{width}}" for w, (_, width) in zip(worst, columns))
+        print(f"{'+' if good else '-'} {name:<14}{cells}", flush=True)
+    print(f"{passed} passed, {failed} failed")
+    return 0 if failed == 0 else 1
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit("usage: torch_parity.py NET_DUMP [MODEL ...]")
+    sys.exit(main(sys.argv[1:]))
