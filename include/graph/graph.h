@@ -11,9 +11,12 @@
 
 #include "base/status.h"
 
+/* A graph's constants take dense matrices (2 GiB at this size), and random streams name fewer than 2^24 workers. */
+enum { GRAPH_WORKERS_MAX = 16384 };
+
 struct graph_edge {
     int a, b;    /* a < b */
-    double rate; /* λ_ab, meetings per unit of time, > 0 */
+    double rate; /* λ_ab, meetings per unit of time: > 0, or 0 on all edges (nobody ever meets) */
 };
 
 /* What worker i sees of its edge e. */
@@ -34,17 +37,21 @@ struct graph {
 struct graph_params {
     const char *name;        /* a family of graph_family_names(), or "file" */
     const char *file;        /* edge list, for name "file": "a b" or "a b rate" a line, # comments */
-    int worker_count;        /* ≥ 1; for a file 0 means: the largest id + 1 */
+    int worker_count;        /* 1 … GRAPH_WORKERS_MAX; for a file 0 means: the largest id + 1 */
     double rate;             /* communications per gradient and worker, ≥ 0 (a mean over workers where the graph is irregular) */
-    int degree;              /* of random-regular */
-    double probability;      /* of erdos-renyi */
+    int degree;              /* of random-regular: 2 … worker_count − 1, and not odd where worker_count is */
+    double probability;      /* of erdos-renyi, of each pair: in (0, 1] */
     uint64_t seed;           /* of the random families */
 };
 
 /* Build a graph and its rates: λ_ij = rate·½(1/deg_i + 1/deg_j), which is rate/degree where all degrees agree.
+ * An edge list that gives rates (to all its edges or to none) is taken at its word: `rate` does not scale them.
+ * One worker has no edge and two have one, in every family. A torus or grid is the most nearly square rectangle of
+ * exactly worker_count places: of a prime count the torus is a ring and the grid a line. A hypercube needs a power of
+ * two, a barbell an even count. Random families depend on the seed alone, and always connect.
  * Errors (one logged message, STATUS_USAGE): unknown family (nearest named), a worker count that the family cannot
  * have (nearest counts that it can), a disconnected graph (its parts named), a malformed edge list (file, line:
- * self-loop, duplicate, negative id, id out of range, rate not positive). */
+ * self-loop, duplicate, negative id, id out of range, rate not positive) or one with fewer workers than worker_count. */
 enum status graph_create(const struct graph_params *params, struct graph **out);
 void graph_destroy(struct graph *graph);
 
