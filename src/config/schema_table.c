@@ -1,0 +1,191 @@
+/* The rows of the schema, and nothing else: a new key is one field of struct config and one row here. */
+#include "config/schema_table.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config/config.h"
+
+/* The field decides the type, so a row cannot disagree with struct config. */
+#define TYPE_OF(field) \
+    _Generic(((struct config *)0)->field, bool: SCHEMA_BOOL, int64_t: SCHEMA_INTEGER, double: SCHEMA_NUMBER,     \
+             char *: SCHEMA_TEXT, struct config_list: SCHEMA_LIST)
+
+#define TOP(key_) \
+    .name = #key_, .section = "", .key = #key_, .offset = offsetof(struct config, key_), .type = TYPE_OF(key_)
+#define KEY(section_, key_)                                                                                            \
+    .name = #section_ "." #key_, .section = #section_, .key = #key_, .offset = offsetof(struct config, section_.key_), \
+    .type = TYPE_OF(section_.key_)
+
+/* clang-format off */
+#define CLOSED(low_, high_) .bounds = {.low = (low_), .high = (high_)}
+#define ABOVE(low_, high_) .bounds = {.low = (low_), .high = (high_), .low_open = true}
+#define BELOW(low_, high_) .bounds = {.low = (low_), .high = (high_), .high_open = true}
+#define BETWEEN(low_, high_) .bounds = {.low = (low_), .high = (high_), .low_open = true, .high_open = true}
+#define WORDS(...) .words = (const char *const[]){__VA_ARGS__, NULL}
+/* clang-format on */
+
+#define SEED_MAX 9007199254740991.0 /* 2⁵³ − 1: what a JSON number holds exactly */
+
+const struct schema_row schema_table[] = {
+    {TOP(seed), CLOSED(0, SEED_MAX), .preset = "1", .summary = "seed of every random draw of the run",
+     .details = "Initial weights, order of the data, augmentation, dropout and meeting times are functions of it. "
+                "Under MPI the order in which workers meet still depends on their speed; `simulate` repeats a run "
+                "byte for byte."},
+
+    {KEY(data, name), .summary = "data set",
+     .details = "shapes (drawn, needs no file), cifar10, cifar100, mnist, fashion-mnist. Required."},
+    {KEY(data, path), .preset = "\"\"", .summary = "folder that holds the data sets' folders",
+     .details = "Empty: $GRAPEVINE_DATA. Below it: cifar-10-batches-bin/, cifar-100-binary/, mnist/, "
+                "fashion-mnist/; scripts/get_data.sh fetches them."},
+    {KEY(data, augment), .preset = "true", .summary = "augment training pictures",
+     .details = "Random crop from a padding of 4, and a horizontal flip for colour pictures; never on test "
+                "pictures."},
+    {KEY(data, partition), WORDS("shared", "iid", "dirichlet"), .preset = "shared",
+     .summary = "who sees which pictures",
+     .details = "shared: every worker sees the whole training set in its own order. iid: disjoint shards of equal "
+                "size. dirichlet: every class is dealt out in shares drawn from Dirichlet(data.alpha), so workers "
+                "differ."},
+    {KEY(data, alpha), ABOVE(0, 1e6), .preset = "0.3", .summary = "concentration of partition dirichlet",
+     .details = "Small: each worker sees few classes; large: nearly alike."},
+    {KEY(data, validation), BELOW(0, 1), .preset = "0", .summary = "share of training pictures kept for validation",
+     .details = "0.1 keeps a tenth back, the same pictures for every worker. run.keep_best needs it above 0."},
+    {KEY(data, train_count), CLOSED(0, 1e9), .preset = "0", .summary = "training pictures",
+     .details = "shapes: how many are drawn. Other sets: only the first so many are used. 0: all, or the set's "
+                "usual number."},
+    {KEY(data, test_count), CLOSED(0, 1e9), .preset = "0", .summary = "test pictures",
+     .details = "As data.train_count."},
+
+    {KEY(model, name), .summary = "network",
+     .details = "mlp, convnet, resnet20, resnet18, resnet34, resnet50, vgg13, vgg19. Parameter names are "
+                "torchvision's. Required."},
+    {KEY(model, init), .preset = "\"\"", .summary = "safetensors file to start from",
+     .details = "A checkpoint of Grapevine or of torchvision; a head for another number of classes is drawn "
+                "afresh. Empty: random weights, distributed as PyTorch's defaults."},
+    {KEY(model, dropout), BELOW(0, 1), .preset = "0", .summary = "dropout rate (vgg*, mlp)",
+     .details = "Probability that a unit is dropped, as in torch.nn.Dropout. Models without dropout ignore it."},
+    {KEY(model, width), CLOSED(0, 65536), .preset = "0", .summary = "width of mlp and convnet",
+     .details = "mlp: units of each hidden layer; convnet: channels of the first stage. 0: the model's own."},
+
+    {KEY(algorithm, name), .preset = "acid", .summary = "how the replicas are kept together",
+     .details = "acid: A2CiD2, asynchronous meetings of pairs with continuous momentum. gossip: the same without "
+                "momentum (AD-PSGD). allreduce: synchronous SGD, gradients averaged over all workers in every "
+                "step (as DDP does)."},
+    {KEY(algorithm, eta), CLOSED(0, 1e6), .can_be_auto = true, .preset = "auto",
+     .summary = "acid: mixing rate of x and x_tilde",
+     .details = "Per unit of time, one unit being the duration of one gradient. auto: 1/(2 sqrt(chi1 chi2)) of "
+                "the graph and its rates (`grapevine graph` shows it)."},
+    {KEY(algorithm, alpha), CLOSED(0, 1), .can_be_auto = true, .preset = "auto",
+     .summary = "step of x towards the peer at a meeting", .details = "auto: 1/2, the plain average of the two."},
+    {KEY(algorithm, alpha_tilde), CLOSED(0, 1e6), .can_be_auto = true, .preset = "auto",
+     .summary = "acid: step of x_tilde at a meeting", .details = "auto: 1/2 sqrt(chi1/chi2) of the graph."},
+
+    {KEY(graph, name), .preset = "ring", .summary = "who may meet whom",
+     .details = "ring, complete, line, star, torus, grid, hypercube, exponential, tree, barbell, random-regular, "
+                "erdos-renyi, or file. Where graph.file is given and graph.name is not, it is file."},
+    {KEY(graph, file), .preset = "\"\"", .summary = "edge list of graph file",
+     .details = "A line `a b` or `a b rate` per edge, workers counted from 0, # begins a comment."},
+    {KEY(graph, degree), CLOSED(1, 65535), .preset = "4", .summary = "neighbors per worker of random-regular"},
+    {KEY(graph, probability), ABOVE(0, 1), .preset = "0.3", .summary = "probability of an edge of erdos-renyi"},
+    {KEY(graph, seed), CLOSED(0, SEED_MAX), .preset = "1", .summary = "seed of the random graphs",
+     .details = "Of its own, so that runs with several seeds share one graph."},
+
+    {KEY(communication, rate), CLOSED(0, 1000), .preset = "1.0", .summary = "meetings per gradient and worker",
+     .details = "Spread evenly over a worker's neighbors, at random times. Below 1: fewer meetings than "
+                "gradients. 0: none before the final average."},
+    {KEY(communication, enforce_rate), .preset = "true", .summary = "compute waits for overdue meetings",
+     .details = "true: gradients pause while more than communication.pending meetings are due, so that the rate "
+                "is kept (as in the paper's tables). false: never waits, and the realised rate may be lower."},
+    {KEY(communication, pending), CLOSED(1, 1e6), .preset = "2",
+     .summary = "meetings that may be due before compute waits",
+     .details = "Only with enforce_rate. Meetings with a peer that does not answer do not count."},
+    {KEY(communication, transport), WORDS("auto", "put", "sendrecv"), .preset = "auto",
+     .summary = "how snapshots travel",
+     .details = "put: one-sided MPI_Rput into the peer's window. sendrecv: two-sided, where windows do not work. "
+                "auto: put where the start-up probe finds that it works."},
+    {KEY(communication, records), CLOSED(1, 64), .preset = "3", .summary = "exchanges a worker can hold open",
+     .details = "Each costs twice the model's memory. More let a worker serve others while some peers are slow."},
+    {KEY(communication, patience_s), ABOVE(0, 3600), .preset = "1.0",
+     .summary = "seconds to wait for one step of a meeting",
+     .details = "Then the worker serves others and ends that meeting later."},
+    {KEY(communication, limit_s), CLOSED(1, 86400), .preset = "120",
+     .summary = "seconds to wait at start and end of a run",
+     .details = "A peer silent for longer ends the run with a message that names it."},
+    {KEY(communication, chunk_bytes), CLOSED(4096, 1073741824), .preset = "1048576", .summary = "bytes of one put",
+     .details = "A snapshot travels in chunks, so that copying and sending overlap."},
+    {KEY(communication, bucket_bytes), CLOSED(4096, 1073741824), .preset = "4194304",
+     .summary = "bytes of one all-reduce",
+     .details = "algorithm allreduce: gradients are averaged in buckets of this size while the backward pass goes "
+                "on, as DDP's bucket_cap_mb."},
+
+    {KEY(optimizer, lr), CLOSED(0, 100), .preset = "0.1", .summary = "learning rate per lr_per_samples samples",
+     .details = "The peak rate is lr * train.batch * workers / lr_per_samples (linear scaling)."},
+    {KEY(optimizer, lr_per_samples), CLOSED(0, 1e9), .preset = "256", .summary = "samples that lr is meant for",
+     .details = "0: no scaling, lr is the peak itself."},
+    {KEY(optimizer, momentum), BELOW(0, 1), .preset = "0.9", .summary = "momentum of SGD",
+     .details = "As in torch.optim.SGD, without dampening. Momentum buffers are never averaged."},
+    {KEY(optimizer, nesterov), .preset = "false", .summary = "Nesterov momentum", .details = "As in torch.optim.SGD."},
+    {KEY(optimizer, weight_decay), CLOSED(0, 10), .preset = "5.0e-4", .summary = "weight decay",
+     .details = "Added to the gradient times the weight, as in torch.optim.SGD."},
+    {KEY(optimizer, decay_norm_and_bias), .preset = "false", .summary = "decay biases and batch norm too",
+     .details = "false: weights of convolutions and linear layers only."},
+    {KEY(optimizer, clip_norm), CLOSED(0, 1e9), .preset = "1.0", .summary = "bound of the gradient's global norm",
+     .details = "As torch.nn.utils.clip_grad_norm_. 0: no clipping."},
+
+    {KEY(schedule, name), WORDS("step", "cosine", "constant"), .preset = "step",
+     .summary = "course of the learning rate",
+     .details = "Follows the share of the run that all workers together have done. step: times schedule.factor at "
+                "each milestone. cosine: to 0 at the end. constant: as it is after warm-up."},
+    {KEY(schedule, warmup_epochs), CLOSED(0, 1e6), .can_be_auto = true, .preset = "auto",
+     .summary = "epochs of linear warm-up",
+     .details = "Summed over workers, from the smaller of optimizer.lr and the peak up to the peak. auto: 5, but "
+                "at most 5 % of train.epochs."},
+    {KEY(schedule, milestones), BETWEEN(0, 1), .preset = "[0.5, 0.75]", .summary = "step: where the rate drops",
+     .details = "Ascending shares of the run. []: nowhere."},
+    {KEY(schedule, factor), ABOVE(0, 10), .preset = "0.1", .summary = "step: factor at each milestone",
+     .details = "PyTorch's gamma."},
+
+    {KEY(train, workers), CLOSED(1, 1e6), .preset = "4", .summary = "workers of `simulate`",
+     .details = "Under mpirun or srun the number of ranks counts instead."},
+    {KEY(train, batch), CLOSED(1, 1e6), .preset = "128", .summary = "pictures per worker and step",
+     .details = "Of each worker: it is not divided by their number."},
+    {KEY(train, epochs), ABOVE(0, 1e6), .preset = "300",
+     .summary = "passes over the training set, all workers together",
+     .details = "Fast workers do more of them, slow ones less. With 4 workers, 300 epochs are about 75 for each."},
+
+    {KEY(batch_norm, policy), WORDS("recomputed", "averaged", "own"), .preset = "recomputed",
+     .summary = "running statistics of the averaged model",
+     .details = "recomputed: from batch_norm.batches training batches at the averaged weights. averaged: mean "
+                "over the workers' statistics. own: worker 0's."},
+    {KEY(batch_norm, batches), CLOSED(1, 100000), .preset = "16",
+     .summary = "training batches per worker for recomputed"},
+
+    {KEY(device, name), .preset = "auto", .summary = "where networks run",
+     .details = "cpu or cuda. auto: a GPU where there is one, else the CPU."},
+    {KEY(device, threads), CLOSED(1, 1024), .preset = "1", .summary = "CPU threads of one worker's computation",
+     .details = "The communication thread comes on top; it sleeps most of the time. Workers on a machine times "
+                "threads should not exceed its cores."},
+    {KEY(device, precision), WORDS("auto", "fp32", "bf16"), .preset = "auto",
+     .summary = "type of weights and activations in a step",
+     .details = "Parameters, momentum and exchanges are always fp32. auto: what is fastest on the device without "
+                "loss of accuracy."},
+
+    {KEY(run, dir), .preset = "\"\"", .summary = "run directory",
+     .details = "Empty: runs/ and the config's base name. One that exists is refused unless the run is resumed."},
+    {KEY(run, log_level), WORDS("error", "warning", "info", "debug"), .preset = "info", .summary = "messages shown"},
+    {KEY(run, log_every), CLOSED(0, 1e9), .preset = "50", .summary = "gradients between two lines of metrics",
+     .details = "0: none."},
+    {KEY(run, eval_every_epochs), CLOSED(0, 1e6), .preset = "5", .summary = "epochs between two tests",
+     .details = "Summed over workers; each tests its own replica on its share of the test set. 0: at the end only."},
+    {KEY(run, checkpoint_every_epochs), CLOSED(0, 1e6), .preset = "25", .summary = "epochs between two checkpoints",
+     .details = "Summed over workers. 0: only the final one."},
+    {KEY(run, trace), .preset = "false", .summary = "write trace.json",
+     .details = "Both threads of every worker over time, for Perfetto or chrome://tracing."},
+    {KEY(run, tensorboard), .preset = "false", .summary = "write TensorBoard event files"},
+    {KEY(run, keep_best), .preset = "false", .summary = "keep the best checkpoint",
+     .details = "By accuracy on the validation pictures (data.validation)."},
+};
+
+const size_t schema_table_count = sizeof schema_table / sizeof schema_table[0];
+
+_Static_assert(sizeof schema_table / sizeof schema_table[0] <= SCHEMA_ROWS_MAX, "raise SCHEMA_ROWS_MAX");
