@@ -1,6 +1,8 @@
 /* Labelled pictures, as a table of functions: in memory, drawn, or read on demand.
  *
- * A data set is one file in src/data/ and one line in the list of dataset.c. Knows nothing of models or algorithms. */
+ * A data set is one file in src/data/ and one line in the list of dataset.c, which states mean and deviation of each.
+ * Augmentation: a crop of the picture's size from a border of 4 black pixels, then, but for digits, a horizontal flip
+ * (Fashion-MNIST and shapes are flipped too). Knows nothing of models or algorithms. */
 #ifndef GRAPEVINE_DATA_DATASET_H
 #define GRAPEVINE_DATA_DATASET_H
 
@@ -31,15 +33,17 @@ struct dataset {
 
 struct dataset_params {
     const char *name;      /* of dataset_names() */
-    const char *path;      /* the folder that holds the sets' folders: data.path, else $GRAPEVINE_DATA; "" if neither is set */
+    const char *path;      /* the folder that holds the sets' folders: data.path, else $GRAPEVINE_DATA; "" if neither */
     bool train;            /* the training split, else the test split */
     bool augment;          /* allow augmentation (training split) */
-    size_t count;          /* shapes: pictures to draw; others: use the first `count` only, 0 for all */
+    size_t count;          /* shapes: pictures to draw, 0 for 8192 (training) or 2048 (test);
+                            * others: use the first `count` only, 0 for all */
     uint64_t seed;         /* shapes */
 };
 
-/* Open a set. STATUS_USAGE: unknown name (nearest named). STATUS_DATA: missing, short or corrupt file (names the
- * file, what was expected and how to get it: scripts/get_data.sh). One logged message. */
+/* Open a set. STATUS_USAGE: unknown name (nearest named), or more pictures asked for than there are. STATUS_DATA:
+ * missing, short or corrupt file (names the file, what was expected and how to get it: scripts/get_data.sh). One logged
+ * message. */
 enum status dataset_open(const struct dataset_params *params, struct dataset **out);
 void dataset_close(struct dataset *set);
 
