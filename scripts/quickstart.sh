@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# From a fresh clone to a trained model: installs what is missing, builds, and trains 4 workers on a ring with A²CiD².
+#
+#   scripts/quickstart.sh [key=value ...]    arguments override configs/quickstart.yaml
+#
+# `make quickstart` is the same; this script needs no make to start with. WORKERS=8 changes their number.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+build=${BUILD:-build}
+if [ ! -x "$build/grapevine" ]; then
+    scripts/setup.sh --minimal
+    "${MAKE:-make}" --no-print-directory -j"$(getconf _NPROCESSORS_ONLN)" BUILD="$build" all
+fi
+
+# The timestamp keeps runs apart; a second start within the same second gets a number.
+dir=runs/quickstart-$(date +%Y%m%d-%H%M%S)
+number=2
+base=$dir
+while [ -e "$dir" ]; do
+    dir=$base-$number
+    number=$((number + 1))
+done
+exec scripts/launch.sh "${WORKERS:-4}" configs/quickstart.yaml run.dir="$dir" "$@"
