@@ -88,8 +88,8 @@ static enum status check_size(const struct model_family *family, const struct mo
     struct text list = {0};
     list_models(&list, takes_size, size);
     log_error("model.name: %s takes images of at least %d × %d pixels, this data set's have %d × %d (height × width). "
-              "Models for them: %s", family->name, family->smallest, family->smallest, params->height, params->width,
-              text_view(&list));
+              "Models for them: %s",
+              family->name, family->smallest, family->smallest, params->height, params->width, text_view(&list));
     text_release(&list);
     return STATUS_USAGE;
 }
@@ -104,8 +104,8 @@ static enum status check_dropout(const struct model_family *family, const struct
         return STATUS_OK;
     struct text list = {0};
     list_models(&list, takes_dropout, 0);
-    log_error("model.dropout: %s has no dropout, so %g has no meaning; leave it at 0 or choose one of %s",
-              family->name, params->dropout, text_view(&list));
+    log_error("model.dropout: %s has no dropout, so %g has no meaning; leave it at 0 or choose one of %s", family->name,
+              params->dropout, text_view(&list));
     text_release(&list);
     return STATUS_USAGE;
 }

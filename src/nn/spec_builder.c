@@ -90,8 +90,13 @@ static int add_node(struct spec_builder *builder, struct net_node node, struct v
 static struct net_node bare_node(enum net_op op, int input)
 {
     return (struct net_node){
-        .op = op, .input = input, .residual = NET_NONE,
-        .weight = NET_NONE, .bias = NET_NONE, .mean = NET_NONE, .variance = NET_NONE,
+        .op = op,
+        .input = input,
+        .residual = NET_NONE,
+        .weight = NET_NONE,
+        .bias = NET_NONE,
+        .mean = NET_NONE,
+        .variance = NET_NONE,
     };
 }
 
@@ -139,17 +144,22 @@ int spec_add_conv(struct spec_builder *builder, const char *name, int input, str
     node.kernel = shape.kernel;
     node.stride = shape.stride;
     node.pad = shape.pad;
-    node.weight = add_parameter(builder, name, "weight", (struct net_tensor){
+    struct net_tensor weight = {
         .shape = {out_channels, (size_t)in.channels, kernel, kernel},
-        .decayed = true, .init = NET_INIT_KAIMING_NORMAL_FAN_OUT, .fan = out_channels * kernel * kernel,
-    });
+        .decayed = true,
+        .init = NET_INIT_KAIMING_NORMAL_FAN_OUT,
+        .fan = out_channels * kernel * kernel,
+    };
+    struct net_tensor bias = {.shape = {out_channels}, .init = NET_INIT_ZERO};
+    node.weight = add_parameter(builder, name, "weight", weight);
     if (shape.bias)
-        node.bias = add_parameter(builder, name, "bias", (struct net_tensor){.shape = {out_channels}});
-    return add_node(builder, node, (struct value_shape){
-        shape.out_channels,
-        slide(in.height, shape.kernel, shape.stride, shape.pad),
-        slide(in.width, shape.kernel, shape.stride, shape.pad),
-    });
+        node.bias = add_parameter(builder, name, "bias", bias);
+    struct value_shape out = {
+        .channels = shape.out_channels,
+        .height = slide(in.height, shape.kernel, shape.stride, shape.pad),
+        .width = slide(in.width, shape.kernel, shape.stride, shape.pad),
+    };
+    return add_node(builder, node, out);
 }
 
 struct norm_tensors spec_register_norm(struct spec_builder *builder, const char *name, int channels)
@@ -197,9 +207,12 @@ int spec_add_max_pool(struct spec_builder *builder, int input, int kernel, int s
     node.kernel = kernel;
     node.stride = stride;
     node.pad = pad;
-    return add_node(builder, node, (struct value_shape){
-        in.channels, slide(in.height, kernel, stride, pad), slide(in.width, kernel, stride, pad),
-    });
+    struct value_shape out = {
+        .channels = in.channels,
+        .height = slide(in.height, kernel, stride, pad),
+        .width = slide(in.width, kernel, stride, pad),
+    };
+    return add_node(builder, node, out);
 }
 
 int spec_add_adaptive_avg_pool(struct spec_builder *builder, int input, int out_size)
@@ -219,12 +232,19 @@ int spec_add_linear(struct spec_builder *builder, const char *name, int input, i
     struct net_node node = bare_node(NET_LINEAR, input);
     node.out_channels = out_channels;
     node.relu = relu;
-    node.weight = add_parameter(builder, name, "weight", (struct net_tensor){
-        .shape = {(size_t)out_channels, fan_in}, .decayed = true, .init = init, .fan = fan_in,
-    });
-    node.bias = add_parameter(builder, name, "bias", (struct net_tensor){
-        .shape = {(size_t)out_channels}, .init = init == NET_INIT_NORMAL_001 ? NET_INIT_ZERO : init, .fan = fan_in,
-    });
+    struct net_tensor weight = {
+        .shape = {(size_t)out_channels, fan_in},
+        .decayed = true,
+        .init = init,
+        .fan = fan_in,
+    };
+    struct net_tensor bias = {
+        .shape = {(size_t)out_channels},
+        .init = init == NET_INIT_NORMAL_001 ? NET_INIT_ZERO : init,
+        .fan = fan_in,
+    };
+    node.weight = add_parameter(builder, name, "weight", weight);
+    node.bias = add_parameter(builder, name, "bias", bias);
     return add_node(builder, node, (struct value_shape){out_channels, 1, 1});
 }
 

@@ -15,7 +15,7 @@
 struct spec_builder {
     struct net_spec *spec; /* owned until spec_finish hands it over */
     int node_capacity, parameter_capacity, buffer_capacity;
-    char scope[32];        /* put before every name: "layer1.0." */
+    char scope[32]; /* put before every name: "layer1.0." */
 };
 
 /* Without its batch. */

@@ -141,7 +141,11 @@ int main(int argc, char **argv)
     read_items(in, header, sizeof header[0], 4);
 
     struct model_params model = {
-        .name = argv[1], .channels = header[0], .height = header[1], .width = header[2], .class_count = header[3],
+        .name = argv[1],
+        .channels = header[0],
+        .height = header[1],
+        .width = header[2],
+        .class_count = header[3],
     };
     struct net_spec *spec;
     must(model_build(&model, &spec), "model_build");

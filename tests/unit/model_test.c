@@ -17,7 +17,11 @@
 static struct net_spec *built(const char *name, int channels, int size, int class_count)
 {
     struct model_params params = {
-        .name = name, .channels = channels, .height = size, .width = size, .class_count = class_count,
+        .name = name,
+        .channels = channels,
+        .height = size,
+        .width = size,
+        .class_count = class_count,
     };
     struct net_spec *spec = NULL;
     assert_int_equal(model_build(&params, &spec), STATUS_OK);
@@ -72,39 +76,45 @@ static void names_are_in_torchvisions_order(void **state)
 {
     (void)state;
     struct net_spec *spec = built("resnet18", 3, 32, 10);
-    expect_names(spec->parameters, (const char *const[]){
-        "conv1.weight", "bn1.weight", "bn1.bias", "layer1.0.conv1.weight", "layer1.0.bn1.weight", "layer1.0.bn1.bias",
-        "layer1.0.conv2.weight", "layer1.0.bn2.weight", "layer1.0.bn2.bias", "layer1.1.conv1.weight", NULL});
-    expect_names(spec->parameters + 15, (const char *const[]){
-        "layer2.0.conv1.weight", "layer2.0.bn1.weight", "layer2.0.bn1.bias", "layer2.0.conv2.weight",
-        "layer2.0.bn2.weight", "layer2.0.bn2.bias", "layer2.0.downsample.0.weight", "layer2.0.downsample.1.weight",
-        "layer2.0.downsample.1.bias", "layer2.1.conv1.weight", NULL});
+    expect_names(spec->parameters,
+                 (const char *const[]){"conv1.weight", "bn1.weight", "bn1.bias", "layer1.0.conv1.weight",
+                                       "layer1.0.bn1.weight", "layer1.0.bn1.bias", "layer1.0.conv2.weight",
+                                       "layer1.0.bn2.weight", "layer1.0.bn2.bias", "layer1.1.conv1.weight", NULL});
+    expect_names(spec->parameters + 15,
+                 (const char *const[]){"layer2.0.conv1.weight", "layer2.0.bn1.weight", "layer2.0.bn1.bias",
+                                       "layer2.0.conv2.weight", "layer2.0.bn2.weight", "layer2.0.bn2.bias",
+                                       "layer2.0.downsample.0.weight", "layer2.0.downsample.1.weight",
+                                       "layer2.0.downsample.1.bias", "layer2.1.conv1.weight", NULL});
     expect_names(spec->parameters + 60, (const char *const[]){"fc.weight", "fc.bias", NULL});
-    expect_names(spec->buffers + 10, (const char *const[]){
-        "layer2.0.bn1.running_mean", "layer2.0.bn1.running_var", "layer2.0.bn2.running_mean",
-        "layer2.0.bn2.running_var", "layer2.0.downsample.1.running_mean",
-        "layer2.0.downsample.1.running_var", "layer2.1.bn1.running_mean", NULL});
+    expect_names(spec->buffers + 10,
+                 (const char *const[]){"layer2.0.bn1.running_mean", "layer2.0.bn1.running_var",
+                                       "layer2.0.bn2.running_mean", "layer2.0.bn2.running_var",
+                                       "layer2.0.downsample.1.running_mean", "layer2.0.downsample.1.running_var",
+                                       "layer2.1.bn1.running_mean", NULL});
     model_destroy(spec);
 
     spec = built("resnet50", 3, 32, 10);
-    expect_names(spec->parameters + 9, (const char *const[]){
-        "layer1.0.conv3.weight", "layer1.0.bn3.weight", "layer1.0.bn3.bias", "layer1.0.downsample.0.weight",
-        "layer1.0.downsample.1.weight", "layer1.0.downsample.1.bias", "layer1.1.conv1.weight", NULL});
+    expect_names(spec->parameters + 9,
+                 (const char *const[]){"layer1.0.conv3.weight", "layer1.0.bn3.weight", "layer1.0.bn3.bias",
+                                       "layer1.0.downsample.0.weight", "layer1.0.downsample.1.weight",
+                                       "layer1.0.downsample.1.bias", "layer1.1.conv1.weight", NULL});
     model_destroy(spec);
 
     spec = built("vgg13", 3, 32, 10);
-    expect_names(spec->parameters, (const char *const[]){
-        "features.0.weight", "features.0.bias", "features.1.weight", "features.1.bias", "features.3.weight",
-        "features.3.bias", "features.4.weight", "features.4.bias", "features.7.weight", NULL});
-    expect_names(spec->parameters + 38, (const char *const[]){
-        "features.32.weight", "features.32.bias", "classifier.0.weight", "classifier.0.bias", "classifier.3.weight",
-        "classifier.3.bias", "classifier.6.weight", "classifier.6.bias", NULL});
+    expect_names(spec->parameters,
+                 (const char *const[]){"features.0.weight", "features.0.bias", "features.1.weight", "features.1.bias",
+                                       "features.3.weight", "features.3.bias", "features.4.weight", "features.4.bias",
+                                       "features.7.weight", NULL});
+    expect_names(spec->parameters + 38,
+                 (const char *const[]){"features.32.weight", "features.32.bias", "classifier.0.weight",
+                                       "classifier.0.bias", "classifier.3.weight", "classifier.3.bias",
+                                       "classifier.6.weight", "classifier.6.bias", NULL});
     model_destroy(spec);
 
     spec = built("convnet", 3, 32, 10);
-    expect_names(spec->parameters, (const char *const[]){
-        "conv1.weight", "bn1.weight", "bn1.bias", "conv2.weight", "bn2.weight", "bn2.bias", "conv3.weight",
-        "bn3.weight", "bn3.bias", "fc.weight", "fc.bias", NULL});
+    expect_names(spec->parameters, (const char *const[]){"conv1.weight", "bn1.weight", "bn1.bias", "conv2.weight",
+                                                         "bn2.weight", "bn2.bias", "conv3.weight", "bn3.weight",
+                                                         "bn3.bias", "fc.weight", "fc.bias", NULL});
     model_destroy(spec);
 }
 
@@ -227,7 +237,12 @@ static void dropout_and_width_are_options(void **state)
 {
     (void)state;
     struct model_params params = {
-        .name = "vgg19", .channels = 3, .height = 32, .width = 32, .class_count = 10, .dropout = 0.5,
+        .name = "vgg19",
+        .channels = 3,
+        .height = 32,
+        .width = 32,
+        .class_count = 10,
+        .dropout = 0.5,
     };
     struct net_spec *spec = NULL;
     assert_int_equal(model_build(&params, &spec), STATUS_OK);
@@ -241,7 +256,12 @@ static void dropout_and_width_are_options(void **state)
     model_destroy(spec);
 
     params = (struct model_params){
-        .name = "mlp", .channels = 1, .height = 2, .width = 3, .class_count = 4, .width_hidden = 5,
+        .name = "mlp",
+        .channels = 1,
+        .height = 2,
+        .width = 3,
+        .class_count = 4,
+        .width_hidden = 5,
     };
     assert_int_equal(model_build(&params, &spec), STATUS_OK);
     assert_int_equal(spec->parameter_size, 6 * 5 + 5 + 5 * 5 + 5 + 5 * 4 + 4);

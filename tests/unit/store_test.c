@@ -24,7 +24,12 @@ struct start {
 static struct start start_of(const char *name, int width_hidden, uint64_t seed)
 {
     struct model_params params = {
-        .name = name, .channels = 3, .height = 32, .width = 32, .class_count = 10, .width_hidden = width_hidden,
+        .name = name,
+        .channels = 3,
+        .height = 32,
+        .width = 32,
+        .class_count = 10,
+        .width_hidden = width_hidden,
     };
     struct start start = {0};
     assert_int_equal(model_build(&params, &start.spec), STATUS_OK);
