@@ -1,0 +1,149 @@
+/* The algorithms one by one: what they keep, how they advance, meet and are reset. Laws are in tests/laws. */
+#include "algo_fixture.h"
+
+#include <math.h>
+
+enum { COUNT = 1003 };
+
+static void test_list(void **state)
+{
+    (void)state;
+    const char *const *names = algo_names();
+    size_t count = 0;
+    for (; names[count] != NULL; count++)
+        assert_string_equal(algo_find(names[count])->name, names[count]);
+    assert_int_equal(count, 3);
+    assert_null(algo_find("adpsgd"));
+    assert_int_equal(algo_find("acid")->meets, ALGO_MEETS_ONE);
+    assert_int_equal(algo_find("gossip")->meets, ALGO_MEETS_ONE);
+    assert_int_equal(algo_find("allreduce")->meets, ALGO_MEETS_EVERYONE);
+    assert_null(algo_find("allreduce")->on_pair);
+}
+
+static void test_vectors_at_creation(void **state)
+{
+    (void)state;
+    struct fixture fixture = fixture_create();
+    float initial[COUNT];
+    fill_normal(initial, COUNT, 0, 0);
+    struct algo_params params = {.count = COUNT, .eta = 0.5, .alpha = 0.5, .alpha_tilde = 0.5};
+    for (const char *const *name = algo_names(); *name != NULL; name++) {
+        struct replica_under_test replica = replica_create(&fixture, *name, &params, initial);
+        float *x_tilde = replica.ops->vector(replica.algo, "x_tilde");
+        float *momentum = replica.ops->vector(replica.algo, "momentum");
+        assert_int_equal(x_tilde != NULL, replica.ops->has_momentum_vector);
+        if (x_tilde != NULL)
+            assert_memory_equal(x_tilde, initial, sizeof initial);
+        assert_non_null(momentum);
+        for (size_t i = 0; i < COUNT; i++)
+            assert_true(momentum[i] == 0);
+        assert_null(replica.ops->vector(replica.algo, "velocity"));
+        replica_destroy(&replica);
+    }
+    fixture_destroy(&fixture);
+}
+
+/* An advance is ½(1 ± exp(−2ηΔ)) of the 2×2 matrix exponential; a snapshot shows it and changes nothing. */
+static void test_snapshot_advances(void **state)
+{
+    (void)state;
+    const double eta = 0.289, t = 1.7;
+    struct fixture fixture = fixture_create();
+    float initial[COUNT], other[COUNT], before[COUNT];
+    fill_normal(initial, COUNT, 0, 0);
+    fill_normal(other, COUNT, 1, 0);
+    struct algo_params params = {.count = COUNT, .eta = eta, .alpha = 0.5, .alpha_tilde = 1};
+    struct replica_under_test replica = replica_create(&fixture, "acid", &params, initial);
+    float *x_tilde = replica.ops->vector(replica.algo, "x_tilde"), *out = fixture_vector(&fixture, COUNT);
+    memcpy(x_tilde, other, sizeof other);
+    memcpy(before, replica.x, sizeof before);
+    replica.ops->snapshot(replica.algo, t, true, out);
+    double e = exp(-2 * eta * t);
+    for (size_t i = 0; i < COUNT; i++) {
+        double exact = 0.5 * (1 + e) * (double)initial[i] + 0.5 * (1 - e) * (double)other[i];
+        double size = fabs((double)initial[i]) + fabs((double)other[i]);
+        /* mix, difference, product and sum round once each */
+        assert_true(fabs((double)out[i] - exact) <= 4 * 0x1p-24 * size);
+    }
+    assert_memory_equal(replica.x, before, sizeof before);
+    assert_memory_equal(x_tilde, other, sizeof other);
+    fixture_free(&fixture, out);
+    replica_destroy(&replica);
+    fixture_destroy(&fixture);
+}
+
+/* After a reset x̃ = x, so nothing moves, and time counts from the reset. */
+static void test_reset(void **state)
+{
+    (void)state;
+    struct fixture fixture = fixture_create();
+    float initial[COUNT], set[COUNT];
+    fill_normal(initial, COUNT, 0, 0);
+    fill_normal(set, COUNT, 1, 0);
+    struct algo_params params = {.count = COUNT, .eta = 0.5, .alpha = 0.5, .alpha_tilde = 1};
+    struct replica_under_test replica = replica_create(&fixture, "acid", &params, initial);
+    float *out = fixture_vector(&fixture, COUNT), *x_tilde = replica.ops->vector(replica.algo, "x_tilde");
+    memcpy(replica.x, set, sizeof set);
+    replica.ops->reset(replica.algo, 3);
+    assert_memory_equal(x_tilde, set, sizeof set);
+    replica.ops->snapshot(replica.algo, 9, false, out);
+    assert_memory_equal(out, set, sizeof set);
+    x_tilde[0] = set[0] + 1;
+    replica.ops->snapshot(replica.algo, 3, false, out);
+    assert_true(out[0] == set[0]); /* no time has passed since the reset */
+    fixture_free(&fixture, out);
+    replica_destroy(&replica);
+    fixture_destroy(&fixture);
+}
+
+static void test_gossip_meets_in_the_middle(void **state)
+{
+    (void)state;
+    struct fixture fixture = fixture_create();
+    const float a[] = {0, 1, -3, 0.5f, 8}, b[] = {2, 1, 5, -0.25f, 16};
+    struct algo_params params = {.count = 5};
+    struct replica_under_test one = replica_create(&fixture, "gossip", &params, a);
+    struct replica_under_test two = replica_create(&fixture, "gossip", &params, b);
+    replica_meet(&one, 1, a, b);
+    replica_meet(&two, 1, b, a);
+    for (size_t i = 0; i < 5; i++) {
+        assert_true(one.x[i] == (a[i] + b[i]) / 2);
+        assert_true(two.x[i] == one.x[i]);
+    }
+    replica_destroy(&one);
+    replica_destroy(&two);
+    fixture_destroy(&fixture);
+}
+
+/* Decay acts on the head, or on everything when the option says so: zero gradient, so x ← (1 − γ·decay)·x there. */
+static void test_decay_filter(void **state)
+{
+    (void)state;
+    struct fixture fixture = fixture_create();
+    const float initial[] = {1, 2, 4, 8}, gradient[4] = {0};
+    for (int everything = 0; everything <= 1; everything++) {
+        struct algo_params params = {.count = 4, .decayed = 2,
+                                     .optimizer = {.weight_decay = 0.5, .decay_norm_and_bias = everything}};
+        for (const char *const *name = algo_names(); *name != NULL; name++) {
+            struct replica_under_test replica = replica_create(&fixture, *name, &params, initial);
+            replica_step(&replica, 1, gradient, 0.25);
+            for (size_t i = 0; i < 4; i++)
+                assert_true(replica.x[i] == initial[i] * (i < 2 || everything ? 0.875f : 1.0f));
+            replica_destroy(&replica);
+        }
+    }
+    fixture_destroy(&fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_list),
+        cmocka_unit_test(test_vectors_at_creation),
+        cmocka_unit_test(test_snapshot_advances),
+        cmocka_unit_test(test_reset),
+        cmocka_unit_test(test_gossip_meets_in_the_middle),
+        cmocka_unit_test(test_decay_filter),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
