@@ -18,12 +18,12 @@
 /* Writes the resolved configuration to `out`; errors of the stream are found afterwards. */
 typedef void run_config_fn(const void *context, FILE *out);
 
-/* Make the folder, with its parents, and put config.yaml and the status "running" into it. An empty folder that is there
- * already is taken. STATUS_USAGE (logged, with a name that is free): the folder has something in it, or the name is a file's.
- * STATUS_MACHINE (logged): it cannot be made or written. */
+/* Make the folder, with its parents, and put config.yaml and the status "running" into it. An empty folder that is
+ * there already is taken. STATUS_USAGE (logged, with a name that is free): the folder has something in it, or the name
+ * is a file's. STATUS_MACHINE (logged): it cannot be made or written. */
 enum status run_directory_create(const char *path, run_config_fn *write_config, const void *context);
 
-/* Replace the file `status` by number and name of `status`, at once. A failure is a warning: nothing depends on the file. */
+/* Replace the file `status` by number and name of `status`, at once. A failure is a warning: nothing depends on it. */
 void run_directory_finish(const char *path, enum status status);
 
 /* "<path>/<name>", owned by the caller. */

@@ -21,7 +21,7 @@ struct atomic_file {
 /* STATUS_MACHINE (logged): the folder cannot be written. */
 enum status atomic_file_open(struct atomic_file *file, const char *path, enum log_level level);
 
-/* Bring it to the disk under its name. STATUS_MACHINE (logged): nothing of it is left. Releases `file` in both cases. */
+/* Bring it to the disk under its name. STATUS_MACHINE (logged): nothing of it is left. Releases `file` either way. */
 enum status atomic_file_commit(struct atomic_file *file);
 
 /* Forget what was written. Releases `file`. */
