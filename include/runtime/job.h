@@ -16,6 +16,7 @@ struct job {
     int rank, size;
     int local_rank, local_size; /* among the ranks of this node */
     double limit_s;             /* of every collective step */
+    bool agreed;                /* all ranks know that the run has failed: each can leave by itself */
 };
 
 /* Start MPI (MPI_THREAD_SERIALIZED) with settings that are known to work for one-sided communication, without
@@ -23,7 +24,7 @@ struct job {
 enum status job_start(int *argc, char ***argv, struct job *job);
 
 /* The worst status of all ranks. While errors are held (log_hold), the lowest rank that has the worst one prints its own. */
-enum status job_agree(const struct job *job, const char *step, enum status status);
+enum status job_agree(struct job *job, const char *step, enum status status);
 
 enum status job_barrier(const struct job *job, const char *step);
 /* Sums over all ranks, in place, the same bits on every rank. */
@@ -34,7 +35,7 @@ enum status job_broadcast(const struct job *job, const char *step, void *bytes, 
 /* all (size × count) on every rank: each rank's values in rank order. */
 enum status job_gather_doubles(const struct job *job, const char *step, const double *mine, size_t count, double *all);
 
-/* End MPI. With a bad status on this rank alone the other ranks are ended too (MPI_Abort). Returns the exit status. */
+/* End MPI. A bad status that the ranks have not agreed on ends the others too (MPI_Abort). Returns the exit status. */
 int job_finish(struct job *job, enum status status);
 
 #endif

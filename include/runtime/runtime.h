@@ -36,8 +36,9 @@ struct runtime_params {
     size_t chunk_bytes, bucket_bytes;
     enum batch_norm_policy batch_norm;
     int batch_norm_batches;
-    /* Called by the compute thread at each checkpoint epoch and by validation when this worker's replica is the best so far; may be NULL. */
-    enum status (*checkpoint)(void *context, double epoch, const float *parameters, const float *buffers);
+    /* Called by the compute thread at each checkpoint epoch, and (`best`) when this worker's replica has tested best so far on the
+     * held-out pictures; host memory; may be NULL. A failure to write is the callee's to report: training goes on. */
+    void (*checkpoint)(void *context, bool best, double epoch, const float *parameters, const float *buffers);
     void *checkpoint_context;
 };
 
@@ -55,6 +56,7 @@ struct runtime_result {
     double *samples_per_second;         /* (worker_count) */
     double consensus_distance;          /* (1/n) Σ ‖x_i − x̄‖², before the final averaging */
     double test_loss, test_accuracy;    /* of the averaged model, statistics treated as batch_norm says */
+    size_t test_count;                  /* pictures tested */
     double test_accuracy_own_statistics; /* of the averaged model with worker 0's statistics */
     const char *transport;              /* the one used, static text */
 };

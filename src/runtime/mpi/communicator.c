@@ -1,0 +1,530 @@
+/* The communication thread of a worker whose algorithm meets one peer at a time. */
+#include "runtime/mpi/communicator.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "base/stopwatch.h"
+#include "base/text.h"
+#include "base/thread.h"
+#include "graph/edge_clock.h"
+#include "runtime/mpi/closing_barrier.h"
+#include "runtime/mpi/pairing.h"
+#include "runtime/mpi/payload.h"
+#include "runtime/mpi/progress.h"
+#include "runtime/mpi/transport.h"
+#include "runtime/mpi/worker_clock.h"
+
+/* How long the thread sleeps between polls: short while a meeting goes on, growing while nothing happens. */
+static const double sleep_least_s = 50e-6, sleep_most_s = 2e-3;
+static const double backoff_least_s = 200e-6, backoff_most_s = 10e-3;
+static const double publish_least_s = 2e-3;
+static const double rate_poll_s = 0.02;
+enum { DISTANCE_BLOCK = 1024, DISTANCE_EXACT = 1 << 17, DISTANCE_STRIDE = 16 };
+
+struct record {
+    float *snapshot;     /* owned (count), device memory */
+    int chunks_seen;     /* of the peer's payload: verified so far */
+    struct payload_tag *tags; /* owned (chunk_count): sources of the tags' puts */
+    double begun_s;
+};
+
+/* Meetings that are due with one neighbor. */
+struct due {
+    uint64_t ticks;          /* pending */
+    double not_before_s;     /* after a refusal: when to ask again */
+    double backoff_s;
+};
+
+struct communicator {
+    struct communicator_params params;
+    int degree, id;
+    /* set before the thread starts */
+    const struct transport_ops *ops;
+    struct transport *transport;
+    struct payload_shape shape;
+    struct thread thread;
+    /* the communication thread's own */
+    struct pairing pairing;
+    struct edge_clock ticks;
+    struct progress progress;
+    struct due *due;          /* owned (degree) */
+    struct record *records;   /* owned (K) */
+    uint64_t *meetings;       /* owned (worker_count) */
+    bool *stale;              /* owned (degree): the neighbor has not been sent our latest progress */
+    struct random_stream backoff;
+    int asked;                /* neighbor of our last ask that has neither been met nor refused, or PAIRING_NOBODY */
+    double published_s, changed_s;
+    enum status status;
+    /* shared */
+    pthread_mutex_t lock;     /* guards the worker's vectors */
+    pthread_mutex_t counts_mutex;
+    struct communicator_counts counts; /* guarded by counts_mutex */
+    struct worker_clock clock;         /* has its own mutex */
+    struct wakeup rate_wakeup;         /* compute waits here for meetings to be served */
+    atomic_uint_fast64_t load;         /* meetings due with peers that answer; a hint, any order will do */
+    atomic_uint_fast64_t global_steps; /* a count that only grows; any order will do */
+    atomic_bool stop;                  /* set once by the communication thread; nothing is published through it */
+    atomic_bool compute_done;          /* set once by the compute thread after its last write to the vectors (the lock orders these) */
+};
+
+static void span(const struct communicator *c, enum span_kind kind, double begin_s, int peer)
+{
+    const struct observer *observer = c->params.observer;
+    if (observer->on_span != NULL)
+        observer->on_span(observer->context, LANE_COMMUNICATION, kind, begin_s - c->params.origin_s,
+                          stopwatch_now() - c->params.origin_s, peer);
+}
+
+static void note(struct communicator *c, enum status status)
+{
+    if (c->status == STATUS_OK)
+        c->status = status;
+}
+
+/* --- what the pairing protocol asks of this worker --- */
+
+static uint64_t read_word(void *context, int neighbor)
+{
+    struct communicator *c = context;
+    return c->ops->read_word(c->transport, neighbor);
+}
+
+static void put_word(void *context, int neighbor, uint64_t word)
+{
+    struct communicator *c = context;
+    note(c, c->ops->put_word(c->transport, neighbor, word));
+}
+
+static bool has_tick(void *context, int neighbor)
+{
+    struct communicator *c = context;
+    return c->due[neighbor].ticks > 0;
+}
+
+static void take_snapshot(struct communicator *c, struct record *record, int peer)
+{
+    double begin_s = stopwatch_now();
+    pthread_mutex_lock(&c->lock);
+    worker_snapshot(c->params.worker, worker_clock_time(&c->clock, stopwatch_now()), record->snapshot);
+    pthread_mutex_unlock(&c->lock);
+    span(c, SPAN_COPY, begin_s, peer);
+}
+
+static void begin_exchange(void *context, int neighbor, int record_index, int peer_slot, uint64_t attempt,
+                           bool by_my_tick)
+{
+    struct communicator *c = context;
+    struct record *record = &c->records[record_index];
+    int peer = c->pairing.edges[neighbor].peer;
+    if (by_my_tick && c->due[neighbor].ticks > 0)
+        c->due[neighbor].ticks--;
+    c->due[neighbor].backoff_s = 0;
+    record->chunks_seen = 0;
+    take_snapshot(c, record, peer);
+    double begin_s = stopwatch_now();
+    for (int chunk = 0; chunk < c->shape.chunk_count; chunk++) {
+        size_t offset = payload_chunk_offset(&c->shape, chunk);
+        record->tags[chunk] = payload_seal(&c->shape, record->snapshot, chunk, c->id, attempt);
+        note(c, c->ops->put_payload(c->transport, neighbor, peer_slot, offset, (char *)record->snapshot + offset,
+                                    payload_chunk_length(&c->shape, chunk), record_index));
+        note(c, c->ops->put_payload(c->transport, neighbor, peer_slot,
+                                    c->shape.tags_offset + (size_t)chunk * sizeof record->tags[0],
+                                    &record->tags[chunk], sizeof record->tags[0], record_index));
+    }
+    span(c, SPAN_PUT, begin_s, peer);
+    record->begun_s = stopwatch_now();
+}
+
+static bool payload_arrived(void *context, int neighbor, int record_index, uint64_t attempt)
+{
+    struct communicator *c = context;
+    struct record *record = &c->records[record_index];
+    int peer = c->pairing.edges[neighbor].peer;
+    const unsigned char *slot = c->ops->slot(c->transport, record_index);
+    while (record->chunks_seen < c->shape.chunk_count &&
+           payload_chunk_valid(&c->shape, slot, record->chunks_seen, peer, attempt))
+        record->chunks_seen++;
+    return record->chunks_seen == c->shape.chunk_count;
+}
+
+/* ‖own − peer‖²/2, from every DISTANCE_STRIDE-th block of a long vector. */
+static double pair_distance(const float *own, const float *peer, size_t count)
+{
+    size_t stride = count <= DISTANCE_EXACT ? 1 : DISTANCE_STRIDE, used = 0;
+    double sum = 0;
+    for (size_t first = 0; first < count; first += stride * DISTANCE_BLOCK) {
+        size_t last = first + DISTANCE_BLOCK < count ? first + DISTANCE_BLOCK : count;
+        float block = 0;
+        for (size_t k = first; k < last; k++)
+            block += (own[k] - peer[k]) * (own[k] - peer[k]);
+        sum += (double)block;
+        used += last - first;
+    }
+    return sum * (double)count / (double)used / 2;
+}
+
+static void apply_difference(void *context, int neighbor, int record_index, uint64_t attempt)
+{
+    struct communicator *c = context;
+    struct record *record = &c->records[record_index];
+    int peer = c->pairing.edges[neighbor].peer;
+    unsigned char *slot = c->ops->slot(c->transport, record_index);
+    const float *theirs = (const float *)(const void *)slot;
+    (void)attempt;
+    span(c, SPAN_PEER, record->begun_s, peer);
+    double begin_s = stopwatch_now();
+    double distance = pair_distance(record->snapshot, theirs, c->shape.count);
+    pthread_mutex_lock(&c->lock);
+    worker_exchange(c->params.worker, worker_clock_time(&c->clock, stopwatch_now()), record->snapshot, theirs);
+    pthread_mutex_unlock(&c->lock);
+    payload_spoil(&c->shape, slot);
+    c->meetings[peer]++;
+    pthread_mutex_lock(&c->counts_mutex);
+    c->counts.exchanges++;
+    c->counts.distance_sum += distance;
+    pthread_mutex_unlock(&c->counts_mutex);
+    span(c, SPAN_APPLY, begin_s, peer);
+}
+
+static bool put_drained(void *context, int record)
+{
+    struct communicator *c = context;
+    return c->ops->drained(c->transport, record);
+}
+
+/* --- the thread's loop --- */
+
+static void draw_ticks(struct communicator *c, double now_s)
+{
+    double time = worker_clock_time(&c->clock, now_s);
+    uint64_t drawn = 0;
+    for (int neighbor; edge_clock_tick(&c->ticks, time, &neighbor); drawn++)
+        c->due[neighbor].ticks++;
+    if (drawn == 0)
+        return;
+    pthread_mutex_lock(&c->counts_mutex);
+    c->counts.ticks += drawn;
+    pthread_mutex_unlock(&c->counts_mutex);
+}
+
+/* The load that may hold compute back: ticks towards a silent peer are not in it. */
+static void publish_load(struct communicator *c)
+{
+    uint64_t load = 0, pending = 0;
+    for (int j = 0; j < c->degree; j++) {
+        pending += c->due[j].ticks;
+        if (!pairing_silent(&c->pairing, j))
+            load += c->due[j].ticks;
+    }
+    if (load == atomic_load(&c->load) && pending == c->counts.pending)
+        return;
+    pthread_mutex_lock(&c->counts_mutex);
+    c->counts.pending = pending;
+    pthread_mutex_unlock(&c->counts_mutex);
+    atomic_store(&c->load, load);
+    if (load <= c->params.run->pending_limit)
+        wakeup_set(&c->rate_wakeup);
+}
+
+static bool spread_progress(struct communicator *c, double now_s)
+{
+    bool changed = progress_set(&c->progress, worker_clock_steps(&c->clock), atomic_load(&c->compute_done));
+    for (int j = 0; j < c->degree; j++)
+        changed |= progress_merge(&c->progress, c->ops->read_counts(c->transport, j));
+    if (changed) {
+        c->changed_s = now_s;
+        uint64_t sum = progress_sum(&c->progress);
+        atomic_store(&c->global_steps, sum);
+        if (sum >= c->params.run->gradient_total && !atomic_load(&c->stop)) {
+            atomic_store(&c->stop, true);
+            wakeup_set(&c->rate_wakeup);
+        }
+        for (int j = 0; j < c->degree; j++)
+            c->stale[j] = true;
+    }
+    double period_s = worker_clock_average(&c->clock) / 8;
+    if (now_s - c->published_s < (period_s > publish_least_s ? period_s : publish_least_s) &&
+        !progress_all_done(&c->progress))
+        return changed;
+    c->published_s = now_s;
+    for (int j = 0; j < c->degree; j++)
+        if (c->stale[j] && c->ops->put_counts(c->transport, j, c->progress.words))
+            c->stale[j] = false;
+    return changed;
+}
+
+/* The neighbor to ask next: one that must be called back, else the one with the most meetings due. */
+static int choose(struct communicator *c, double now_s)
+{
+    int owed = pairing_owed(&c->pairing), best = PAIRING_NOBODY;
+    if (owed != PAIRING_NOBODY)
+        return owed;
+    for (int j = 0; j < c->degree; j++)
+        if (c->due[j].ticks > 0 && c->due[j].not_before_s <= now_s && c->pairing.edges[j].state == EDGE_IDLE &&
+            (best == PAIRING_NOBODY || c->due[j].ticks > c->due[best].ticks))
+            best = j;
+    return best;
+}
+
+/* After a refusal wait a random, growing time before asking the same neighbor again, and keep polling. */
+static void note_refusal(struct communicator *c, uint64_t refused_before, double now_s)
+{
+    if (c->asked == PAIRING_NOBODY || c->pairing.engaged == c->asked)
+        return;
+    if (c->pairing.refused != refused_before) {
+        struct due *due = &c->due[c->asked];
+        due->backoff_s = due->backoff_s > 0 ? 2 * due->backoff_s : backoff_least_s;
+        if (due->backoff_s > backoff_most_s)
+            due->backoff_s = backoff_most_s;
+        due->not_before_s = now_s + due->backoff_s * random_uniform(&c->backoff);
+    }
+    c->asked = PAIRING_NOBODY;
+}
+
+/* One round: poll, look, react, ask. True if anything happened. */
+static bool round_once(struct communicator *c)
+{
+    double now_s = stopwatch_now();
+    uint64_t refused = c->pairing.refused;
+    note(c, c->ops->poll(c->transport));
+    if (!atomic_load(&c->compute_done))
+        draw_ticks(c, now_s);
+    bool happened = spread_progress(c, now_s);
+    happened |= pairing_sweep(&c->pairing, now_s, c->params.run->patience_s);
+    note_refusal(c, refused, now_s);
+    if (!progress_all_done(&c->progress)) {
+        int neighbor = choose(c, now_s);
+        if (neighbor != PAIRING_NOBODY && pairing_ask(&c->pairing, neighbor, stopwatch_now())) {
+            c->asked = neighbor;
+            happened = true;
+        }
+    }
+    publish_load(c);
+    return happened;
+}
+
+/* This worker makes no more gradients: its ticks are dropped, and counted. */
+static void drop_ticks(struct communicator *c)
+{
+    uint64_t dropped = 0;
+    for (int j = 0; j < c->degree; j++) {
+        dropped += c->due[j].ticks;
+        c->due[j].ticks = 0;
+    }
+    pthread_mutex_lock(&c->counts_mutex);
+    c->counts.unserved += dropped;
+    pthread_mutex_unlock(&c->counts_mutex);
+}
+
+static void name_missing(struct communicator *c)
+{
+    struct text text = {0};
+    for (int i = 0; i < c->progress.worker_count; i++)
+        if (!progress_done(c->progress.words[i]))
+            text_add(&text, " %d", i);
+    if (text.length > 0)
+        log_on_this_rank(LOG_ERROR, "no progress for %.0f s while waiting for the last gradients of worker%s; is it stopped? "
+                         "(communication.limit_s)", c->params.job->limit_s, text_view(&text));
+    for (int j = 0; text.length == 0 && j < c->degree; j++)
+        if (c->pairing.edges[j].state != EDGE_IDLE)
+            text_add(&text, " %d", c->pairing.edges[j].peer);
+    if (progress_all_done(&c->progress))
+        log_on_this_rank(LOG_ERROR, "waited %.0f s for the closing of meetings%s%s (communication.limit_s)",
+                         c->params.job->limit_s, text.length > 0 ? " with worker" : " of other workers", text_view(&text));
+    text_release(&text);
+}
+
+/* Has the closing gone on without any news for longer than the limit? */
+static bool closing_overdue(struct communicator *c)
+{
+    double limit_s = c->params.job->limit_s;
+    if (limit_s <= 0 || stopwatch_now() - c->changed_s < limit_s)
+        return false;
+    name_missing(c);
+    c->status = STATUS_MACHINE;
+    return true;
+}
+
+static void *run(void *context)
+{
+    struct communicator *c = context;
+    struct closing_barrier barrier = {0};
+    double pause_s = sleep_least_s;
+    bool dropped = false;
+    c->changed_s = stopwatch_now();
+    while (c->status == STATUS_OK) {
+        bool happened = round_once(c);
+        bool engaged = c->pairing.engaged != PAIRING_NOBODY;
+        if (atomic_load(&c->compute_done) && !dropped) {
+            drop_ticks(c);
+            c->changed_s = stopwatch_now();
+            dropped = true;
+        }
+        if (progress_all_done(&c->progress)) {
+            pairing_forgive(&c->pairing);
+            if (pairing_quiet(&c->pairing)) {
+                note(c, closing_barrier_enter(&barrier));
+                if (closing_barrier_passed(&barrier))
+                    break;
+            }
+        }
+        if (dropped && closing_overdue(c))
+            break;
+        pause_s = happened || engaged ? sleep_least_s : pause_s * 1.5;
+        if (pause_s > sleep_most_s)
+            pause_s = sleep_most_s;
+        if (!happened)
+            stopwatch_sleep(pause_s);
+    }
+    atomic_store(&c->stop, true);
+    wakeup_set(&c->rate_wakeup);
+    return NULL;
+}
+
+/* --- the compute thread's side --- */
+
+void communicator_lock(struct communicator *communicator) { pthread_mutex_lock(&communicator->lock); }
+void communicator_unlock(struct communicator *communicator) { pthread_mutex_unlock(&communicator->lock); }
+
+void communicator_begin_step(struct communicator *communicator, double now_s)
+{
+    worker_clock_begin(&communicator->clock, now_s);
+}
+
+void communicator_end_step(struct communicator *communicator, double now_s)
+{
+    worker_clock_end(&communicator->clock, now_s);
+}
+
+double communicator_time(struct communicator *communicator, double now_s)
+{
+    return worker_clock_time(&communicator->clock, now_s);
+}
+
+void communicator_wait_rate(struct communicator *communicator)
+{
+    while (atomic_load(&communicator->load) > communicator->params.run->pending_limit &&
+           !atomic_load(&communicator->stop))
+        wakeup_wait(&communicator->rate_wakeup, rate_poll_s);
+}
+
+uint64_t communicator_global_steps(struct communicator *communicator)
+{
+    return atomic_load(&communicator->global_steps);
+}
+
+bool communicator_stop(struct communicator *communicator)
+{
+    return atomic_load(&communicator->stop);
+}
+
+struct communicator_counts communicator_counts(struct communicator *communicator)
+{
+    pthread_mutex_lock(&communicator->counts_mutex);
+    struct communicator_counts counts = communicator->counts;
+    pthread_mutex_unlock(&communicator->counts_mutex);
+    return counts;
+}
+
+enum status communicator_finish(struct communicator *communicator)
+{
+    atomic_store(&communicator->compute_done, true);
+    thread_join(&communicator->thread);
+    communicator->counts.given_up = communicator->pairing.given_up;
+    return communicator->status;
+}
+
+const uint64_t *communicator_meetings(const struct communicator *communicator)
+{
+    return communicator->meetings;
+}
+
+const char *communicator_transport_name(const struct communicator *communicator)
+{
+    return communicator->ops->name;
+}
+
+enum status communicator_start(struct communicator *communicator)
+{
+    return thread_start(&communicator->thread, "communication", run, communicator);
+}
+
+static void init_pairing(struct communicator *c)
+{
+    const struct graph *graph = c->params.run->graph;
+    int *peers = memory_zalloc((size_t)c->degree, sizeof peers[0]);
+    for (int j = 0; j < c->degree; j++)
+        peers[j] = graph_neighbors(graph, c->id)[j].worker;
+    struct pairing_io io = {.context = c, .read_word = read_word, .put_word = put_word, .begin = begin_exchange,
+                            .arrived = payload_arrived, .apply = apply_difference, .drained = put_drained,
+                            .has_tick = has_tick};
+    pairing_init(&c->pairing, &io, c->id, c->degree, peers, c->params.run->records);
+    free(peers);
+}
+
+enum status communicator_create(const struct communicator_params *params, struct communicator **out)
+{
+    const struct runtime_params *run_params = params->run;
+    struct communicator *c = memory_zalloc(1, sizeof *c);
+    c->params = *params;
+    c->id = params->job->rank;
+    c->degree = graph_degree(run_params->graph, c->id);
+    c->asked = PAIRING_NOBODY;
+    c->shape = payload_shape(worker_parameter_size(params->worker), run_params->chunk_bytes);
+    c->backoff = random_stream(run_params->seed, RANDOM_BACKOFF, (uint32_t)c->id, 0);
+    pthread_mutex_init(&c->lock, NULL);
+    pthread_mutex_init(&c->counts_mutex, NULL);
+    wakeup_init(&c->rate_wakeup);
+    worker_clock_init(&c->clock);
+    progress_init(&c->progress, c->id, run_params->graph->worker_count);
+    edge_clock_init(&c->ticks, run_params->graph, c->id, run_params->seed);
+    c->due = memory_zalloc((size_t)c->degree, sizeof c->due[0]);
+    c->stale = memory_zalloc((size_t)c->degree, sizeof c->stale[0]);
+    c->meetings = memory_zalloc((size_t)run_params->graph->worker_count, sizeof c->meetings[0]);
+    c->records = memory_zalloc((size_t)run_params->records, sizeof c->records[0]);
+    for (int k = 0; k < run_params->records; k++) {
+        c->records[k].snapshot = memory_alloc_aligned(c->shape.count * sizeof(float));
+        c->records[k].tags = memory_zalloc((size_t)c->shape.chunk_count, sizeof(struct payload_tag));
+    }
+    init_pairing(c);
+    struct transport_params transport_params = {
+        .job = params->job, .graph = run_params->graph, .worker = c->id, .slots = run_params->records,
+        .slot_bytes = c->shape.slot_bytes, .puts_per_slot = 2 * c->shape.chunk_count,
+    };
+    enum status status = transport_open(run_params->transport, &transport_params, &c->ops, &c->transport);
+    if (status != STATUS_OK)
+        communicator_destroy(c);
+    else
+        *out = c;
+    return status;
+}
+
+void communicator_destroy(struct communicator *c)
+{
+    if (c == NULL)
+        return;
+    if (c->transport != NULL)
+        c->ops->destroy(c->transport);
+    for (int k = 0; k < c->params.run->records; k++) {
+        memory_free_aligned(c->records[k].snapshot);
+        free(c->records[k].tags);
+    }
+    pairing_release(&c->pairing);
+    edge_clock_release(&c->ticks);
+    progress_release(&c->progress);
+    worker_clock_release(&c->clock);
+    wakeup_release(&c->rate_wakeup);
+    pthread_mutex_destroy(&c->counts_mutex);
+    pthread_mutex_destroy(&c->lock);
+    free(c->records);
+    free(c->meetings);
+    free(c->stale);
+    free(c->due);
+    free(c);
+}

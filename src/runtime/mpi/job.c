@@ -1,0 +1,167 @@
+/* The job: start and end of MPI, and collective steps that cannot hang without a word. */
+#include "runtime/job.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/stopwatch.h"
+#include "runtime/mpi/mpi_call.h"
+
+enum { SMALL_SHM_BYTES = 1 << 30 };
+
+enum status mpi_call_failed(const char *call, int code)
+{
+    char text[MPI_MAX_ERROR_STRING] = "unknown error";
+    int length = 0;
+    MPI_Error_string(code, text, &length);
+    log_on_this_rank(LOG_ERROR, "%s failed: %s; run `grapevine doctor` under the same launcher to see what this MPI can do",
+                     call, text);
+    return STATUS_MACHINE;
+}
+
+static void prefer(const char *name, const char *value)
+{
+    setenv(name, value, 0); /* what the user has set stays */
+}
+
+/* Open MPI 4's default one-sided component (rdma) crashes with a communication thread and refuses windows between hosts; `sm` works on a
+ * node and `pt2pt` everywhere as long as one thread at a time is inside MPI. Its windows live in /dev/shm unless told otherwise. */
+static void prefer_working_components(void)
+{
+    char version[MPI_MAX_LIBRARY_VERSION_STRING] = "";
+    int length = 0;
+    MPI_Get_library_version(version, &length);
+    if (strstr(version, "Open MPI v4") == NULL)
+        return;
+    prefer("OMPI_MCA_osc", "sm,pt2pt");
+    prefer("OMPI_MCA_mpi_yield_when_idle", "1");
+    struct statvfs shm;
+    if (statvfs("/dev/shm", &shm) == 0 && (double)shm.f_bavail * (double)shm.f_frsize < SMALL_SHM_BYTES) {
+        const char *folder = getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp";
+        prefer("OMPI_MCA_osc_sm_backing_directory", folder);
+        prefer("OMPI_MCA_btl_vader_backing_directory", folder);
+    }
+}
+
+enum status job_start(int *argc, char ***argv, struct job *job)
+{
+    prefer_working_components();
+    int provided = MPI_THREAD_SINGLE;
+    if (MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS) {
+        log_error("MPI did not start; run under mpirun or srun --mpi=pmix of the library this program was built with");
+        return STATUS_MACHINE;
+    }
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    MPI_Comm_rank(MPI_COMM_WORLD, &job->rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &job->size);
+    log_set_rank(job->rank, job->size);
+    if (provided < MPI_THREAD_SERIALIZED) {
+        log_error("this MPI offers thread level %d, and MPI_THREAD_SERIALIZED is needed: use a build of MPI with threads",
+                  provided);
+        return STATUS_MACHINE;
+    }
+    MPI_Comm node;
+    TRY_MPI(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, job->rank, MPI_INFO_NULL, &node));
+    MPI_Comm_rank(node, &job->local_rank);
+    MPI_Comm_size(node, &job->local_size);
+    MPI_Comm_free(&node);
+    return STATUS_OK;
+}
+
+enum status mpi_call_wait(const struct job *job, const char *step, MPI_Request *request)
+{
+    double begin_s = stopwatch_now(), pause_s = 5e-6;
+    for (int done = 0;;) {
+        TRY_MPI(MPI_Test(request, &done, MPI_STATUS_IGNORE));
+        if (done)
+            return STATUS_OK;
+        if (job->limit_s > 0 && stopwatch_now() - begin_s > job->limit_s) {
+            log_on_this_rank(LOG_ERROR, "waited %.0f s for the other ranks in step \"%s\" (communication.limit_s); a rank is stopped, "
+                             "dead or much slower: look at the ranks whose messages are missing", job->limit_s, step);
+            return STATUS_MACHINE;
+        }
+        stopwatch_sleep(pause_s);
+        pause_s = pause_s < 1e-3 ? pause_s * 1.3 : pause_s;
+    }
+}
+
+enum status job_barrier(const struct job *job, const char *step)
+{
+    MPI_Request request;
+    TRY_MPI(MPI_Ibarrier(MPI_COMM_WORLD, &request));
+    return mpi_call_wait(job, step, &request);
+}
+
+enum status job_sum_doubles(const struct job *job, const char *step, double *values, size_t count)
+{
+    MPI_Request request;
+    assert(count <= 1u << 30);
+    TRY_MPI(MPI_Iallreduce(MPI_IN_PLACE, values, (int)count, MPI_DOUBLE, MPI_SUM, MPI_COMM_WORLD, &request));
+    return mpi_call_wait(job, step, &request);
+}
+
+enum status job_sum_floats(const struct job *job, const char *step, float *values, size_t count)
+{
+    const size_t piece = (size_t)1 << 24; /* MPI counts are ints; pieces also bound the library's temporary memory */
+    for (size_t first = 0; first < count; first += piece) {
+        size_t length = count - first < piece ? count - first : piece;
+        MPI_Request request;
+        TRY_MPI(MPI_Iallreduce(MPI_IN_PLACE, values + first, (int)length, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD, &request));
+        TRY(mpi_call_wait(job, step, &request));
+    }
+    return STATUS_OK;
+}
+
+enum status job_broadcast(const struct job *job, const char *step, void *bytes, size_t count)
+{
+    const size_t piece = (size_t)1 << 26;
+    for (size_t first = 0; first < count; first += piece) {
+        size_t length = count - first < piece ? count - first : piece;
+        MPI_Request request;
+        TRY_MPI(MPI_Ibcast((char *)bytes + first, (int)length, MPI_BYTE, 0, MPI_COMM_WORLD, &request));
+        TRY(mpi_call_wait(job, step, &request));
+    }
+    return STATUS_OK;
+}
+
+enum status job_gather_doubles(const struct job *job, const char *step, const double *mine, size_t count, double *all)
+{
+    MPI_Request request;
+    TRY_MPI(MPI_Iallgather(mine, (int)count, MPI_DOUBLE, all, (int)count, MPI_DOUBLE, MPI_COMM_WORLD, &request));
+    return mpi_call_wait(job, step, &request);
+}
+
+enum status job_agree(struct job *job, const char *step, enum status status)
+{
+    double *all = memory_zalloc((size_t)job->size, sizeof *all);
+    double mine = status;
+    enum status gathered = job_gather_doubles(job, step, &mine, 1, all);
+    if (gathered != STATUS_OK) {
+        free(all);
+        return gathered;
+    }
+    int speaker = 0;
+    for (int rank = 1; rank < job->size; rank++)
+        if (all[rank] > all[speaker])
+            speaker = rank;
+    enum status worst = (enum status)(int)all[speaker];
+    free(all);
+    if (worst != STATUS_OK && speaker == job->rank)
+        log_release();
+    job->agreed = worst != STATUS_OK;
+    return worst;
+}
+
+int job_finish(struct job *job, enum status status)
+{
+    if (status != STATUS_OK && !job->agreed && job->size > 1)
+        MPI_Abort(MPI_COMM_WORLD, (int)status); /* the others may be waiting for this rank */
+    else
+        MPI_Finalize();
+    return (int)status;
+}

@@ -1,0 +1,396 @@
+/* runtime_mpi_run: the compute loop of one worker, beside its communication thread, from the first gradient to the result.
+ *
+ * One loop serves every algorithm: those that meet one peer have a communicator (pair meetings), those that meet everyone
+ * a reducer (averaged gradients), a lone worker neither. */
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/stopwatch.h"
+#include "runtime/mpi/closing.h"
+#include "runtime/mpi/communicator.h"
+#include "runtime/mpi/reducer.h"
+#include "runtime/runtime.h"
+
+/* Sums since the last step report. */
+struct since_report {
+    double begin_s, loss, idle_s, load_s, distance_sum;
+    uint64_t steps, correct, exchanges;
+};
+
+struct trainer {
+    const struct runtime_params *params;
+    const struct job *job;
+    struct worker *worker;
+    const struct observer *observer;
+    struct communicator *communicator; /* owned; NULL unless the algorithm meets one peer and there is one */
+    struct reducer *reducer;           /* owned; NULL unless it meets everyone and there are others */
+    double origin_s;
+    uint64_t steps;
+    double idle_s, load_s;             /* of the whole run */
+    double next_evaluation, next_checkpoint; /* epochs */
+    double best_accuracy;
+    struct since_report since;
+};
+
+static double now(const struct trainer *trainer)
+{
+    return stopwatch_now() - trainer->origin_s;
+}
+
+static void span(const struct trainer *trainer, enum span_kind kind, double begin_s)
+{
+    if (trainer->observer->on_span != NULL)
+        trainer->observer->on_span(trainer->observer->context, LANE_COMPUTE, kind, begin_s, now(trainer), -1);
+}
+
+/* Gradients of all workers together, as far as this one knows. */
+static uint64_t global_steps(const struct trainer *trainer)
+{
+    if (trainer->communicator == NULL)
+        return trainer->steps * (uint64_t)(trainer->reducer != NULL ? trainer->job->size : 1);
+    uint64_t known = communicator_global_steps(trainer->communicator);
+    return known > trainer->steps ? known : trainer->steps;
+}
+
+static double progress_of(const struct trainer *trainer)
+{
+    double progress = (double)global_steps(trainer) / (double)trainer->params->gradient_total;
+    return progress < 1 ? progress : 1;
+}
+
+static bool finished(const struct trainer *trainer)
+{
+    if (trainer->communicator != NULL)
+        return communicator_stop(trainer->communicator);
+    return global_steps(trainer) >= trainer->params->gradient_total;
+}
+
+/* Wait for meetings that are due (enforce_rate), then for data. */
+static enum status prepare_step(struct trainer *trainer)
+{
+    double begin_s = now(trainer);
+    if (trainer->communicator != NULL && trainer->params->enforce_rate) {
+        communicator_wait_rate(trainer->communicator);
+        double waited_s = now(trainer) - begin_s;
+        trainer->idle_s += waited_s;
+        trainer->since.idle_s += waited_s;
+        if (waited_s > 1e-5)
+            span(trainer, SPAN_WAIT, begin_s);
+    }
+    begin_s = now(trainer);
+    TRY(worker_load(trainer->worker));
+    double loaded_s = now(trainer) - begin_s;
+    trainer->load_s += loaded_s;
+    trainer->since.load_s += loaded_s;
+    span(trainer, SPAN_LOAD, begin_s);
+    return STATUS_OK;
+}
+
+static enum status compute_gradient(struct trainer *trainer, struct gradient_result *result)
+{
+    double begin_s = now(trainer);
+    TRY(worker_gradient(trainer->worker, trainer->reducer != NULL ? reducer_ready : NULL, trainer->reducer, result));
+    span(trainer, SPAN_COMPUTE, begin_s);
+    if (!result->finite) {
+        log_on_this_rank(LOG_ERROR, "the loss of gradient %llu is not finite: lower optimizer.lr (%g here), lengthen "
+                         "schedule.warmup_epochs, or clip (optimizer.clip_norm)", (unsigned long long)trainer->steps + 1,
+                         worker_learning_rate(trainer->worker, progress_of(trainer)));
+        return STATUS_USAGE;
+    }
+    if (trainer->reducer == NULL)
+        return STATUS_OK;
+    begin_s = now(trainer);
+    TRY(reducer_wait(trainer->reducer));
+    double waited_s = now(trainer) - begin_s;
+    trainer->idle_s += waited_s;
+    trainer->since.idle_s += waited_s;
+    span(trainer, SPAN_WAIT, begin_s);
+    return STATUS_OK;
+}
+
+/* The gradient event: one fused pass, then the working copy, both under the lock. */
+static void apply_gradient(struct trainer *trainer)
+{
+    double progress = progress_of(trainer), begin_s = now(trainer);
+    if (trainer->communicator != NULL) {
+        communicator_lock(trainer->communicator);
+        communicator_end_step(trainer->communicator, stopwatch_now());
+    }
+    worker_update(trainer->worker, (double)(trainer->steps + 1), progress);
+    span(trainer, SPAN_UPDATE, begin_s);
+    begin_s = now(trainer);
+    worker_cast(trainer->worker);
+    if (trainer->communicator != NULL)
+        communicator_unlock(trainer->communicator);
+    span(trainer, SPAN_CAST, begin_s);
+    trainer->steps++;
+}
+
+static struct communicator_counts counts_of(const struct trainer *trainer)
+{
+    return trainer->communicator != NULL ? communicator_counts(trainer->communicator) : (struct communicator_counts){0};
+}
+
+static void report_step(struct trainer *trainer)
+{
+    struct since_report *since = &trainer->since;
+    struct communicator_counts counts = counts_of(trainer);
+    double time_s = now(trainer), span_s = time_s - since->begin_s;
+    size_t batch = worker_batch(trainer->worker);
+    uint64_t exchanges = counts.exchanges - since->exchanges, global = global_steps(trainer);
+    struct step_report report = {
+        .time_s = time_s,
+        .step = trainer->steps,
+        .global_step = global,
+        .samples = trainer->steps * batch,
+        .progress = progress_of(trainer),
+        .epoch = (double)global / trainer->params->gradients_per_epoch,
+        .loss = since->loss / (double)since->steps,
+        .accuracy = (double)since->correct / (double)(since->steps * batch),
+        .learning_rate = worker_learning_rate(trainer->worker, progress_of(trainer)),
+        .samples_per_second = (double)(since->steps * batch) / span_s,
+        .exchanges = counts.exchanges,
+        .pair_distance = exchanges > 0 ? (counts.distance_sum - since->distance_sum) / (double)exchanges : NAN,
+        .idle = since->idle_s / span_s,
+        .data_wait = since->load_s / span_s,
+        .pending = counts.pending,
+    };
+    trainer->observer->on_step(trainer->observer->context, &report);
+    *since = (struct since_report){.begin_s = time_s, .distance_sum = counts.distance_sum, .exchanges = counts.exchanges};
+}
+
+static void report_evaluation(struct trainer *trainer, const char *set, const struct evaluation *result, bool averaged)
+{
+    struct evaluation_report report = {
+        .time_s = now(trainer),
+        .step = trainer->steps,
+        .global_step = global_steps(trainer),
+        .epoch = (double)global_steps(trainer) / trainer->params->gradients_per_epoch,
+        .set = set,
+        .loss = result->count > 0 ? result->loss_sum / (double)result->count : NAN,
+        .accuracy = result->count > 0 ? (double)result->correct / (double)result->count : NAN,
+        .count = result->count,
+        .averaged = averaged,
+    };
+    trainer->observer->on_evaluation(trainer->observer->context, &report);
+}
+
+/* Hand a copy of the replica to the checkpoint function. */
+static void save(struct trainer *trainer, bool best, double epoch)
+{
+    if (trainer->params->checkpoint == NULL)
+        return;
+    double begin_s = now(trainer);
+    size_t count = worker_parameter_size(trainer->worker);
+    float *copy = memory_alloc_aligned(count * sizeof copy[0]);
+    if (trainer->communicator != NULL)
+        communicator_lock(trainer->communicator);
+    memcpy(copy, worker_parameters(trainer->worker), count * sizeof copy[0]);
+    if (trainer->communicator != NULL)
+        communicator_unlock(trainer->communicator);
+    trainer->params->checkpoint(trainer->params->checkpoint_context, best, epoch, copy, worker_buffers(trainer->worker));
+    memory_free_aligned(copy);
+    span(trainer, SPAN_CHECKPOINT, begin_s);
+}
+
+/* Test this worker's own replica: its share of the test set, and all held-out pictures. */
+static enum status evaluate(struct trainer *trainer, double epoch)
+{
+    double begin_s = now(trainer);
+    struct evaluation result;
+    TRY(worker_evaluate(trainer->worker, false, trainer->job->rank, trainer->job->size, &result));
+    span(trainer, SPAN_EVALUATE, begin_s);
+    report_evaluation(trainer, "test", &result, false);
+    if (!trainer->params->validation)
+        return STATUS_OK;
+    begin_s = now(trainer);
+    TRY(worker_evaluate(trainer->worker, true, 0, 1, &result));
+    span(trainer, SPAN_EVALUATE, begin_s);
+    report_evaluation(trainer, "validation", &result, false);
+    double accuracy = (double)result.correct / (double)result.count;
+    if (accuracy > trainer->best_accuracy) {
+        trainer->best_accuracy = accuracy;
+        save(trainer, true, epoch);
+    }
+    return STATUS_OK;
+}
+
+/* What is due at certain epochs: time stands still for the algorithm meanwhile. */
+static enum status look_at_epoch(struct trainer *trainer)
+{
+    const struct runtime_params *params = trainer->params;
+    double epoch = (double)global_steps(trainer) / params->gradients_per_epoch;
+    if (params->eval_every_epochs > 0 && epoch >= trainer->next_evaluation && !finished(trainer)) {
+        while (trainer->next_evaluation <= epoch)
+            trainer->next_evaluation += params->eval_every_epochs;
+        TRY(evaluate(trainer, epoch));
+    }
+    if (params->checkpoint_every_epochs > 0 && epoch >= trainer->next_checkpoint && !finished(trainer)) {
+        while (trainer->next_checkpoint <= epoch)
+            trainer->next_checkpoint += params->checkpoint_every_epochs;
+        save(trainer, false, epoch);
+    }
+    return STATUS_OK;
+}
+
+static enum status train(struct trainer *trainer)
+{
+    while (!finished(trainer)) {
+        struct gradient_result result;
+        TRY(prepare_step(trainer));
+        if (trainer->communicator != NULL)
+            communicator_begin_step(trainer->communicator, stopwatch_now());
+        TRY(compute_gradient(trainer, &result));
+        apply_gradient(trainer);
+        trainer->since.loss += result.loss;
+        trainer->since.correct += result.correct;
+        trainer->since.steps++;
+        if (trainer->steps % trainer->params->log_every == 0)
+            report_step(trainer);
+        TRY(look_at_epoch(trainer));
+    }
+    if (trainer->since.steps > 0)
+        report_step(trainer);
+    return STATUS_OK;
+}
+
+static enum status open_communication(struct trainer *trainer)
+{
+    enum algo_meeting meets = worker_meets(trainer->worker);
+    if (trainer->job->size == 1)
+        return STATUS_OK;
+    if (meets == ALGO_MEETS_EVERYONE) {
+        struct reducer_params params = {
+            .job = trainer->job, .gradient = worker_gradient_vector(trainer->worker),
+            .count = worker_parameter_size(trainer->worker), .bucket_bytes = trainer->params->bucket_bytes,
+            .observer = trainer->observer, .origin_s = trainer->origin_s,
+        };
+        return reducer_create(&params, &trainer->reducer);
+    }
+    assert(meets == ALGO_MEETS_ONE);
+    struct communicator_params params = {
+        .run = trainer->params, .job = trainer->job, .worker = trainer->worker, .observer = trainer->observer,
+        .origin_s = trainer->origin_s,
+    };
+    TRY(communicator_create(&params, &trainer->communicator));
+    return communicator_start(trainer->communicator);
+}
+
+/* Each rank's figures of its own, made known to all. */
+static enum status gather(struct trainer *trainer, double training_s, struct runtime_result *out)
+{
+    enum { STEPS, IDLE, LOAD, SPEED, EXCHANGES, TICKS, UNSERVED, WALL, FIGURES };
+    int n = trainer->job->size;
+    struct communicator_counts counts = counts_of(trainer);
+    double mine[FIGURES] = {
+        [STEPS] = (double)trainer->steps,
+        [IDLE] = trainer->idle_s / training_s,
+        [LOAD] = trainer->load_s / training_s,
+        [SPEED] = (double)(trainer->steps * worker_batch(trainer->worker)) / training_s,
+        [EXCHANGES] = (double)counts.exchanges,
+        [TICKS] = (double)counts.ticks,
+        [UNSERVED] = (double)counts.unserved,
+        [WALL] = training_s,
+    };
+    double *all = memory_zalloc((size_t)n * FIGURES, sizeof all[0]);
+    double *row = memory_zalloc((size_t)n, sizeof row[0]), *matrix = memory_zalloc((size_t)n * (size_t)n, sizeof row[0]);
+    for (int j = 0; trainer->communicator != NULL && j < n; j++)
+        row[j] = (double)communicator_meetings(trainer->communicator)[j];
+    enum status status;
+    TRY_GOTO(job_gather_doubles(trainer->job, "gather results", mine, FIGURES, all), free_all);
+    TRY_GOTO(job_gather_doubles(trainer->job, "gather meetings", row, (size_t)n, matrix), free_all);
+    double twice = 0;
+    for (int i = 0; i < n; i++) {
+        const double *of = all + (size_t)i * FIGURES;
+        out->gradients_per_worker[i] = (uint64_t)of[STEPS];
+        out->gradients += (uint64_t)of[STEPS];
+        out->idle[i] = of[IDLE];
+        out->data_wait[i] = of[LOAD];
+        out->samples_per_second[i] = of[SPEED];
+        out->ticks += (uint64_t)of[TICKS];
+        out->ticks_unserved += (uint64_t)of[UNSERVED];
+        out->wall_s = of[WALL] > out->wall_s ? of[WALL] : out->wall_s;
+        twice += of[EXCHANGES];
+        for (int j = 0; j < n; j++)
+            out->meetings[(size_t)i * (size_t)n + (size_t)j] = (uint64_t)matrix[(size_t)i * (size_t)n + (size_t)j];
+    }
+    out->exchanges = (uint64_t)(twice / 2);
+free_all:
+    free(matrix);
+    free(row);
+    free(all);
+    return status;
+}
+
+static void result_init(struct runtime_result *result, size_t worker_count)
+{
+    *result = (struct runtime_result){0};
+    result->gradients_per_worker = memory_zalloc(worker_count, sizeof result->gradients_per_worker[0]);
+    result->meetings = memory_zalloc(worker_count * worker_count, sizeof result->meetings[0]);
+    result->idle = memory_zalloc(worker_count, sizeof(double));
+    result->data_wait = memory_zalloc(worker_count, sizeof(double));
+    result->samples_per_second = memory_zalloc(worker_count, sizeof(double));
+}
+
+void runtime_result_release(struct runtime_result *result)
+{
+    free(result->gradients_per_worker);
+    free(result->meetings);
+    free(result->idle);
+    free(result->data_wait);
+    free(result->samples_per_second);
+    *result = (struct runtime_result){0};
+}
+
+static const char *transport_of(const struct trainer *trainer)
+{
+    if (trainer->communicator != NULL)
+        return communicator_transport_name(trainer->communicator);
+    return trainer->reducer != NULL ? "allreduce" : "none";
+}
+
+static enum status run_all(struct trainer *trainer, struct runtime_result *out)
+{
+    TRY(job_barrier(trainer->job, "start of training"));
+    TRY(open_communication(trainer));
+    double begin_s = now(trainer);
+    trainer->since.begin_s = begin_s;
+    enum status status = train(trainer);
+    double training_s = now(trainer) - begin_s;
+    if (trainer->communicator != NULL && status == STATUS_OK)
+        status = communicator_finish(trainer->communicator);
+    TRY(status);
+    TRY(gather(trainer, training_s, out));
+    out->transport = transport_of(trainer);
+    TRY(closing_average_and_test(trainer->params, trainer->job, trainer->worker, out));
+    struct evaluation tested = {
+        .loss_sum = out->test_loss * (double)out->test_count,
+        .correct = (size_t)lround(out->test_accuracy * (double)out->test_count),
+        .count = out->test_count,
+    };
+    if (trainer->job->rank == 0)
+        report_evaluation(trainer, "test", &tested, true);
+    return STATUS_OK;
+}
+
+enum status runtime_mpi_run(const struct runtime_params *params, const struct job *job, struct worker *worker,
+                            const struct observer *observer, struct runtime_result *out)
+{
+    struct trainer trainer = {
+        .params = params, .job = job, .worker = worker, .observer = observer, .origin_s = stopwatch_now(),
+        .next_evaluation = params->eval_every_epochs, .next_checkpoint = params->checkpoint_every_epochs,
+        .best_accuracy = -1,
+    };
+    result_init(out, (size_t)job->size);
+    enum status status = run_all(&trainer, out);
+    reducer_destroy(trainer.reducer);
+    if (status == STATUS_OK)
+        communicator_destroy(trainer.communicator);
+    else
+        runtime_result_release(out);
+    return status;
+}

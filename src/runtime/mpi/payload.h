@@ -1,0 +1,41 @@
+/* A payload: one snapshot as it lies in a slot, in chunks that prove by themselves that they are whole.
+ *
+ *     slot = [data: count floats, rounded up to 64 B] [tags: one of 64 B per chunk]
+ *
+ * The tag of a chunk names the writer and the attempt and carries a 64-bit checksum (XXH3, seeded with both), so a torn, late or
+ * stale put is never taken for the awaited one, and no flush is needed to know that a chunk is complete. When a slot is given
+ * back, one word of every chunk is spoilt, so that an unchanged snapshot of a later meeting is not believed before it arrived. */
+#ifndef GRAPEVINE_RUNTIME_MPI_PAYLOAD_H
+#define GRAPEVINE_RUNTIME_MPI_PAYLOAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct payload_shape {
+    size_t count;       /* floats */
+    size_t chunk_bytes; /* of data, a multiple of 64 */
+    size_t tags_offset; /* bytes from the slot's start */
+    size_t slot_bytes;
+    int chunk_count;
+};
+
+struct payload_tag {
+    uint64_t writer, attempt, checksum;
+    uint64_t unused[5]; /* zero: a tag fills a cache line */
+};
+
+struct payload_shape payload_shape(size_t count, size_t chunk_bytes);
+size_t payload_chunk_offset(const struct payload_shape *shape, int chunk);
+size_t payload_chunk_length(const struct payload_shape *shape, int chunk); /* bytes of data */
+
+/* The tag of one chunk of a snapshot. */
+struct payload_tag payload_seal(const struct payload_shape *shape, const float *snapshot, int chunk, int writer,
+                                uint64_t attempt);
+/* Does the slot hold this chunk of (writer, attempt), whole? */
+bool payload_chunk_valid(const struct payload_shape *shape, const unsigned char *slot, int chunk, int writer,
+                         uint64_t attempt);
+/* Make sure that nothing in the slot is taken for a later payload. */
+void payload_spoil(const struct payload_shape *shape, unsigned char *slot);
+
+#endif

@@ -1,0 +1,70 @@
+/* How far everybody is, without a centre. */
+#include "runtime/mpi/progress.h"
+
+#include <stdlib.h>
+
+#include "base/memory.h"
+
+uint64_t progress_word(uint64_t gradients, bool done)
+{
+    return (gradients + 1) << 1 | (done ? 1 : 0);
+}
+
+uint64_t progress_gradients(uint64_t word)
+{
+    return word < 2 ? 0 : (word >> 1) - 1;
+}
+
+bool progress_done(uint64_t word)
+{
+    return (word & 1) != 0;
+}
+
+void progress_init(struct progress *progress, int worker, int worker_count)
+{
+    *progress = (struct progress){.worker = worker, .worker_count = worker_count};
+    progress->words = memory_zalloc((size_t)worker_count, sizeof progress->words[0]);
+}
+
+void progress_release(struct progress *progress)
+{
+    free(progress->words);
+    progress->words = NULL;
+}
+
+bool progress_set(struct progress *progress, uint64_t gradients, bool done)
+{
+    uint64_t word = progress_word(gradients, done);
+    bool changed = progress->words[progress->worker] != word;
+    progress->words[progress->worker] = word;
+    return changed;
+}
+
+bool progress_merge(struct progress *progress, const uint64_t *words)
+{
+    bool changed = false;
+    for (int i = 0; i < progress->worker_count; i++) {
+        uint64_t word = __atomic_load_n(&words[i], __ATOMIC_RELAXED);
+        if (word > progress->words[i] && i != progress->worker) {
+            progress->words[i] = word;
+            changed = true;
+        }
+    }
+    return changed;
+}
+
+uint64_t progress_sum(const struct progress *progress)
+{
+    uint64_t sum = 0;
+    for (int i = 0; i < progress->worker_count; i++)
+        sum += progress_gradients(progress->words[i]);
+    return sum;
+}
+
+bool progress_all_done(const struct progress *progress)
+{
+    for (int i = 0; i < progress->worker_count; i++)
+        if (!progress_done(progress->words[i]))
+            return false;
+    return true;
+}

@@ -1,0 +1,28 @@
+/* How far everybody is, without a centre: each worker knows a count for every worker, and passes on the largest it has seen.
+ *
+ * A count travels as one word that only grows: (gradients + 1) << 1 | done; 0 means that nothing is known yet. */
+#ifndef GRAPEVINE_RUNTIME_MPI_PROGRESS_H
+#define GRAPEVINE_RUNTIME_MPI_PROGRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+uint64_t progress_word(uint64_t gradients, bool done);
+uint64_t progress_gradients(uint64_t word);
+bool progress_done(uint64_t word);
+
+struct progress {
+    int worker, worker_count;
+    uint64_t *words; /* owned (worker_count) */
+};
+
+void progress_init(struct progress *progress, int worker, int worker_count);
+void progress_release(struct progress *progress);
+/* Set this worker's own word; true if it changed. */
+bool progress_set(struct progress *progress, uint64_t gradients, bool done);
+/* Take over what a neighbor knows (worker_count words, each read whole); true if anything was new. */
+bool progress_merge(struct progress *progress, const uint64_t *words);
+uint64_t progress_sum(const struct progress *progress);
+bool progress_all_done(const struct progress *progress);
+
+#endif

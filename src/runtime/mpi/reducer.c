@@ -1,0 +1,144 @@
+/* Bucketed all-reduce of the gradient, overlapped with the backward pass. */
+#include "runtime/mpi/reducer.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "base/stopwatch.h"
+#include "base/thread.h"
+#include "runtime/mpi/mpi_call.h"
+
+struct reducer {
+    struct reducer_params params;
+    size_t bucket_size;      /* elements */
+    int bucket_count;
+    struct thread thread;
+    size_t *missing;         /* owned (bucket_count): elements not yet final; the compute thread's own */
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    int *queue;              /* owned (bucket_count), guarded by mutex as all below: buckets in order of completion */
+    int queued, reduced;     /* of this step */
+    bool stop;
+    enum status status;
+};
+
+static size_t bucket_length(const struct reducer *reducer, int bucket)
+{
+    size_t first = (size_t)bucket * reducer->bucket_size;
+    size_t left = reducer->params.count - first;
+    return left < reducer->bucket_size ? left : reducer->bucket_size;
+}
+
+static void expect_all(struct reducer *reducer)
+{
+    for (int k = 0; k < reducer->bucket_count; k++)
+        reducer->missing[k] = bucket_length(reducer, k);
+}
+
+static enum status reduce_bucket(struct reducer *reducer, int bucket)
+{
+    const struct job *job = reducer->params.job;
+    const struct observer *observer = reducer->params.observer;
+    float *values = reducer->params.gradient + (size_t)bucket * reducer->bucket_size;
+    size_t length = bucket_length(reducer, bucket);
+    double begin_s = stopwatch_now();
+    TRY(job_sum_floats(job, "all-reduce of the gradient", values, length));
+    float share = 1.0f / (float)job->size;
+    for (size_t k = 0; k < length; k++)
+        values[k] *= share;
+    if (observer->on_span != NULL)
+        observer->on_span(observer->context, LANE_COMMUNICATION, SPAN_REDUCE, begin_s - reducer->params.origin_s,
+                          stopwatch_now() - reducer->params.origin_s, -1);
+    return STATUS_OK;
+}
+
+static void *run(void *context)
+{
+    struct reducer *reducer = context;
+    pthread_mutex_lock(&reducer->mutex);
+    while (!reducer->stop && reducer->status == STATUS_OK) {
+        if (reducer->reduced == reducer->queued) {
+            pthread_cond_wait(&reducer->changed, &reducer->mutex);
+            continue;
+        }
+        int bucket = reducer->queue[reducer->reduced];
+        pthread_mutex_unlock(&reducer->mutex);
+        enum status status = reduce_bucket(reducer, bucket);
+        pthread_mutex_lock(&reducer->mutex);
+        reducer->reduced++;
+        reducer->status = status;
+        pthread_cond_broadcast(&reducer->changed);
+    }
+    pthread_mutex_unlock(&reducer->mutex);
+    return NULL;
+}
+
+void reducer_ready(void *context, size_t first, size_t count)
+{
+    struct reducer *reducer = context;
+    for (size_t last = first + count; first < last;) {
+        int bucket = (int)(first / reducer->bucket_size);
+        size_t end = (size_t)(bucket + 1) * reducer->bucket_size;
+        size_t part = (end < last ? end : last) - first;
+        assert(reducer->missing[bucket] >= part);
+        reducer->missing[bucket] -= part;
+        first += part;
+        if (reducer->missing[bucket] > 0)
+            continue;
+        pthread_mutex_lock(&reducer->mutex);
+        reducer->queue[reducer->queued++] = bucket;
+        pthread_cond_broadcast(&reducer->changed);
+        pthread_mutex_unlock(&reducer->mutex);
+    }
+}
+
+enum status reducer_wait(struct reducer *reducer)
+{
+    pthread_mutex_lock(&reducer->mutex);
+    assert(reducer->queued == reducer->bucket_count || reducer->status != STATUS_OK);
+    while (reducer->reduced < reducer->bucket_count && reducer->status == STATUS_OK)
+        pthread_cond_wait(&reducer->changed, &reducer->mutex); /* bounded: every reduction has job->limit_s */
+    reducer->queued = 0;
+    reducer->reduced = 0;
+    enum status status = reducer->status;
+    pthread_mutex_unlock(&reducer->mutex);
+    expect_all(reducer);
+    return status;
+}
+
+enum status reducer_create(const struct reducer_params *params, struct reducer **out)
+{
+    struct reducer *reducer = memory_zalloc(1, sizeof *reducer);
+    reducer->params = *params;
+    reducer->bucket_size = params->bucket_bytes / sizeof(float);
+    reducer->bucket_count = (int)((params->count + reducer->bucket_size - 1) / reducer->bucket_size);
+    reducer->missing = memory_zalloc((size_t)reducer->bucket_count, sizeof reducer->missing[0]);
+    reducer->queue = memory_zalloc((size_t)reducer->bucket_count, sizeof reducer->queue[0]);
+    expect_all(reducer);
+    pthread_mutex_init(&reducer->mutex, NULL);
+    pthread_cond_init(&reducer->changed, NULL);
+    enum status status = thread_start(&reducer->thread, "communication", run, reducer);
+    if (status != STATUS_OK)
+        reducer_destroy(reducer);
+    else
+        *out = reducer;
+    return status;
+}
+
+void reducer_destroy(struct reducer *reducer)
+{
+    if (reducer == NULL)
+        return;
+    pthread_mutex_lock(&reducer->mutex);
+    reducer->stop = true;
+    pthread_cond_broadcast(&reducer->changed);
+    pthread_mutex_unlock(&reducer->mutex);
+    thread_join(&reducer->thread);
+    pthread_cond_destroy(&reducer->changed);
+    pthread_mutex_destroy(&reducer->mutex);
+    free(reducer->queue);
+    free(reducer->missing);
+    free(reducer);
+}

@@ -1,0 +1,36 @@
+/* The communication thread of an algorithm that meets everyone: averages the gradient over all workers, bucket by bucket,
+ * while the backward pass still computes the next ones.
+ *
+ * A bucket is a fixed range of the flat gradient; it is handed over when its last element is final. Backward passes run in the same
+ * order on every rank, so the buckets of all ranks queue in one order, which collectives need. */
+#ifndef GRAPEVINE_RUNTIME_MPI_REDUCER_H
+#define GRAPEVINE_RUNTIME_MPI_REDUCER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/status.h"
+#include "runtime/job.h"
+#include "runtime/observer.h"
+
+struct reducer;
+
+struct reducer_params {
+    const struct job *job;           /* borrowed */
+    float *gradient;                 /* borrowed (count), host memory */
+    size_t count;
+    size_t bucket_bytes;
+    const struct observer *observer; /* borrowed */
+    double origin_s;
+};
+
+enum status reducer_create(const struct reducer_params *params, struct reducer **out);
+/* Ends the thread. NULL is fine. */
+void reducer_destroy(struct reducer *reducer);
+
+/* A net_ready_fn for the backward pass; context: the reducer. */
+void reducer_ready(void *context, size_t first, size_t count);
+/* Wait until the whole gradient is the mean over all workers; then the next backward pass may start. */
+enum status reducer_wait(struct reducer *reducer);
+
+#endif

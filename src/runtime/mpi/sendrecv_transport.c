@@ -1,0 +1,243 @@
+/* Two-sided transport: the same slots and words, written by messages that the receiver places itself.
+ *
+ * For MPI libraries whose windows do not work with a communication thread. A put is a small header (where to) followed by its
+ * data; messages between two ranks with one tag do not overtake, so words keep their order and each header finds its
+ * data. Needs the receiver to poll, as every communication thread does. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "runtime/mpi/mpi_call.h"
+#include "runtime/mpi/transport.h"
+
+enum { TAG_WORD = 1, TAG_COUNTS, TAG_HEADER, TAG_PAYLOAD };
+enum { WORDS_IN_FLIGHT = 8 };
+
+/* Where a payload's data belongs. */
+struct header {
+    uint64_t slot, offset, bytes;
+};
+
+struct neighbor_link {
+    int rank;
+    uint64_t word;                       /* last one received */
+    uint64_t *counts_in, *counts_out;    /* owned (worker_count) */
+    uint64_t words[WORDS_IN_FLIGHT];     /* sources */
+    MPI_Request word_requests[WORDS_IN_FLIGHT];
+    int next_word;
+    MPI_Request counts_request;
+};
+
+struct record_out {
+    MPI_Request *requests;               /* owned (2·puts_per_slot): header and data of each put */
+    struct header *headers;              /* owned (puts_per_slot) */
+    int count;                           /* puts */
+};
+
+struct transport {
+    struct transport_params params;
+    int degree;
+    unsigned char *slots;                /* owned (slots × slot_bytes) */
+    struct neighbor_link *links;         /* owned (degree) */
+    struct record_out *records;          /* owned (slots) */
+    MPI_Comm comm;                       /* owned: a communicator of its own keeps its tags apart */
+    MPI_Request *incoming;               /* owned (incoming_capacity): data on its way into slots */
+    int incoming_count, incoming_capacity;
+};
+
+static void sendrecv_destroy(struct transport *transport)
+{
+    if (transport == NULL)
+        return;
+    for (int j = 0; j < transport->degree; j++) {
+        free(transport->links[j].counts_in);
+        free(transport->links[j].counts_out);
+    }
+    for (int k = 0; k < transport->params.slots; k++) {
+        free(transport->records[k].requests);
+        free(transport->records[k].headers);
+    }
+    if (transport->comm != MPI_COMM_NULL)
+        MPI_Comm_free(&transport->comm);
+    memory_free_aligned(transport->slots);
+    free(transport->links);
+    free(transport->records);
+    free(transport->incoming);
+    free(transport);
+}
+
+static enum status sendrecv_create(const struct transport_params *params, struct transport **out)
+{
+    struct transport *transport = memory_zalloc(1, sizeof *transport);
+    transport->params = *params;
+    transport->degree = graph_degree(params->graph, params->worker);
+    transport->slots = memory_alloc_aligned((size_t)params->slots * params->slot_bytes);
+    transport->links = memory_zalloc((size_t)transport->degree, sizeof transport->links[0]);
+    transport->records = memory_zalloc((size_t)params->slots, sizeof transport->records[0]);
+    transport->incoming_capacity = 2 * params->slots * params->puts_per_slot;
+    transport->incoming = memory_zalloc((size_t)transport->incoming_capacity, sizeof(MPI_Request));
+    transport->comm = MPI_COMM_NULL;
+    for (int j = 0; j < transport->degree; j++) {
+        struct neighbor_link *link = &transport->links[j];
+        link->rank = graph_neighbors(params->graph, params->worker)[j].worker;
+        link->counts_in = memory_zalloc((size_t)params->graph->worker_count, sizeof(uint64_t));
+        link->counts_out = memory_zalloc((size_t)params->graph->worker_count, sizeof(uint64_t));
+        link->counts_request = MPI_REQUEST_NULL;
+        for (int k = 0; k < WORDS_IN_FLIGHT; k++)
+            link->word_requests[k] = MPI_REQUEST_NULL;
+    }
+    for (int k = 0; k < params->slots; k++) {
+        transport->records[k].requests = memory_zalloc(2 * (size_t)params->puts_per_slot, sizeof(MPI_Request));
+        transport->records[k].headers = memory_zalloc((size_t)params->puts_per_slot, sizeof(struct header));
+    }
+    int code = MPI_Comm_dup(MPI_COMM_WORLD, &transport->comm);
+    if (code != MPI_SUCCESS) {
+        sendrecv_destroy(transport);
+        return mpi_call_failed("MPI_Comm_dup", code);
+    }
+    *out = transport;
+    return STATUS_OK;
+}
+
+static struct neighbor_link *link_of(struct transport *transport, int rank)
+{
+    for (int j = 0; j < transport->degree; j++)
+        if (transport->links[j].rank == rank)
+            return &transport->links[j];
+    assert(!"a message from a rank that is no neighbor");
+    return NULL;
+}
+
+static enum status receive_payload(struct transport *transport, int rank, MPI_Message *message)
+{
+    struct header header;
+    TRY_MPI(MPI_Mrecv(&header, sizeof header, MPI_BYTE, message, MPI_STATUS_IGNORE));
+    assert(header.slot < (uint64_t)transport->params.slots &&
+           header.offset + header.bytes <= transport->params.slot_bytes);
+    assert(transport->incoming_count < transport->incoming_capacity);
+    TRY_MPI(MPI_Irecv(transport->slots + header.slot * transport->params.slot_bytes + header.offset, (int)header.bytes,
+                      MPI_BYTE, rank, TAG_PAYLOAD, transport->comm, &transport->incoming[transport->incoming_count]));
+    transport->incoming_count++;
+    return STATUS_OK;
+}
+
+static enum status receive(struct transport *transport, int tag, int rank, MPI_Message *message)
+{
+    struct neighbor_link *link = link_of(transport, rank);
+    uint64_t word;
+    switch (tag) {
+    case TAG_WORD:
+        TRY_MPI(MPI_Mrecv(&word, 1, MPI_UINT64_T, message, MPI_STATUS_IGNORE));
+        link->word = word;
+        return STATUS_OK;
+    case TAG_COUNTS:
+        TRY_MPI(MPI_Mrecv(link->counts_in, transport->params.graph->worker_count, MPI_UINT64_T, message,
+                          MPI_STATUS_IGNORE));
+        return STATUS_OK;
+    default:
+        return receive_payload(transport, rank, message);
+    }
+}
+
+static enum status sendrecv_poll(struct transport *transport)
+{
+    static const int tags[] = {TAG_WORD, TAG_COUNTS, TAG_HEADER};
+    for (size_t i = 0; i < sizeof tags / sizeof tags[0]; i++)
+        for (int found = 1; found;) {
+            MPI_Message message;
+            MPI_Status from;
+            TRY_MPI(MPI_Improbe(MPI_ANY_SOURCE, tags[i], transport->comm, &found, &message, &from));
+            if (found)
+                TRY(receive(transport, tags[i], from.MPI_SOURCE, &message));
+        }
+    int kept = 0;
+    for (int k = 0; k < transport->incoming_count; k++) {
+        int done;
+        TRY_MPI(MPI_Test(&transport->incoming[k], &done, MPI_STATUS_IGNORE));
+        if (!done)
+            transport->incoming[kept++] = transport->incoming[k];
+    }
+    transport->incoming_count = kept;
+    return STATUS_OK;
+}
+
+static uint64_t sendrecv_read_word(struct transport *transport, int neighbor)
+{
+    return transport->links[neighbor].word;
+}
+
+static enum status sendrecv_put_word(struct transport *transport, int neighbor, uint64_t word)
+{
+    struct neighbor_link *link = &transport->links[neighbor];
+    int place = link->next_word, done = 1;
+    TRY_MPI(MPI_Test(&link->word_requests[place], &done, MPI_STATUS_IGNORE));
+    assert(done); /* the protocol never has more than 5 words of one direction in flight */
+    link->next_word = (place + 1) % WORDS_IN_FLIGHT;
+    link->words[place] = word;
+    TRY_MPI(MPI_Isend(&link->words[place], 1, MPI_UINT64_T, link->rank, TAG_WORD, transport->comm,
+                      &link->word_requests[place]));
+    return STATUS_OK;
+}
+
+static const uint64_t *sendrecv_read_counts(struct transport *transport, int neighbor)
+{
+    return transport->links[neighbor].counts_in;
+}
+
+static bool sendrecv_put_counts(struct transport *transport, int neighbor, const uint64_t *counts)
+{
+    struct neighbor_link *link = &transport->links[neighbor];
+    int done = 1, worker_count = transport->params.graph->worker_count;
+    if (MPI_Test(&link->counts_request, &done, MPI_STATUS_IGNORE) != MPI_SUCCESS || !done)
+        return false;
+    memcpy(link->counts_out, counts, (size_t)worker_count * sizeof counts[0]);
+    return MPI_Isend(link->counts_out, worker_count, MPI_UINT64_T, link->rank, TAG_COUNTS, transport->comm,
+                     &link->counts_request) == MPI_SUCCESS;
+}
+
+static unsigned char *sendrecv_slot(struct transport *transport, int slot)
+{
+    return transport->slots + (size_t)slot * transport->params.slot_bytes;
+}
+
+static enum status sendrecv_put_payload(struct transport *transport, int neighbor, int slot, size_t offset,
+                                        const void *source, size_t bytes, int record)
+{
+    struct record_out *puts = &transport->records[record];
+    int rank = transport->links[neighbor].rank;
+    assert(puts->count < transport->params.puts_per_slot);
+    struct header *header = &puts->headers[puts->count];
+    MPI_Request *requests = &puts->requests[2 * puts->count];
+    *header = (struct header){.slot = (uint64_t)slot, .offset = offset, .bytes = bytes};
+    TRY_MPI(MPI_Isend(header, sizeof *header, MPI_BYTE, rank, TAG_HEADER, transport->comm, &requests[0]));
+    TRY_MPI(MPI_Isend(source, (int)bytes, MPI_BYTE, rank, TAG_PAYLOAD, transport->comm, &requests[1]));
+    puts->count++;
+    return STATUS_OK;
+}
+
+static bool sendrecv_drained(struct transport *transport, int record)
+{
+    struct record_out *puts = &transport->records[record];
+    int done = 1;
+    if (puts->count > 0 && MPI_Testall(2 * puts->count, puts->requests, &done, MPI_STATUSES_IGNORE) != MPI_SUCCESS)
+        return false;
+    if (done)
+        puts->count = 0;
+    return done;
+}
+
+const struct transport_ops transport_sendrecv = {
+    .name = "sendrecv",
+    .description = "two-sided messages into the receiver's slots",
+    .create = sendrecv_create,
+    .destroy = sendrecv_destroy,
+    .poll = sendrecv_poll,
+    .read_word = sendrecv_read_word,
+    .put_word = sendrecv_put_word,
+    .read_counts = sendrecv_read_counts,
+    .put_counts = sendrecv_put_counts,
+    .slot = sendrecv_slot,
+    .put_payload = sendrecv_put_payload,
+    .drained = sendrecv_drained,
+};

@@ -1,0 +1,92 @@
+/* Choosing a transport: by name, or by a probe that shows what this MPI really does. */
+#include "runtime/mpi/transport.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/stopwatch.h"
+#include "runtime/mpi/progress.h"
+
+static const double probe_limit_s = 10;
+
+static const char *const names[] = {"auto", "put", "sendrecv", NULL};
+
+const char *const *transport_names(void)
+{
+    return names;
+}
+
+static bool all_arrived(const struct transport_ops *ops, struct transport *transport, const struct graph *graph,
+                        int worker)
+{
+    for (int j = 0; j < graph_degree(graph, worker); j++) {
+        int peer = graph_neighbors(graph, worker)[j].worker;
+        if (ops->read_word(transport, j) == 0 || ops->read_counts(transport, j)[peer] == 0)
+            return false;
+    }
+    return true;
+}
+
+/* Put a word (attempt 0, which the pairing protocol ignores) and this worker's count to every neighbor, and wait for theirs,
+ * with nothing but polls: what the steady state relies on. */
+static enum status probe(const struct transport_ops *ops, struct transport *transport,
+                         const struct transport_params *params)
+{
+    const struct graph *graph = params->graph;
+    uint64_t *counts = memory_zalloc((size_t)graph->worker_count, sizeof counts[0]);
+    counts[params->worker] = progress_word(0, false);
+    enum status status = STATUS_OK;
+    for (int j = 0; j < graph_degree(graph, params->worker) && status == STATUS_OK; j++) {
+        status = ops->put_word(transport, j, 1);
+        if (!ops->put_counts(transport, j, counts))
+            status = STATUS_MACHINE;
+    }
+    double begin_s = stopwatch_now();
+    while (status == STATUS_OK && !all_arrived(ops, transport, graph, params->worker)) {
+        status = ops->poll(transport);
+        stopwatch_sleep(50e-6);
+        if (stopwatch_now() - begin_s > probe_limit_s)
+            status = STATUS_MACHINE;
+    }
+    free(counts);
+    return status;
+}
+
+static enum status open_one(const struct transport_ops *ops, const struct transport_params *params, struct job *job,
+                            struct transport **out)
+{
+    enum status status = ops->create(params, out);
+    status = job_agree(job, "open transport", status);
+    if (status == STATUS_OK)
+        status = job_agree(job, "probe transport", probe(ops, *out, params));
+    return status;
+}
+
+enum status transport_open(const char *name, const struct transport_params *params, const struct transport_ops **ops,
+                           struct transport **out)
+{
+    struct job job = *params->job;
+    bool automatic = strcmp(name, "auto") == 0;
+    if (automatic || strcmp(name, "put") == 0) {
+        *ops = &transport_put;
+        log_hold(true);
+        enum status status = open_one(*ops, params, &job, out);
+        log_hold(false);
+        if (status == STATUS_OK)
+            return STATUS_OK;
+        /* A window that failed on some rank cannot be freed: freeing is collective. It stays until MPI ends. */
+        if (!automatic) {
+            log_error("one-sided puts do not work with this MPI and its settings; on Open MPI 4 try "
+                      "--mca osc sm,pt2pt (one node or TCP) or --mca pml ucx --mca osc ucx (InfiniBand), or set "
+                      "communication.transport=sendrecv");
+            return status;
+        }
+        log_warning("one-sided puts do not work with this MPI and its settings: exchanging by two-sided messages "
+                    "(communication.transport: sendrecv); `grapevine doctor` tells more");
+    }
+    *ops = &transport_sendrecv;
+    TRY(open_one(*ops, params, &job, out));
+    return STATUS_OK;
+}
