@@ -30,7 +30,7 @@ struct graph {
     int worker_count;                  /* ≥ 1 */
     int edge_count;                    /* 0 only for one worker */
     struct graph_edge *edges;          /* owned, (edge_count) */
-    struct graph_neighbor *neighbors;  /* owned, (2·edge_count): those of worker 0 by ascending id, then of worker 1, … */
+    struct graph_neighbor *neighbors;  /* owned, (2·edge_count): worker 0's by ascending id, then worker 1's, … */
     int *neighbor_start;               /* owned, (worker_count + 1): offsets into `neighbors` */
 };
 
@@ -38,7 +38,7 @@ struct graph_params {
     const char *name;        /* a family of graph_family_names(), or "file" */
     const char *file;        /* edge list, for name "file": "a b" or "a b rate" a line, # comments */
     int worker_count;        /* 1 … GRAPH_WORKERS_MAX; for a file 0 means: the largest id + 1 */
-    double rate;             /* communications per gradient and worker, ≥ 0 (a mean over workers where the graph is irregular) */
+    double rate;             /* communications per gradient and worker, ≥ 0: the mean over workers */
     int degree;              /* of random-regular: 2 … worker_count − 1, and not odd where worker_count is */
     double probability;      /* of erdos-renyi, of each pair: in (0, 1] */
     uint64_t seed;           /* of the random families */
@@ -51,7 +51,8 @@ struct graph_params {
  * two, a barbell an even count. Random families depend on the seed alone, and always connect.
  * Errors (one logged message, STATUS_USAGE): unknown family (nearest named), a worker count that the family cannot
  * have (nearest counts that it can), a disconnected graph (its parts named), a malformed edge list (file, line:
- * self-loop, duplicate, negative id, id out of range, rate not positive) or one with fewer workers than worker_count. */
+ * self-loop, duplicate, negative id, id out of range, rate not positive), or one with fewer workers than
+ * worker_count. */
 enum status graph_create(const struct graph_params *params, struct graph **out);
 void graph_destroy(struct graph *graph);
 
@@ -59,7 +60,8 @@ int graph_degree(const struct graph *graph, int worker);
 /* Neighbors of a worker by ascending id: graph_degree() entries. */
 const struct graph_neighbor *graph_neighbors(const struct graph *graph, int worker);
 
-/* NULL-terminated list: ring complete line star torus grid hypercube exponential tree barbell random-regular erdos-renyi. */
+/* NULL-terminated list: ring complete line star torus grid hypercube exponential tree barbell random-regular
+ * erdos-renyi. */
 const char *const *graph_family_names(void);
 
 #endif

@@ -94,7 +94,8 @@ static enum status parse_line(struct edge_file *file, int line, char *content)
         return STATUS_USAGE;
     }
     if (edge.a == edge.b) {
-        log_error("%s:%d: self-loop: an edge joins two different workers, not %d with itself", file->path, line, edge.a);
+        log_error("%s:%d: self-loop: an edge joins two different workers, not %d with itself", file->path, line,
+                  edge.a);
         return STATUS_USAGE;
     }
     keep_edge(file, edge);
