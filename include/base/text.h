@@ -30,7 +30,7 @@ void text_add_list(struct text *text, const char *const *names, size_t name_coun
 bool text_parse_double(const char *word, double *value);
 bool text_parse_int64(const char *word, int64_t *value);
 
-/* "44.7 MiB", "3.2 s", "1 h 02 min": written to `out` (at least 32 bytes), which is returned. */
+/* "44.7 MiB", "3.2 s", "2 min 05 s", "1 h 02 min": written to `out` (at least 32 bytes), which is returned. */
 char *text_bytes(char out[32], double bytes);
 char *text_duration(char out[32], double seconds);
 

@@ -1,6 +1,7 @@
 /* Messages to standard error. The level, the rank and the held errors are the program's only globals. */
 #include "base/log.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,10 +14,10 @@ enum { LINE_BYTES = 4096, HELD_BYTES = 16384 };
 static const char *const level_names[] = {"error", "warning", "info", "debug"};
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static int level_now = -1;   /* guarded by mutex; -1: not yet read from the environment */
-static int rank_now = -1;    /* guarded by mutex; -1: not told yet */
-static int size_now = 1;     /* guarded by mutex */
-static bool holding;         /* guarded by mutex */
+static int level_now = -1;    /* guarded by mutex; -1: not yet read from the environment */
+static int rank_now = -1;     /* guarded by mutex; -1: not told yet */
+static int size_now = 1;      /* guarded by mutex */
+static bool holding;          /* guarded by mutex */
 static char held[HELD_BYTES]; /* guarded by mutex */
 
 bool log_level_parse(const char *name, enum log_level *level)
@@ -87,6 +88,8 @@ static void write_all(const char *line)
 {
     for (size_t left = strlen(line); left > 0;) {
         ssize_t done = write(STDERR_FILENO, line, left);
+        if (done < 0 && errno == EINTR)
+            continue;
         if (done <= 0)
             return;
         line += done;
@@ -125,16 +128,31 @@ static void say(enum log_level level, bool this_rank, const char *format, va_lis
     pthread_mutex_unlock(&mutex);
 }
 
-#define SAY(level, this_rank)                        \
-    do {                                             \
-        va_list arguments;                           \
-        va_start(arguments, format);                 \
+#define SAY(level, this_rank)                         \
+    do {                                              \
+        va_list arguments;                            \
+        va_start(arguments, format);                  \
         say((level), (this_rank), format, arguments); \
-        va_end(arguments);                           \
+        va_end(arguments);                            \
     } while (0)
 
-void log_error(const char *format, ...) { SAY(LOG_ERROR, false); }
-void log_warning(const char *format, ...) { SAY(LOG_WARNING, false); }
-void log_info(const char *format, ...) { SAY(LOG_INFO, false); }
-void log_debug(const char *format, ...) { SAY(LOG_DEBUG, false); }
-void log_on_this_rank(enum log_level level, const char *format, ...) { SAY(level, true); }
+void log_error(const char *format, ...)
+{
+    SAY(LOG_ERROR, false);
+}
+void log_warning(const char *format, ...)
+{
+    SAY(LOG_WARNING, false);
+}
+void log_info(const char *format, ...)
+{
+    SAY(LOG_INFO, false);
+}
+void log_debug(const char *format, ...)
+{
+    SAY(LOG_DEBUG, false);
+}
+void log_on_this_rank(enum log_level level, const char *format, ...)
+{
+    SAY(level, true);
+}

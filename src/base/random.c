@@ -68,8 +68,10 @@ double random_exponential(struct random_stream *stream)
 double random_gamma(struct random_stream *stream, double shape)
 {
     assert(shape > 0);
-    if (shape < 1)
-        return random_gamma(stream, shape + 1) * pow(1.0 - random_uniform(stream), 1 / shape);
+    if (shape < 1) {
+        double above = random_gamma(stream, shape + 1); /* a statement of its own: the order of the draws is fixed */
+        return above * pow(1.0 - random_uniform(stream), 1 / shape);
+    }
     double d = shape - 1.0 / 3, c = 1 / sqrt(9 * d);
     for (;;) {
         double z = random_normal(stream), v = 1 + c * z;

@@ -64,7 +64,9 @@ void wakeup_set(struct wakeup *wakeup)
 
 bool wakeup_wait(struct wakeup *wakeup, double limit_s)
 {
+    const double forever_s = 1e9; /* a timespec holds more, a negative or infinite one not */
     struct timespec until;
+    limit_s = limit_s > 0 ? (limit_s < forever_s ? limit_s : forever_s) : 0;
     clock_gettime(CLOCK_MONOTONIC, &until);
     double whole = (double)(long)limit_s;
     until.tv_sec += (time_t)whole;
