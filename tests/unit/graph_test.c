@@ -307,6 +307,20 @@ static void random_regular_has_its_degree(void **state)
         }
 }
 
+/* Sparse enough that many first draws fall apart, also into parts of which none is a single worker. */
+static void sparse_erdos_renyi_connects(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 200; seed++) {
+        struct graph_params params = params_of("erdos-renyi", 8);
+        params.probability = 0.25;
+        params.seed = seed;
+        struct graph *graph = create(params);
+        assert_sound(graph, params.rate);
+        graph_destroy(graph);
+    }
+}
+
 /* Of 6 workers with degree 3 there are 70 labelled graphs: 60 prisms and 10 K(3,3), which have no triangle. Drawn
  * uniformly, 1 in 7 is a K(3,3): of 2100 draws 300 ± 16, and the bound is four deviations. */
 static void random_regular_is_uniform(void **state)
@@ -442,6 +456,7 @@ int main(void)
         cmocka_unit_test(random_families_are_golden),
         cmocka_unit_test(random_regular_has_its_degree),
         cmocka_unit_test(random_regular_is_uniform),
+        cmocka_unit_test(sparse_erdos_renyi_connects),
         cmocka_unit_test(edge_list_without_rates),
         cmocka_unit_test(edge_list_with_rates_is_taken_as_it_is),
         cmocka_unit_test(malformed_edge_lists_name_file_and_line),

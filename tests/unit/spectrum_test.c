@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "graph/spectrum.h"
 
 static const double pi = 3.14159265358979323846;
@@ -187,6 +188,21 @@ static void constants_do_not_depend_on_the_unit_of_time(void **state)
     }
 }
 
+/* λ_2 below the rounding error of the largest rate: an error, never a meaningless constant. */
+static void unresolvable_rates_are_an_error(void **state)
+{
+    (void)state;
+    struct graph *graph = create("line", 3, 1);
+    struct spectrum spectrum = {-1, -1};
+    graph->edges[0].rate = 1e-14;
+    graph->edges[1].rate = 1e6;
+    log_hold(true);
+    assert_int_equal(spectrum_compute(graph, &spectrum), STATUS_MACHINE);
+    log_hold(false);
+    assert_true(spectrum.chi1 == -1 && spectrum.chi2 == -1);
+    graph_destroy(graph);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +215,7 @@ int main(void)
         cmocka_unit_test(two_workers_know_each_other),
         cmocka_unit_test(without_meetings_chi_is_infinite),
         cmocka_unit_test(constants_do_not_depend_on_the_unit_of_time),
+        cmocka_unit_test(unresolvable_rates_are_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
