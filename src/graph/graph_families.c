@@ -1,6 +1,5 @@
 /* The families of graphs: their table, the counts of workers that each can have, and the edges of those that are
  * drawn without chance. Rates and connectivity are graph.c's. */
-#include <assert.h>
 #include <string.h>
 
 #include "base/log.h"

@@ -1,5 +1,4 @@
 /* Edge-list files: "a b" or "a b rate" a line, # starts a comment. Every message names the file and the line. */
-#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdint.h>
