@@ -95,7 +95,8 @@ static enum status read_header(struct idx_file *file, uint32_t dimensions, uint3
                    bytes[4 * i + 3];
     if (words[0] != 0x0800 + dimensions) {
         snprintf(trouble, sizeof trouble,
-                 "found magic number 0x%08x, expected 0x%08x (idx, unsigned bytes, %u dimensions)", words[0], 0x0800 + dimensions, dimensions);
+                 "found magic number 0x%08x, expected 0x%08x (idx, unsigned bytes, %u dimensions)", words[0],
+                 0x0800 + dimensions, dimensions);
         return report(file, trouble);
     }
     if (words[1] == 0 || words[1] > IDX_COUNT_MAX) {

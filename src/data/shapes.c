@@ -19,8 +19,9 @@ enum {
 
 /* Difference of two colours, summed over the channels, below which a figure would drown in the noise. */
 static const float contrast_min = 240;
-static const float noise_amplitude = 12; /* uniform in [-12, 12] */
-static const float figure_turn = 0.2217f;  /* tan 12.5°: figures are turned by up to 25° either way */
+static const float color_tint = 36;       /* each channel differs from a common grey by up to this */
+static const float noise_amplitude = 12;  /* uniform in [-12, 12] */
+static const float figure_turn = 0.2217f; /* tan 12.5°: figures are turned by up to 25° either way */
 
 struct color {
     float channel[3]; /* 0 to 255 */
@@ -97,8 +98,9 @@ static float uniform(struct random_stream *stream, float low, float high)
 static struct color color_draw(struct random_stream *stream)
 {
     struct color color;
+    float grey = uniform(stream, 40, 216);
     for (int c = 0; c < 3; c++)
-        color.channel[c] = uniform(stream, 20, 236);
+        color.channel[c] = grey + uniform(stream, -color_tint, color_tint);
     return color;
 }
 
@@ -151,8 +153,8 @@ static void draw_line(struct canvas *canvas, struct random_stream *stream)
 
 static void draw_figure(struct canvas *canvas, struct random_stream *stream, int class, struct color color)
 {
-    float cosine, sine, radius = uniform(stream, 9.5f, 13);
-    float middle_x = uniform(stream, 12.5f, 18.5f), middle_y = uniform(stream, 12.5f, 18.5f);
+    float cosine, sine, radius = uniform(stream, 10.5f, 13);
+    float middle_x = uniform(stream, 13.5f, 17.5f), middle_y = uniform(stream, 13.5f, 17.5f);
     turn_draw(stream, figure_turn, &cosine, &sine);
     for (int y = 0; y < SHAPES_SIDE; y++)
         for (int x = 0; x < SHAPES_SIDE; x++) {
