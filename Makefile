@@ -14,44 +14,55 @@ CPPFLAGS += -Iinclude -Isrc -DGRAPEVINE_VERSION='"$(VERSION)"'
 CFLAGS   += $(CSTD) $(OPT) $(WARN) $(EXTRA_CFLAGS) -fopenmp -MMD -MP
 LDLIBS   += -ldnnl -lyaml -lcjson -llapacke -lz -lm -lpthread -fopenmp
 
-# --- sources: one folder per layer; the runtime's MPI part and the app are compiled with mpicc ---
-SRC_LIB := $(sort $(wildcard src/base/*.c kernels/*.c src/config/*.c src/graph/*.c src/device/*.c src/device/cpu/*.c \
-             src/nn/*.c src/data/*.c src/algo/*.c src/worker/*.c))
-SRC_APP := $(sort $(wildcard src/runtime/*.c src/runtime/mpi/*.c src/app/*.c))
-OBJ_LIB := $(SRC_LIB:%.c=$(BUILD)/obj/%.o)
-OBJ_APP := $(SRC_APP:%.c=$(BUILD)/obj/%.o)
+# --- sources: everything but main.c goes into one library; the runtime's MPI part is compiled with mpicc ---
+SRC_ALL  := $(sort $(wildcard src/*/*.c src/*/*/*.c kernels/*.c))
+SRC_MAIN := src/app/main.c
+SRC_MPI  := $(filter src/runtime/mpi/%,$(SRC_ALL))
+SRC_LIB  := $(filter-out $(SRC_MAIN) $(SRC_MPI),$(SRC_ALL))
+OBJ_LIB  := $(SRC_LIB:%.c=$(BUILD)/obj/%.o)
+OBJ_MPI  := $(SRC_MPI:%.c=$(BUILD)/obj/%.o)
+OBJ_MAIN := $(SRC_MAIN:%.c=$(BUILD)/obj/%.o)
+LIBRARY  := $(BUILD)/libgrapevine.a
 
 .DEFAULT_GOAL := all
 .PHONY: all
-all: $(BUILD)/grapevine
+all: $(BUILD)/grapevine ## build the program (the default)
 
-$(BUILD)/grapevine: $(OBJ_APP) $(BUILD)/libgrapevine.a
-	$(MPICC) -o $@ $(OBJ_APP) $(BUILD)/libgrapevine.a $(LDFLAGS) $(LDLIBS)
+$(BUILD)/grapevine: $(OBJ_MAIN) $(LIBRARY)
+	$(MPICC) -o $@ $(OBJ_MAIN) $(LIBRARY) $(LDFLAGS) $(LDLIBS)
 
-$(BUILD)/libgrapevine.a: $(OBJ_LIB)
+$(LIBRARY): $(OBJ_LIB) $(OBJ_MPI)
 	rm -f $@ && ar rcs $@ $^
 
-$(OBJ_LIB): $(BUILD)/obj/%.o: %.c
+$(OBJ_LIB) $(OBJ_MAIN): $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
-$(OBJ_APP): $(BUILD)/obj/%.o: %.c
+$(OBJ_MPI): $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(MPICC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
-# --- unit, law and parity tests: one program per file, cmocka, no MPI ---
-TEST_SRC := $(sort $(wildcard tests/unit/*_test.c tests/laws/*_test.c tests/parity/*_test.c))
-TEST_BIN := $(TEST_SRC:tests/%.c=$(BUILD)/tests/%)
+# --- tests and benchmarks: one program per file; those under tests/mpi run under mpirun ---
+TEST_SRC  := $(sort $(wildcard tests/unit/*_test.c tests/laws/*_test.c tests/parity/*_test.c))
+TEST_BIN  := $(TEST_SRC:tests/%.c=$(BUILD)/tests/%)
+DUMP_BIN  := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/parity/*_dump.c)))
+BENCH_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/bench/*_bench.c)))
+MPI_BIN   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/mpi/*.c)))
 
-$(BUILD)/tests/%: tests/%.c $(BUILD)/libgrapevine.a
+$(TEST_BIN) $(DUMP_BIN) $(BENCH_BIN): $(BUILD)/tests/%: tests/%.c $(LIBRARY)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -Itests $(CFLAGS) -o $@ $< $(BUILD)/libgrapevine.a $(LDFLAGS) -lcmocka $(LDLIBS)
+	$(CC) $(CPPFLAGS) -Itests $(CFLAGS) -o $@ $< $(LIBRARY) $(LDFLAGS) -lcmocka $(LDLIBS)
+
+$(MPI_BIN): $(BUILD)/tests/%: tests/%.c $(LIBRARY)
+	@mkdir -p $(@D)
+	$(MPICC) $(CPPFLAGS) -Itests $(CFLAGS) -o $@ $< $(LIBRARY) $(LDFLAGS) $(LDLIBS)
 
 .PHONY: tests
-tests: $(TEST_BIN)
+tests: $(TEST_BIN) $(DUMP_BIN) $(MPI_BIN)
 
 .PHONY: clean
-clean:
+clean: ## remove what was built
 	rm -rf $(BUILD)
 
--include $(OBJ_LIB:.o=.d) $(OBJ_APP:.o=.d) $(TEST_BIN:%=%.d)
+-include scripts/make/checks.mk
+-include $(OBJ_LIB:.o=.d) $(OBJ_MPI:.o=.d) $(OBJ_MAIN:.o=.d) $(TEST_BIN:%=%.d) $(MPI_BIN:%=%.d)
