@@ -44,8 +44,8 @@ free_shm_mb() {
     df -Pm /dev/shm 2>/dev/null | awk 'NR == 2 { print $4 }'
 }
 
-# Whether one process may copy out of another's memory, as messages between ranks do by default. Old container engines
-# forbid it, and Open MPI then prints "Read -1, expected ..." for every message; going without it is several times slower.
+# Whether one process may copy out of another's memory, as messages between ranks do. Old container engines
+# forbid it, and Open MPI then prints "Read -1, expected ..." for every message; going without is several times slower.
 may_copy_across() {
     local probe status
     [ "$(awk '$1 == "Seccomp:" { print $2 }' /proc/self/status 2>/dev/null)" = 2 ] || return 0

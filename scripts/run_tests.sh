@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Runs test programs one after another, each with a time limit, and counts their tests.
 #
-#   scripts/run_tests.sh TEST...        a TEST is a program, a script (.sh, .py), or a command in one argument ("x.sh --flag")
+#   scripts/run_tests.sh TEST...        a TEST: a program, a script (.sh, .py), or a command in one word ("x.sh --flag")
 #   scripts/run_tests.sh --self-test    checks its own counting
 #
-# What is counted: cmocka's own totals; else a last line on standard output of the form "2 passed, 0 failed[, 1 skipped]";
-# else the exit status (0: one passed, 77: one skipped, its last line being the reason, other: one failed).
+# What is counted: cmocka's own totals; else a last line on standard output "2 passed, 0 failed[, 1 skipped]"; else
+# the exit status (0: one passed, 77: one skipped, its last line being the reason, other: one failed).
 # A crash, a time limit or a bad exit status without a failed test counts as one failure.
 # The tests see BUILD (the build folder), MPIRUN (the launcher with this machine's flags, before -n) and PYTHON.
 # TIME_LIMIT_S (default 300) is the limit of one test, LONG_TIME_LIMIT_S (default 7200) that of a *_long.sh.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what Grapevine needs: says which packages are missing and why, then calls apt-get (through sudo when not root).
+# Installs what Grapevine needs: says what is missing and why, then calls apt-get (through sudo when not root).
 #
 #   scripts/setup.sh            what the program needs to be built and run (the same as --minimal)
 #   scripts/setup.sh --tests    and what its tests need
@@ -30,7 +30,7 @@ tests|libcmocka-dev|libcmocka-devel|cmocka|libcmocka-devel|cmocka|unit tests
 tests|python3|python3|python|python3|python|parity tests
 tests|python3-numpy|python3-numpy|python-numpy|python3-numpy|numpy|parity tests
 tests|python3-torch|python3-torch|python-pytorch|python3-torch|pytorch|parity with PyTorch
-tests|python3-torchvision|python3-torchvision|python-torchvision|python3-torchvision|torchvision|parity with torchvision's models
+tests|python3-torchvision|python3-torchvision|python-torchvision|python3-torchvision|torchvision|model parity
 tests|python3-pip|python3-pip|python-pip|python3-pip|-|fetches the safetensors reader
 tests|mpich|mpich|mpich|mpich|mpich|runs under a second MPI
 tests|libmpich-dev|mpich-devel|mpich|mpich-devel|mpich|builds for a second MPI
@@ -142,7 +142,8 @@ install_missing() {
     return 4
 }
 
-# The safetensors reader that the checkpoint test compares with; Debian 12 has no package. Best effort: the test skips without it.
+# The safetensors reader that the checkpoint test compares with; Debian 12 has no package of it. Best effort: the test
+# skips without it.
 fetch_safetensors() {
     local target=${BUILD:-build}/python python=/usr/bin/python3
     [ -d "$target/safetensors" ] && return 0
@@ -152,7 +153,8 @@ fetch_safetensors() {
     mkdir -p "$target"
     if ! "$python" -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --retries 1 \
         --timeout 15 --target "$target" safetensors 2>"$target/.safetensors-failed"; then
-        echo "setup: no safetensors ($(tail -n 1 "$target/.safetensors-failed")); the test that needs it will be skipped"
+        echo "setup: no safetensors: $(tail -n 1 "$target/.safetensors-failed")"
+        echo "setup: the test that needs it will be skipped"
         return 0
     fi
     rm -f "$target/.safetensors-failed"
