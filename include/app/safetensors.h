@@ -25,8 +25,9 @@ enum safetensors_type {
     SAFETENSORS_OTHER /* a type of the format that Grapevine neither writes nor converts */
 };
 
+/* A text about the file, under its key. UTF-8. */
 struct safetensors_pair {
-    const char *key, *value; /* UTF-8 */
+    const char *key, *value;
 };
 
 /* A tensor to be written. */
@@ -39,32 +40,34 @@ struct safetensors_entry {
 };
 
 /* Write a file, whole or not at all (temporary file, fsync, rename). Wider types come first, so that every tensor is
- * aligned to its type; within a type, in the order given. STATUS_MACHINE (logged): the disk refused it; nothing is left. */
+ * aligned to its type; within a type, in the order given. STATUS_MACHINE (logged): the disk
+ * refused it; nothing is left. */
 enum status safetensors_write(const char *path, const struct safetensors_entry *entries, size_t entry_count,
                               const struct safetensors_pair *metadata, size_t metadata_count);
 
 /* A tensor in a file. */
 struct safetensors_tensor {
-    char *name;                 /* owned by the file; any text: safetensors_printable before it is shown */
+    char *name; /* owned by the file; any text: safetensors_printable before it is shown */
     enum safetensors_type type;
-    const char *type_name;      /* "F32", static */
+    const char *type_name; /* "F32", static */
     int rank;
     uint64_t shape[SAFETENSORS_RANK_MAX];
-    uint64_t count;             /* product of the shape */
-    uint64_t begin, end;        /* bytes, from the end of the header */
+    uint64_t count;      /* product of the shape */
+    uint64_t begin, end; /* bytes, from the end of the header */
 };
 
 struct safetensors_file {
-    char *path;                         /* owned */
-    FILE *stream;                       /* owned */
-    uint64_t data_offset;               /* bytes before the tensors */
+    char *path;           /* owned */
+    FILE *stream;         /* owned */
+    uint64_t data_offset; /* bytes before the tensors */
     size_t tensor_count;
     struct safetensors_tensor *tensors; /* owned (tensor_count), in the order of their names */
     size_t metadata_count;
-    struct safetensors_pair *metadata;  /* owned, with its texts */
+    char **metadata_keys;   /* owned (metadata_count), with the texts */
+    char **metadata_values; /* owned (metadata_count), with the texts */
 };
 
-/* Read and check the header. STATUS_DATA (logged: file, tensor, found, expected): no such file, or none of this format. */
+/* Read and check the header. STATUS_DATA (logged: file, tensor, found, expected): no such file, or a broken one. */
 enum status safetensors_open(const char *path, struct safetensors_file **out);
 void safetensors_close(struct safetensors_file *file);
 
@@ -77,7 +80,8 @@ const char *safetensors_metadata(const struct safetensors_file *file, const char
 enum status safetensors_read_floats(struct safetensors_file *file, const struct safetensors_tensor *tensor, float *out);
 
 /* The same for I64. */
-enum status safetensors_read_int64(struct safetensors_file *file, const struct safetensors_tensor *tensor, int64_t *out);
+enum status safetensors_read_int64(struct safetensors_file *file, const struct safetensors_tensor *tensor,
+                                   int64_t *out);
 
 /* A name from a file made fit for a message: cut to 63 bytes, control characters as '?'. Returns `out`. */
 char *safetensors_printable(char out[64], const char *name);

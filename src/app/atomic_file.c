@@ -15,12 +15,16 @@ static const char *remedy(int reason)
 {
     switch (reason) {
     case ENOSPC:
-    case EDQUOT: return "free some space there, or choose another place with run.dir=…";
+    case EDQUOT:
+        return "free some space there, or choose another place with run.dir=…";
     case EACCES:
     case EPERM:
-    case EROFS: return "choose a place that you may write with run.dir=…";
-    case ENOENT: return "the folder must exist on every node: choose one on a shared file system with run.dir=…";
-    default: return "choose another place with run.dir=…";
+    case EROFS:
+        return "choose a place that you may write with run.dir=…";
+    case ENOENT:
+        return "the folder must exist on every node: choose one on a shared file system with run.dir=…";
+    default:
+        return "choose another place with run.dir=…";
     }
 }
 

@@ -16,8 +16,8 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensors are read and written as they lie in memory");
 
-static const uint64_t HEADER_BYTES_MAX = 100000000;      /* the format's own limit */
-static const double OFFSET_MAX = 9007199254740992.0;     /* 2^53: JSON numbers are exact up to here */
+static const uint64_t HEADER_BYTES_MAX = 100000000;  /* the format's own limit */
+static const double OFFSET_MAX = 9007199254740992.0; /* 2^53: JSON numbers are exact up to here */
 
 struct type_info {
     const char *name;
@@ -26,11 +26,11 @@ struct type_info {
 };
 
 static const struct type_info type_table[] = {
-    {"F32", SAFETENSORS_F32, 4},       {"I64", SAFETENSORS_I64, 8},       {"F16", SAFETENSORS_F16, 2},
-    {"BF16", SAFETENSORS_BF16, 2},     {"F64", SAFETENSORS_OTHER, 8},     {"I32", SAFETENSORS_OTHER, 4},
-    {"I16", SAFETENSORS_OTHER, 2},     {"I8", SAFETENSORS_OTHER, 1},      {"U64", SAFETENSORS_OTHER, 8},
-    {"U32", SAFETENSORS_OTHER, 4},     {"U16", SAFETENSORS_OTHER, 2},     {"U8", SAFETENSORS_OTHER, 1},
-    {"BOOL", SAFETENSORS_OTHER, 1},    {"F8_E4M3", SAFETENSORS_OTHER, 1}, {"F8_E5M2", SAFETENSORS_OTHER, 1},
+    {"F32", SAFETENSORS_F32, 4},    {"I64", SAFETENSORS_I64, 8},       {"F16", SAFETENSORS_F16, 2},
+    {"BF16", SAFETENSORS_BF16, 2},  {"F64", SAFETENSORS_OTHER, 8},     {"I32", SAFETENSORS_OTHER, 4},
+    {"I16", SAFETENSORS_OTHER, 2},  {"I8", SAFETENSORS_OTHER, 1},      {"U64", SAFETENSORS_OTHER, 8},
+    {"U32", SAFETENSORS_OTHER, 4},  {"U16", SAFETENSORS_OTHER, 2},     {"U8", SAFETENSORS_OTHER, 1},
+    {"BOOL", SAFETENSORS_OTHER, 1}, {"F8_E4M3", SAFETENSORS_OTHER, 1}, {"F8_E5M2", SAFETENSORS_OTHER, 1},
 };
 
 char *safetensors_printable(char out[64], const char *name)
@@ -80,7 +80,8 @@ static enum status read_length(const char *path, FILE *stream, uint64_t size, ui
     if (length > HEADER_BYTES_MAX || length > size - 8) {
         if (is_torch_file(head)) {
             log_error("%s is a PyTorch file, not safetensors; convert it with safetensors.torch.save_file("
-                      "torch.load(\"%s\", map_location=\"cpu\"), \"model.safetensors\") in Python", path, path);
+                      "torch.load(\"%s\", map_location=\"cpu\"), \"model.safetensors\") in Python",
+                      path, path);
             return STATUS_DATA;
         }
         return refuse(path, "its header would have %" PRIu64 " bytes, at most %" PRIu64 " are possible", length,
@@ -152,8 +153,10 @@ static enum status parse_tensor(const char *path, const cJSON *item, uint64_t da
         !get_whole(cJSON_GetArrayItem(offsets, 1), &tensor->end))
         return refuse(path, "tensor %s: data_offsets must be two whole numbers", name);
     if (tensor->begin > tensor->end || tensor->end > data_bytes)
-        return refuse(path, "tensor %s: bytes %" PRIu64 " to %" PRIu64 " are outside of the %" PRIu64 " that follow "
-                      "the header", name, tensor->begin, tensor->end, data_bytes);
+        return refuse(path,
+                      "tensor %s: bytes %" PRIu64 " to %" PRIu64 " are outside of the %" PRIu64 " that follow "
+                      "the header",
+                      name, tensor->begin, tensor->end, data_bytes);
     if (tensor->count * type->bytes != tensor->end - tensor->begin)
         return refuse(path, "tensor %s: %s of shape %s needs %" PRIu64 " bytes, found %" PRIu64, name, type->name,
                       safetensors_shape(shape, tensor->rank, tensor->shape), tensor->count * type->bytes,
@@ -163,16 +166,17 @@ static enum status parse_tensor(const char *path, const cJSON *item, uint64_t da
 
 static enum status parse_metadata(const cJSON *item, struct safetensors_file *file)
 {
-    if (!cJSON_IsObject(item) || file->metadata != NULL)
+    if (!cJSON_IsObject(item) || file->metadata_keys != NULL)
         return refuse(file->path, "__metadata__ must be one object of texts");
-    file->metadata = memory_zalloc((size_t)cJSON_GetArraySize(item), sizeof *file->metadata);
+    file->metadata_keys = memory_zalloc((size_t)cJSON_GetArraySize(item), sizeof *file->metadata_keys);
+    file->metadata_values = memory_zalloc((size_t)cJSON_GetArraySize(item), sizeof *file->metadata_values);
     const cJSON *pair;
     cJSON_ArrayForEach(pair, item)
     {
         if (!cJSON_IsString(pair))
             return refuse(file->path, "__metadata__ must hold texts only");
-        file->metadata[file->metadata_count++] = (struct safetensors_pair){
-            .key = memory_copy_text(pair->string), .value = memory_copy_text(pair->valuestring)};
+        file->metadata_keys[file->metadata_count] = memory_copy_text(pair->string);
+        file->metadata_values[file->metadata_count++] = memory_copy_text(pair->valuestring);
     }
     return STATUS_OK;
 }
@@ -200,8 +204,10 @@ static enum status check_layout(struct safetensors_file *file, uint64_t data_byt
     for (size_t i = 0; i < file->tensor_count; i++) {
         const struct safetensors_tensor *tensor = &file->tensors[i];
         if (tensor->begin != expected)
-            return refuse(file->path, "tensor %s: begins at byte %" PRIu64 ", expected %" PRIu64 " (the tensors must "
-                          "follow each other)", safetensors_printable(name, tensor->name), tensor->begin, expected);
+            return refuse(file->path,
+                          "tensor %s: begins at byte %" PRIu64 ", expected %" PRIu64 " (the tensors must "
+                          "follow each other)",
+                          safetensors_printable(name, tensor->name), tensor->begin, expected);
         expected = tensor->end;
     }
     if (expected != data_bytes)
@@ -285,28 +291,34 @@ void safetensors_close(struct safetensors_file *file)
     for (size_t i = 0; i < file->tensor_count; i++)
         free(file->tensors[i].name);
     for (size_t i = 0; i < file->metadata_count; i++) {
-        free((char *)file->metadata[i].key);
-        free((char *)file->metadata[i].value);
+        free(file->metadata_keys[i]);
+        free(file->metadata_values[i]);
     }
     free(file->tensors);
-    free(file->metadata);
+    free(file->metadata_keys);
+    free(file->metadata_values);
     fclose(file->stream);
     free(file->path);
     free(file);
 }
 
+static int name_against(const void *name, const void *tensor)
+{
+    return strcmp(name, ((const struct safetensors_tensor *)tensor)->name);
+}
+
 const struct safetensors_tensor *safetensors_find(const struct safetensors_file *file, const char *name)
 {
-    const struct safetensors_tensor wanted = {.name = (char *)name};
-    return file->tensor_count == 0 ? NULL
-                                   : bsearch(&wanted, file->tensors, file->tensor_count, sizeof wanted, by_name);
+    if (file->tensor_count == 0)
+        return NULL;
+    return bsearch(name, file->tensors, file->tensor_count, sizeof *file->tensors, name_against);
 }
 
 const char *safetensors_metadata(const struct safetensors_file *file, const char *key)
 {
     for (size_t i = 0; i < file->metadata_count; i++)
-        if (strcmp(file->metadata[i].key, key) == 0)
-            return file->metadata[i].value;
+        if (strcmp(file->metadata_keys[i], key) == 0)
+            return file->metadata_values[i];
     return NULL;
 }
 
@@ -316,8 +328,8 @@ static enum status read_bytes(struct safetensors_file *file, const struct safete
     char name[64];
     if (fseeko(file->stream, (off_t)(file->data_offset + tensor->begin), SEEK_SET) != 0 ||
         fread(out, 1, bytes, file->stream) != bytes)
-        return refuse(file->path, "tensor %s: its %zu bytes cannot be read",
-                      safetensors_printable(name, tensor->name), bytes);
+        return refuse(file->path, "tensor %s: its %zu bytes cannot be read", safetensors_printable(name, tensor->name),
+                      bytes);
     return STATUS_OK;
 }
 
@@ -352,8 +364,8 @@ enum status safetensors_read_floats(struct safetensors_file *file, const struct 
     uint16_t *halves = memory_zalloc((size_t)tensor->count, sizeof *halves);
     enum status status = read_bytes(file, tensor, halves);
     for (size_t i = 0; status == STATUS_OK && i < tensor->count; i++)
-        out[i] = tensor->type == SAFETENSORS_F16 ? float_from_half(halves[i])
-                                                 : float_from_bits((uint32_t)halves[i] << 16);
+        out[i] =
+            tensor->type == SAFETENSORS_F16 ? float_from_half(halves[i]) : float_from_bits((uint32_t)halves[i] << 16);
     free(halves);
     return status;
 }

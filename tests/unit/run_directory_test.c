@@ -1,9 +1,9 @@
 /* The run directory: made with parents, refused when used, its status replaced. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <dirent.h>
 #include <signal.h>

@@ -1,9 +1,9 @@
 /* The safetensors format: bytes exactly as specified, and a reader that survives what it is given. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -155,15 +155,15 @@ static void refuses_broken_files(void **state)
         {"{", 0},
         {" {}", 0},
         {"{}x", 0},
-        {"{}", 4},                                                         /* bytes that belong to nobody */
-        {"{" F32_AT("a", "2", "0", "8") "}", 7},                           /* cut off */
-        {"{" F32_AT("a", "2", "0", "8") "}", 9},                           /* too long */
-        {"{" F32_AT("a", "3", "0", "8") "}", 8},                           /* another size than the shape's */
-        {"{" F32_AT("a", "2", "8", "0") "}", 8},                           /* backward */
+        {"{}", 4},                               /* bytes that belong to nobody */
+        {"{" F32_AT("a", "2", "0", "8") "}", 7}, /* cut off */
+        {"{" F32_AT("a", "2", "0", "8") "}", 9}, /* too long */
+        {"{" F32_AT("a", "3", "0", "8") "}", 8}, /* another size than the shape's */
+        {"{" F32_AT("a", "2", "8", "0") "}", 8}, /* backward */
         {"{" F32_AT("a", "-2", "0", "8") "}", 8},
         {"{" F32_AT("a", "1.5", "0", "6") "}", 6},
-        {"{" F32_AT("a", "4294967296,4294967296,4", "0", "0") "}", 0},     /* product wraps to 0 in 64 bits */
-        {"{" F32_AT("a", "1,1,1,1,1,1,1,1,2", "0", "8") "}", 8},           /* too many dimensions */
+        {"{" F32_AT("a", "4294967296,4294967296,4", "0", "0") "}", 0},            /* product wraps to 0 in 64 bits */
+        {"{" F32_AT("a", "1,1,1,1,1,1,1,1,2", "0", "8") "}", 8},                  /* too many dimensions */
         {"{" F32_AT("a", "2", "0", "8") "," F32_AT("b", "1", "4", "8") "}", 8},   /* overlap */
         {"{" F32_AT("a", "1", "0", "4") "," F32_AT("b", "1", "8", "12") "}", 12}, /* hole */
         {"{" F32_AT("a", "1", "0", "4") "," F32_AT("a", "1", "4", "8") "}", 8},   /* a name twice */
@@ -249,7 +249,8 @@ static size_t mutate(struct random_stream *stream, unsigned char *bytes, size_t 
                 count--;
             }
             break;
-        default: bytes[at] = value;
+        default:
+            bytes[at] = value;
         }
     }
     return count;
@@ -259,9 +260,10 @@ static size_t mutate(struct random_stream *stream, unsigned char *bytes, size_t 
 static void survives_mutated_files(void **state)
 {
     (void)state;
-    static const char header[] = "{\"__metadata__\":{\"model\":\"mlp\",\"k\":\"\\u00e9\\n\"},"
-                                 F32_AT("a.b", "2,2", "0", "16") "," F32_AT("c", "", "16", "20")
-                                 ",\"n\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[20,28]},\"h\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[28,30]}}  ";
+    static const char header[] =
+        "{\"__metadata__\":{\"model\":\"mlp\",\"k\":\"\\u00e9\\n\"}," F32_AT("a.b", "2,2", "0", "16") "," F32_AT(
+            "c", "", "16", "20") ",\"n\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[20,28]},"
+                                 "\"h\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[28,30]}}  ";
     enum { ROUNDS = 20000, DATA_BYTES = 30 };
     size_t taken = 0;
     int memory = memfd_create("mutated", MFD_CLOEXEC); /* a file that no disk slows down */
