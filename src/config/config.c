@@ -291,9 +291,11 @@ static enum status load_document(struct loading *loading)
 
 static enum status load_text(struct config *draft, const char *text, size_t length, const char *path)
 {
+    static const char byte_order_mark[] = "\xEF\xBB\xBF"; /* some editors begin a file with it */
+    size_t skip = length >= 3 && memcmp(text, byte_order_mark, 3) == 0 ? 3 : 0;
     struct loading loading = {.draft = draft};
     struct place place = {.path = path};
-    enum status status = yaml_reader_open(&loading.reader, text, length, place);
+    enum status status = yaml_reader_open(&loading.reader, text + skip, length - skip, place);
     if (status != STATUS_OK)
         return status;
     status = load_document(&loading);
