@@ -1,17 +1,18 @@
 /* Checkpoints: read back bit for bit; another model's is refused by name; a fresh head on request. */
-#include <cmocka.h>
+#include "app/checkpoint.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "app/checkpoint.h"
+#include <cmocka.h>
+
 #include "app/safetensors.h"
 #include "base/memory.h"
 #include "base/random.h"

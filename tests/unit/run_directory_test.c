@@ -1,12 +1,12 @@
 /* The run directory: made with parents, refused when used, its status replaced. */
-#include <cmocka.h>
+#include "app/run_directory.h"
+
+#include <dirent.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <dirent.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "app/run_directory.h"
+#include <cmocka.h>
 
 static char folder[64];
 

@@ -1,17 +1,18 @@
 /* The safetensors format: bytes exactly as specified, and a reader that survives what it is given. */
-#include <cmocka.h>
+#include "app/safetensors.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "app/safetensors.h"
+#include <cmocka.h>
+
 #include "base/log.h"
 #include "base/random.h"
 
