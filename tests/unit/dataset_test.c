@@ -93,7 +93,8 @@ static enum status open_captured(struct fixture *fixture, const struct dataset_p
 }
 
 /* One message, that contains each of the `count` texts. */
-static void expect_message(struct fixture *fixture, const char *name, bool train, const char *const *texts, size_t count)
+static void expect_message(struct fixture *fixture, const char *name, bool train, const char *const *texts,
+                           size_t count)
 {
     struct dataset_params params = {.name = name, .path = fixture->folder, .train = train};
     assert_int_equal(open_captured(fixture, &params), STATUS_DATA);
@@ -262,7 +263,8 @@ static void cifar_troubles_are_named(void **state)
     struct fixture *fixture = *state;
     EXPECT_MESSAGE(fixture, "cifar10", true, fixture->folder, "cifar-10-batches-bin/data_batch_1.bin: No such file",
                    "10000 records, 30730000 bytes", "scripts/get_data.sh cifar10", "$GRAPEVINE_DATA");
-    EXPECT_MESSAGE(fixture, "cifar100", false, "cifar-100-binary/test.bin: No such file", "10000 records, 30740000 bytes");
+    EXPECT_MESSAGE(fixture, "cifar100", false, "cifar-100-binary/test.bin: No such file",
+                   "10000 records, 30740000 bytes");
     write_cifar10(fixture);
     truncate_file(fixture, "cifar-10-batches-bin/data_batch_4.bin", 1);
     EXPECT_MESSAGE(fixture, "cifar10", true, "data_batch_4.bin: found 6145 bytes", "records of 3073 bytes");
@@ -271,7 +273,8 @@ static void cifar_troubles_are_named(void **state)
     write_cifar10(fixture);
     uint8_t records[2][1 + CIFAR_PIXELS] = {{9}, {10}};
     write_file(fixture, "cifar-10-batches-bin/data_batch_3.bin", records, sizeof records);
-    EXPECT_MESSAGE(fixture, "cifar10", true, "data_batch_3.bin: record 1 ", "label 10, allowed are 0 to 9", "get_data.sh");
+    EXPECT_MESSAGE(fixture, "cifar10", true, "data_batch_3.bin: record 1 ", "label 10, allowed are 0 to 9",
+                   "get_data.sh");
 }
 
 static void idx_troubles_are_named(void **state)
@@ -369,7 +372,8 @@ static void published_cifar10(void **state)
         skip();
     assert_int_equal(set->count, 50000);
     assert_memory_equal(set->labels, train_labels, sizeof train_labels);
-    check_moments(set, (const double[]){0, 0, 0}, (const double[]){.24703 / .2023, .24349 / .1994, .26159 / .2010}, 1e-3);
+    check_moments(set, (const double[]){0, 0, 0}, (const double[]){.24703 / .2023, .24349 / .1994, .26159 / .2010},
+                  1e-3);
     dataset_close(set);
     assert_true(open_real("cifar10", "cifar-10-batches-bin/test_batch.bin", false, &set));
     assert_int_equal(set->count, 10000);
