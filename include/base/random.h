@@ -35,7 +35,7 @@ struct random_stream random_stream(uint64_t seed, enum random_purpose purpose, u
 uint32_t random_u32(struct random_stream *stream);
 uint32_t random_below(struct random_stream *stream, uint32_t bound); /* uniform in [0, bound), exactly; bound ≥ 1 */
 double random_uniform(struct random_stream *stream);                 /* [0, 1), 53 bits */
-double random_normal(struct random_stream *stream);                  /* mean 0, variance 1 (Box-Muller, one of the pair) */
+double random_normal(struct random_stream *stream);                  /* mean 0, variance 1 (Box-Muller, one of two) */
 double random_exponential(struct random_stream *stream);             /* mean 1 */
 double random_gamma(struct random_stream *stream, double shape);     /* scale 1; Marsaglia and Tsang 2000; shape > 0 */
 void random_shuffle(struct random_stream *stream, uint32_t *items, size_t count);

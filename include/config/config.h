@@ -1,8 +1,8 @@
 /* The typed configuration of a run: YAML text and key=value arguments, checked against one schema table.
  *
  * The layer knows keys, types, defaults and bounds, not what the values mean; only app/plan.c reads this struct,
- * every module below it takes its own small params. The table in schema.c drives checking, `grapevine config` and the docs:
- * a new key is one field here and one row there. */
+ * every module below it takes its own small params. The table in schema_table.c drives reading, checking, writing,
+ * `grapevine config` and the docs: a new key is one field here and one row there. */
 #ifndef GRAPEVINE_CONFIG_CONFIG_H
 #define GRAPEVINE_CONFIG_CONFIG_H
 
@@ -86,15 +86,17 @@ struct config {
     } run;
 };
 
-/* Defaults of every key. */
+/* Defaults of every key; texts are never NULL. */
 struct config *config_create(void);
 void config_destroy(struct config *config);
 
-/* Read a YAML file into the config. Errors (one logged message, STATUS_USAGE) name file, line, key, value, the allowed range
- * or words, and the nearest known key: unreadable file, bad YAML, unknown key, wrong type, out of bounds, a key twice. */
+/* Read a YAML file into the config. Errors (one logged message, STATUS_USAGE) name file, line, key, value, the allowed
+ * range or words, and the nearest known key: unreadable file, bad YAML, unknown key, wrong type, out of bounds, a key
+ * twice. After an error the config is as it was. An edge list, graph.file, given without graph.name makes that "file". */
 enum status config_load(struct config *config, const char *path);
 
-/* Apply one "section.key=value" argument; errors name the argument. */
+/* Apply one "section.key=value" argument; errors name the argument. The value is YAML: true, 0.1, [0.5, 0.75], "a: b". Of
+ * graph.name and graph.file the one given last decides. */
 enum status config_set(struct config *config, const char *assignment);
 
 /* data.name and model.name have no default: STATUS_USAGE (logged) while one is missing. */

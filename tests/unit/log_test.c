@@ -1,5 +1,5 @@
-/* Messages: levels, held errors, ranks, and lines that stay whole when threads write at once. The rank and the level are
- * the process's, so tests that set them run in a child of their own. */
+/* Messages: levels, held errors, ranks, and lines that stay whole when threads write at once. The rank and the level
+ * are the process's, so tests that set them run in a child of their own. */
 #include "base/log.h"
 
 #include <setjmp.h>

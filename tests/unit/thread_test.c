@@ -1,4 +1,4 @@
-/* Threads and the wake-up call: what is remembered, what is cleared, and time limits of every kind. No time is asserted. */
+/* Threads and the wake-up call: what is remembered, what is cleared, and odd time limits. No time is asserted. */
 #include "base/thread.h"
 
 #include <math.h>
