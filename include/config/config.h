@@ -92,11 +92,11 @@ void config_destroy(struct config *config);
 
 /* Read a YAML file into the config. Errors (one logged message, STATUS_USAGE) name file, line, key, value, the allowed
  * range or words, and the nearest known key: unreadable file, bad YAML, unknown key, wrong type, out of bounds, a key
- * twice. After an error the config is as it was. An edge list, graph.file, given without graph.name makes that "file". */
+ * twice. After an error the config is as it was. graph.file given without graph.name makes that "file". */
 enum status config_load(struct config *config, const char *path);
 
-/* Apply one "section.key=value" argument; errors name the argument. The value is YAML: true, 0.1, [0.5, 0.75], "a: b". Of
- * graph.name and graph.file the one given last decides. */
+/* Apply one "section.key=value" argument; errors name the argument. The value is YAML: true, 0.1, [0.5, 0.75],
+ * "a: b". Of graph.name and graph.file the one given last decides. */
 enum status config_set(struct config *config, const char *assignment);
 
 /* data.name and model.name have no default: STATUS_USAGE (logged) while one is missing. */
