@@ -1,0 +1,34 @@
+/* How a run is doing, for people: one line rewritten in place on a terminal, else a plain line now and then.
+ *
+ * Reads no clock: reports carry their time. */
+#ifndef GRAPEVINE_APP_PROGRESS_LINE_H
+#define GRAPEVINE_APP_PROGRESS_LINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "runtime/observer.h"
+
+/* Start with the first three fields set and the rest zero. */
+struct progress_line {
+    FILE *out;   /* borrowed */
+    int columns; /* of the terminal; 0: plain lines */
+    int workers;
+    bool shown;                /* something was shown before */
+    bool pending;              /* the cursor stands in a line that will be rewritten */
+    double shown_s, rate_s;    /* time of the last line; of the last report */
+    uint64_t rate_step;        /* gradients of all workers at the last report */
+    double samples_per_second; /* of all workers, between the last two reports */
+};
+
+/* The width of the terminal that standard output ends up on, 0 where it is none. A launcher may give its ranks a
+ * pseudo terminal and write what they say to a file; then the launcher's own standard output decides. */
+int progress_line_columns(void);
+
+void progress_line_step(struct progress_line *line, const struct step_report *report);
+void progress_line_evaluation(struct progress_line *line, const struct evaluation_report *report);
+/* Clear what would have been rewritten: the next output starts on a line of its own. */
+void progress_line_end(struct progress_line *line);
+
+#endif

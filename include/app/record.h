@@ -1,0 +1,47 @@
+/* The record of a run: what the runtime reports, as files in the run directory and lines on standard output.
+ *
+ * Every rank writes metrics-<rank>.jsonl, one JSON object per line and report, as the run goes on (and, on request,
+ * its TensorBoard events); spans stay in memory until the end. Rank 0 then merges the parts into metrics.jsonl and
+ * trace.json.
+ *
+ *     {"rank": 0, "time": 12.5, "step": 400, "global_step": 1603, "epoch": 1.05, "samples": 51200, "progress": 0.105,
+ *      "loss": 1.21, "lr": 0.1, "accuracy": 0.56, "samples_per_second": 812.1, "exchanges": 395, "pair_distance": 3.1,
+ *      "idle": 0.01, "data_wait": 0, "pending": 1}
+ *     {"rank": 0, "time": 13.1, "step": 400, "global_step": 1605, "epoch": 1.05, "test_loss": 1.1, "test_accuracy": 0.6,
+ *      "pictures": 2500, "averaged": false}
+ *
+ * Numbers that are not finite are null. A validation report has validation_loss and validation_accuracy. When a file
+ * can no longer be written the run goes on; one warning says what is missing. */
+#ifndef GRAPEVINE_APP_RECORD_H
+#define GRAPEVINE_APP_RECORD_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "base/status.h"
+#include "runtime/observer.h"
+
+struct record_params {
+    const char *directory; /* the run directory, which rank 0 has made */
+    int rank, size;
+    bool trace, tensorboard;
+    FILE *progress; /* rank 0: where to show progress (stdout); NULL for nowhere */
+    int columns;    /* of the terminal that `progress` is, for one line rewritten in place; 0: plain lines */
+};
+
+struct record;
+
+/* Open this rank's files. STATUS_MACHINE (logged): they cannot be made. */
+enum status record_create(const struct record_params *params, struct record **out);
+
+/* What to give to the runtime; lives as long as the record. */
+const struct observer *record_observer(const struct record *record);
+
+/* End the progress line and close this rank's files, also after a failed run. NULL is fine. */
+void record_close(struct record *record);
+
+/* By rank 0, after every rank has closed its record: put the parts of `size` ranks together, ordered by time, and
+ * remove them. Parts that cannot be put together stay where they are, and one warning says so. */
+void record_merge(const char *directory, int size);
+
+#endif

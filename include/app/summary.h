@@ -1,0 +1,44 @@
+/* The result of a run: summary.json for programs, a short table for people. */
+#ifndef GRAPEVINE_APP_SUMMARY_H
+#define GRAPEVINE_APP_SUMMARY_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/status.h"
+
+/* All pointers are borrowed. Numbers that are not finite become null, NULL texts are left out. */
+struct summary {
+    const char *version, *command, *config; /* config: the file's path */
+    const char *algorithm, *graph, *model, *data, *partition;
+    const char *transport, *device, *batch_norm;
+    int workers;
+    int64_t seed;
+    size_t batch;
+    double epochs;
+    double chi1, chi2, eta, alpha, alpha_tilde;
+    double rate_wanted;                   /* meetings of a worker per gradient; NAN where nobody meets in pairs */
+    uint64_t gradients;                   /* of all workers */
+    const uint64_t *gradients_per_worker; /* (workers) */
+    uint64_t exchanges;                   /* pairs that met */
+    uint64_t ticks, ticks_unserved;
+    const uint64_t *meetings;         /* (workers × workers) */
+    const double *idle, *data_wait;   /* (workers): shares of the time */
+    const double *samples_per_second; /* (workers) */
+    double wall_seconds;
+    double test_accuracy, test_loss;     /* of the averaged model; accuracy as a fraction of 1 */
+    double test_accuracy_own_statistics; /* before the batch-norm statistics were treated */
+    double consensus_distance;           /* (1/n) Σ ‖x_i − x̄‖², before the final averaging */
+};
+
+/* Meetings a worker took part in, per gradient: 2·exchanges / gradients; NAN without gradients. */
+double summary_exchanges_per_gradient(const struct summary *summary);
+
+/* Write <directory>/summary.json, whole or not at all. STATUS_MACHINE (logged). */
+enum status summary_write(const struct summary *summary, const char *directory);
+
+/* The table at the end of a run. */
+void summary_print(const struct summary *summary, const char *directory, FILE *out);
+
+#endif
