@@ -1,29 +1,15 @@
 # Set-up, checks, installation and help: included by the Makefile, whose variables it uses.
 #
-# A line "## target: what it does" is what `make help` prints.
+# A remark "## what it does" behind a target is what `make help` prints.
 JOBS   ?= $(shell getconf _NPROCESSORS_ONLN)
 PYTHON ?= /usr/bin/python3
 
-## quickstart: install what is missing, build, train 4 workers on a drawn data set (about 90 s on 2 cores)
-## all: build build/grapevine
-## tests: build the test programs
-## check: set-up, build, every check and test (the last line counts them)
-## check-long: the same with the long tests (tests/**/*_long.sh)
-## bench: the figures, each beside what it is compared with
-## lint: warnings as errors, clang-tidy, shellcheck
-## format: clang-format all C files in place
-## setup: install what the build needs (Debian, Ubuntu; elsewhere: lists it)
-## install: into DESTDIR/PREFIX (default /usr/local)
-## uninstall: remove what install put there
-## clean: remove the build folder
-## help: this list
+.PHONY: setup quickstart check check-long check-build bench lint format install uninstall help
 
-.PHONY: setup quickstart check check-long bench lint format install uninstall help
-
-setup:
+setup: ## install what the build needs (Debian, Ubuntu; elsewhere: list it)
 	@scripts/setup.sh --minimal
 
-quickstart:
+quickstart: ## install what is missing, build, train 4 workers (about 90 s on 2 cores)
 	@scripts/setup.sh --minimal
 	@+$(MAKE) --no-print-directory -j$(JOBS) all
 	@BUILD=$(BUILD) scripts/quickstart.sh
@@ -31,7 +17,6 @@ quickstart:
 # --- checks: first what takes no time, then the tests; one after another, since they share the cores ---
 CHECKS      := scripts/check_layers.sh "scripts/check_layers.sh --self-test" \
                scripts/check_style.sh "scripts/check_style.sh --self-test" "scripts/run_tests.sh --self-test"
-DUMP_BIN    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/parity/*_dump.c)))
 PARITY      := "tests/parity/torch_parity.py $(BUILD)/tests/parity/net_dump" \
                "tests/parity/checkpoint_torch.py $(BUILD)/tests/parity/checkpoint_dump"
 SCRIPTS     := $(sort $(wildcard tests/unit/*.sh tests/laws/*.sh tests/mpi/*.sh tests/e2e/*.sh))
@@ -39,22 +24,18 @@ LONG        := $(sort $(wildcard tests/*/*_long.sh))
 CHECK_TESTS  = $(CHECKS) $(TEST_BIN) $(PARITY) $(filter-out $(LONG),$(SCRIPTS))
 RUN_TESTS   := BUILD=$(BUILD) PYTHON=$(PYTHON) scripts/run_tests.sh
 
-.PHONY: check-build
 check-build:
 	@BUILD=$(BUILD) scripts/setup.sh --tests
-	@+$(MAKE) --no-print-directory -j$(JOBS) all tests $(DUMP_BIN)
+	@+$(MAKE) --no-print-directory -j$(JOBS) all tests
 
-check: check-build
+check: check-build ## set-up, build, every check and test; the last line counts them
 	@$(RUN_TESTS) $(CHECK_TESTS)
 
-check-long: check-build
+check-long: check-build ## the same and the long tests (tests/*/*_long.sh)
 	@$(RUN_TESTS) $(CHECK_TESTS) $(LONG)
 
 # --- figures: programs (tests/bench/*_bench.c) and scripts (tests/bench/*.sh, *.py), in the order of their names ---
-BENCH_SRC := $(sort $(wildcard tests/bench/*_bench.c))
-BENCH_BIN := $(BENCH_SRC:tests/%.c=$(BUILD)/tests/%)
-
-bench: all $(BENCH_BIN)
+bench: all $(BENCH_BIN) ## the figures, each beside what it is compared with
 	@set -e; export BUILD=$(BUILD) PYTHON=$(PYTHON) MPIRUN="$$(BUILD=$(BUILD) scripts/launch.sh --mpirun)"; \
 	for bench in $(BENCH_BIN); do echo "== $$bench"; $$bench; done; \
 	for bench in $(sort $(wildcard tests/bench/*.sh)); do echo "== $$bench"; bash $$bench; done; \
@@ -64,7 +45,7 @@ bench: all $(BENCH_BIN)
 
 # --- style: all our C files; warnings that the plain build leaves out stop here ---
 C_FILES   := $(sort $(wildcard include/*/*.h src/*/*.[ch] src/*/*/*.[ch] kernels/*.[ch] tests/*.h tests/*/*.[ch]))
-LINT_SRC  := $(sort $(SRC_LIB) $(SRC_APP) $(wildcard tests/*/*.c))
+LINT_SRC  := $(sort $(SRC_ALL) $(wildcard tests/*/*.c))
 LINT_WARN := -Werror -Wcast-align -Wdate-time -Wduplicated-branches -Wduplicated-cond -Wfloat-conversion -Wformat=2 \
              -Wno-format-nonliteral -Wformat-signedness -Wimplicit-fallthrough -Wlogical-op -Wredundant-decls -Wundef \
              -Wunused-macros
@@ -73,7 +54,7 @@ TIDY       = clang-tidy --quiet $(if $(filter tests/%,$<),--checks=-clang-analyz
 MPI_FLAGS  = $(patsubst -I%,-isystem %,$(filter -I%,$(shell $(MPICC) --showme:compile 2>/dev/null || $(MPICC) -show)))
 LINT_TARGETS := $(LINT_SRC:%.c=$(BUILD)/lint/%.ok)
 
-lint:
+lint: ## warnings as errors, clang-tidy, shellcheck
 	@scripts/setup.sh --lint
 	@+$(MAKE) --no-print-directory -k -j$(JOBS) lint-sources lint-scripts
 	@echo "lint: clean"
@@ -93,22 +74,22 @@ $(BUILD)/lint/%.ok: %.c $(filter %.h,$(C_FILES)) .clang-tidy
 lint-scripts:
 	@shellcheck $(sort $(wildcard scripts/*.sh tests/*/*.sh)) .ci/run
 
-format:
+format: ## clang-format all C files in place
 	@scripts/setup.sh --lint
 	@clang-format -i $(C_FILES)
 
 # --- installation: the program, its configs, the licence and the manual; nothing outside PREFIX ---
-install: all
+install: all ## into $(DESTDIR)$(PREFIX): program, configs, documents
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/grapevine/configs $(DESTDIR)$(PREFIX)/share/doc/grapevine
 	install -m 755 $(BUILD)/grapevine $(DESTDIR)$(PREFIX)/bin/grapevine
 	install -m 644 $(wildcard configs/*.yaml) $(DESTDIR)$(PREFIX)/share/grapevine/configs
 	install -m 755 scripts/get_data.sh $(DESTDIR)$(PREFIX)/share/grapevine/get_data.sh
 	install -m 644 LICENSE README.md $(DESTDIR)$(PREFIX)/share/doc/grapevine
 
-uninstall:
+uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(PREFIX)/bin/grapevine
 	rm -rf $(DESTDIR)$(PREFIX)/share/grapevine $(DESTDIR)$(PREFIX)/share/doc/grapevine
 
-help:
-	@awk -F': ' '/^## [a-z-]+: / { printf "make %-12s %s\n", substr($$1, 4), substr($$0, length($$1) + 3) }' $(MAKEFILE_LIST)
-	@echo "variables:      BUILD=$(BUILD) PREFIX=$(PREFIX) JOBS=$(JOBS) CC=$(CC) MPICC=$(MPICC) EXTRA_CFLAGS="
+help: ## this list
+	@awk -F' *## *' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "variables:        BUILD=$(BUILD) PREFIX=$(PREFIX) DESTDIR= JOBS=$(JOBS) CC=$(CC) MPICC=$(MPICC) EXTRA_CFLAGS="
