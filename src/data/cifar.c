@@ -9,7 +9,6 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
-#include "base/memory.h"
 #include "data/memory_set.h"
 
 enum { CIFAR_PICTURE_BYTES = 3 * 32 * 32, CIFAR_FILES_MAX = 5 };

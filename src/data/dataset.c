@@ -2,7 +2,7 @@
  *
  * mean and deviation are those in general use: CIFAR-10's as in the reference configuration (its deviation is the mean
  * of the pictures' own deviations), CIFAR-100's, MNIST's and Fashion-MNIST's over all training pixels; those of
- * `shapes` were measured on its default training split of seed 1. */
+ * `shapes` were measured on its default training split of seed 1 (.501 and .249). */
 #include "data/dataset.h"
 
 #include <assert.h>
