@@ -1,0 +1,170 @@
+/* The CPU backend: its table of operations, and the vector operations on OpenMP threads. */
+#include <assert.h>
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "device/backends.h"
+#include "device/cpu/cpu_backend.h"
+#include "device/cpu/cpu_net.h"
+#include "kernels/pair.h"
+#include "kernels/reduce.h"
+#include "kernels/update.h"
+
+static enum status cpu_create(const struct device_params *params, struct device **out)
+{
+    assert(params->threads >= 1);
+    if (params->precision != NULL && strcmp(params->precision, "auto") != 0 && strcmp(params->precision, "fp32") != 0) {
+        log_error("device.precision: the cpu device does not offer \"%s\"; allowed: auto | fp32", params->precision);
+        return STATUS_USAGE;
+    }
+    struct device *device = memory_zalloc(1, sizeof *device);
+    omp_set_num_threads(params->threads);
+    device->threads = params->threads;
+    dnnl_status_t result = dnnl_engine_create(&device->engine, dnnl_cpu, 0);
+    if (result == dnnl_success)
+        result = dnnl_stream_create(&device->stream, device->engine, dnnl_stream_default_flags);
+    if (result != dnnl_success) {
+        if (device->engine != NULL)
+            dnnl_engine_destroy(device->engine);
+        free(device);
+    }
+    TRY_DNNL("starting the CPU engine", result);
+    *out = device;
+    return STATUS_OK;
+}
+
+static void cpu_destroy(struct device *device)
+{
+    if (device == NULL)
+        return;
+    dnnl_stream_destroy(device->stream);
+    dnnl_engine_destroy(device->engine);
+    free(device);
+}
+
+static enum status cpu_vector_alloc(struct device *device, size_t count, float **out)
+{
+    (void)device;
+    *out = memory_alloc_aligned(count * sizeof **out);
+    return STATUS_OK;
+}
+
+static void cpu_vector_free(struct device *device, float *vector)
+{
+    (void)device;
+    memory_free_aligned(vector);
+}
+
+static void cpu_vector_read(struct device *device, const float *vector, size_t count, float *host)
+{
+    (void)device;
+    memcpy(host, vector, count * sizeof *host);
+}
+
+static void cpu_vector_write(struct device *device, float *vector, size_t count, const float *host)
+{
+    (void)device;
+    memcpy(vector, host, count * sizeof *vector);
+}
+
+/* Elements that one thread takes at a time: whole pages, few enough to balance, many enough to stream. */
+enum { ELEMENTS_PER_ITEM = 65536 };
+
+static size_t item_end(size_t first, size_t count)
+{
+    return count - first < ELEMENTS_PER_ITEM ? count : first + ELEMENTS_PER_ITEM;
+}
+
+static void cpu_update(struct device *device, bool shared, const struct update_coefficients *c, size_t count,
+                       size_t decayed, float *x, float *x_tilde, float *m, const float *g)
+{
+    const struct update_constants constants = {
+        .mix = (float)c->mix, .learning_rate = (float)c->learning_rate, .momentum = (float)c->momentum,
+        .weight_decay = (float)c->weight_decay, .gradient_scale = (float)c->gradient_scale, .nesterov = c->nesterov};
+    if (!shared) {
+        kernel_update(&constants, 0, count, decayed, x, x_tilde, m, g);
+        return;
+    }
+#pragma omp parallel for schedule(static) num_threads(device->threads)
+    for (size_t first = 0; first < count; first += ELEMENTS_PER_ITEM)
+        kernel_update(&constants, first, item_end(first, count), decayed, x, x_tilde, m, g);
+}
+
+static void cpu_pair(struct device *device, bool shared, const struct pair_coefficients *c, size_t count, float *x,
+                     float *x_tilde, const float *own, const float *peer)
+{
+    const float mix = (float)c->mix, alpha = (float)c->alpha, alpha_tilde = (float)c->alpha_tilde;
+    if (!shared) {
+        kernel_pair(mix, alpha, alpha_tilde, 0, count, x, x_tilde, own, peer);
+        return;
+    }
+#pragma omp parallel for schedule(static) num_threads(device->threads)
+    for (size_t first = 0; first < count; first += ELEMENTS_PER_ITEM)
+        kernel_pair(mix, alpha, alpha_tilde, first, item_end(first, count), x, x_tilde, own, peer);
+}
+
+static void cpu_snapshot(struct device *device, bool shared, double mix, size_t count, const float *x,
+                         const float *x_tilde, float *out)
+{
+    if (!shared) {
+        kernel_snapshot((float)mix, 0, count, x, x_tilde, out);
+        return;
+    }
+#pragma omp parallel for schedule(static) num_threads(device->threads)
+    for (size_t first = 0; first < count; first += ELEMENTS_PER_ITEM)
+        kernel_snapshot((float)mix, first, item_end(first, count), x, x_tilde, out);
+}
+
+/* Part `part` of SUM_PARTS equal ranges of whole blocks. */
+enum { SUM_PARTS = 64 };
+
+static double sum_part(size_t part, size_t count, const float *v)
+{
+    size_t blocks = (count + REDUCE_BLOCK - 1) / REDUCE_BLOCK;
+    size_t first = blocks * part / SUM_PARTS, last = blocks * (part + 1) / SUM_PARTS;
+    double sum = 0.0;
+    for (size_t block = first; block < last; block++) {
+        size_t begin = block * REDUCE_BLOCK, end = begin + REDUCE_BLOCK < count ? begin + REDUCE_BLOCK : count;
+        sum += kernel_sum_squares(begin, end, v);
+    }
+    return sum;
+}
+
+static double cpu_sum_squares(struct device *device, bool shared, size_t count, const float *v)
+{
+    double parts[SUM_PARTS], sum = 0.0;
+    if (shared) {
+#pragma omp parallel for schedule(static) num_threads(device->threads)
+        for (size_t part = 0; part < SUM_PARTS; part++)
+            parts[part] = sum_part(part, count, v);
+    } else {
+        for (size_t part = 0; part < SUM_PARTS; part++)
+            parts[part] = sum_part(part, count, v);
+    }
+    for (size_t part = 0; part < SUM_PARTS; part++)
+        sum += parts[part];
+    return sum;
+}
+
+const struct device_ops cpu_device_ops = {
+    .name = "cpu",
+    .create = cpu_create,
+    .destroy = cpu_destroy,
+    .vector_alloc = cpu_vector_alloc,
+    .vector_free = cpu_vector_free,
+    .vector_read = cpu_vector_read,
+    .vector_write = cpu_vector_write,
+    .update = cpu_update,
+    .pair = cpu_pair,
+    .snapshot = cpu_snapshot,
+    .sum_squares = cpu_sum_squares,
+    .net_create = cpu_net_create,
+    .net_destroy = cpu_net_destroy,
+    .net_cast = cpu_net_cast,
+    .net_forward = cpu_net_forward,
+    .net_backward = cpu_net_backward,
+    .net_logits = cpu_net_logits,
+    .net_bytes = cpu_net_bytes,
+};

@@ -1,0 +1,345 @@
+/* A network compiled for the CPU: from the list of nodes to operations with layouts, lifetimes and memory, and the two
+ * loops that run them. */
+#include "device/cpu/cpu_net.h"
+
+#include <assert.h>
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "device/cpu/cpu_backend.h"
+
+/* In the order of enum net_op. */
+static const struct cpu_op_class *const classes[] = {
+    [NET_CONV] = &cpu_conv_class,         [NET_NORM] = &cpu_norm_class,
+    [NET_RELU] = &cpu_relu_class,         [NET_MAX_POOL] = &cpu_max_pool_class,
+    [NET_ADAPTIVE_AVG_POOL] = &cpu_avg_pool_class, [NET_LINEAR] = &cpu_linear_class,
+    [NET_DROPOUT] = &cpu_dropout_class,
+};
+
+bool cpu_op_reads_output(const struct cpu_op *op)
+{
+    const struct net_node *node = op->node;
+    return op->class->reads_output || (node->op == NET_NORM && node->residual != NET_NONE && node->relu) ||
+           (node->op == NET_LINEAR && node->relu);
+}
+
+bool cpu_may_overwrite_input(struct net *net, const struct cpu_op *op)
+{
+    const struct cpu_value *in = cpu_input(net, op);
+    return in->producer >= 0 && in->consumer_count == 1 && net->plan.buffers[in->data].alias == CPU_NO_BUFFER &&
+           !cpu_op_reads_output(&net->ops[in->producer]);
+}
+
+enum status cpu_output_like_input(struct net *net, struct cpu_op *op, bool in_place)
+{
+    struct cpu_value *in = cpu_input(net, op), *out = cpu_output(net, op);
+    dnnl_format_tag_t tag = in->shape.block == 1    ? dnnl_nchw
+                            : in->shape.block == 8  ? dnnl_nChw8c
+                            : in->shape.block == 16 ? dnnl_nChw16c
+                                                    : dnnl_nhwc;
+    dnnl_dims_t dims = {(dnnl_dim_t)net->batch, (dnnl_dim_t)out->shape.channels, (dnnl_dim_t)out->shape.height,
+                        (dnnl_dim_t)out->shape.width};
+    out->shape.block = in->shape.block;
+    TRY_DNNL("describing an activation", onednn_layout_tag(&out->layout, 4, dims, tag));
+    out->data = in_place ? cpu_plan_alias(&net->plan, in->data, cpu_step_forward(op))
+                         : cpu_plan_add(&net->plan, cpu_shape_count(&out->shape) * sizeof(float), cpu_step_forward(op));
+    return STATUS_OK;
+}
+
+enum status cpu_output_plain(struct net *net, struct cpu_op *op)
+{
+    struct cpu_value *out = cpu_output(net, op);
+    out->shape.block = 1;
+    TRY(cpu_layout_plain(&out->shape, &out->layout));
+    out->data = cpu_plan_add(&net->plan, cpu_shape_count(&out->shape) * sizeof(float), cpu_step_forward(op));
+    return STATUS_OK;
+}
+
+struct cpu_contribution cpu_net_contribute(struct net *net, struct cpu_op *op, struct cpu_value *value, int over)
+{
+    struct cpu_contribution part = {.buffer = CPU_NO_BUFFER, .sum = CPU_NO_BUFFER};
+    int step = cpu_step_backward(net, op);
+    if (!cpu_wants_gradient(value))
+        return part;
+    int capacity = net->spec.nodes[value->producer].op == NET_NORM ? CPU_GRADIENT_PARTS : 1;
+    part.buffer = over != CPU_NO_BUFFER ? cpu_plan_alias(&net->plan, over, step)
+                                        : cpu_plan_add(&net->plan, cpu_shape_count(&value->shape) * sizeof(float), step);
+    if (value->gradient_count < capacity) {
+        value->gradient[value->gradient_count++] = part.buffer;
+    } else {
+        part.sum = value->gradient[0];
+        cpu_plan_use(&net->plan, part.sum, step);
+    }
+    return part;
+}
+
+/* A private copy of what the net reads of the specification for the rest of its life. */
+static void copy_spec(struct net_spec *to, const struct net_spec *from)
+{
+    *to = *from;
+    to->nodes = memory_zalloc((size_t)from->node_count, sizeof *to->nodes);
+    to->parameters = memory_zalloc((size_t)from->parameter_count, sizeof *to->parameters);
+    to->buffers = memory_zalloc((size_t)from->buffer_count, sizeof *to->buffers);
+    memcpy(to->nodes, from->nodes, (size_t)from->node_count * sizeof *to->nodes);
+    memcpy(to->parameters, from->parameters, (size_t)from->parameter_count * sizeof *to->parameters);
+    if (from->buffer_count > 0)
+        memcpy(to->buffers, from->buffers, (size_t)from->buffer_count * sizeof *to->buffers);
+}
+
+static void init_values(struct net *net)
+{
+    const struct net_spec *spec = &net->spec;
+    for (int i = 0; i <= spec->node_count; i++) {
+        net->values[i] = (struct cpu_value){
+            .shape = {.batch = net->batch}, .producer = i - 1, .data = CPU_NO_BUFFER, .kept = CPU_NO_BUFFER,
+            .gradient = {CPU_NO_BUFFER, CPU_NO_BUFFER}};
+    }
+    struct cpu_shape *images = &net->values[0].shape;
+    images->channels = (size_t)spec->channels;
+    images->height = (size_t)spec->height;
+    images->width = (size_t)spec->width;
+    for (int k = 0; k < spec->node_count; k++) {
+        const struct net_node *node = &spec->nodes[k];
+        assert(node->input >= 0 && node->input <= k && (node->residual == NET_NONE || node->residual <= k));
+        net->values[node->input].consumer_count++;
+        if (node->op == NET_NORM && node->residual != NET_NONE)
+            net->values[node->residual].consumer_count++;
+    }
+}
+
+/* The first reader decides how the images lie; a convolution asks the library. */
+static enum status create_ops(struct net *net)
+{
+    struct cpu_value *images = &net->values[0];
+    for (int k = 0; k < net->spec.node_count; k++) {
+        struct cpu_op *op = &net->ops[k];
+        const struct net_node *node = op->node = &net->spec.nodes[k];
+        op->index = k;
+        op->d_input = op->d_residual = (struct cpu_contribution){CPU_NO_BUFFER, CPU_NO_BUFFER};
+        assert((size_t)node->op < sizeof classes / sizeof *classes);
+        if (node->input == 0 && images->shape.block == 0 && node->op != NET_CONV) {
+            images->shape.block = 1;
+            TRY(cpu_layout_plain(&images->shape, &images->layout));
+        }
+        op->class = classes[node->op];
+        TRY(op->class->create(net, op));
+        const struct cpu_shape *shape = &net->values[k + 1].shape;
+        assert(node->channels == 0 || (shape->channels == (size_t)node->channels &&
+                                       shape->height == (size_t)node->height && shape->width == (size_t)node->width));
+        assert(node->residual == NET_NONE || node->op != NET_NORM ||
+               net->values[node->residual].shape.block == shape->block);
+        if (images->shape.block != 0 && images->data == CPU_NO_BUFFER)
+            images->data = cpu_plan_add(&net->plan, cpu_shape_count(&images->shape) * sizeof(float), 0);
+        cpu_plan_use(&net->plan, net->values[node->input].data, k);
+        if (node->op == NET_NORM && node->residual != NET_NONE)
+            cpu_plan_use(&net->plan, net->values[node->residual].data, k);
+    }
+    return STATUS_OK;
+}
+
+/* The output of a norm after a convolution is cheaper to compute again than to keep: one pass over memory against its
+ * size from here to the backward pass. With a residual it is kept, for its sign. */
+static bool worth_recomputing(const struct net *net, const struct cpu_value *value)
+{
+    if (value->producer < 0)
+        return false;
+    const struct net_node *node = &net->spec.nodes[value->producer];
+    if (node->op != NET_NORM || node->residual != NET_NONE)
+        return false;
+    int producer = net->values[node->input].producer;
+    return producer >= 0 && net->spec.nodes[producer].op == NET_CONV;
+}
+
+/* `op` reads its input in the backward pass: keep it until then, or have it made again. */
+static void plan_kept_input(struct net *net, struct cpu_op *op, int step)
+{
+    struct cpu_value *in = cpu_input(net, op);
+    if (in->kept == CPU_NO_BUFFER) {
+        in->kept = in->data;
+        if (worth_recomputing(net, in)) {
+            in->kept = cpu_plan_add(&net->plan, cpu_shape_count(&in->shape) * sizeof(float), step);
+            op->recompute_input = true;
+        }
+    }
+    cpu_plan_use(&net->plan, in->kept, step);
+    if (op->recompute_input)
+        cpu_plan_use(&net->plan, cpu_input(net, &net->ops[in->producer])->data, step);
+}
+
+static void plan_backward(struct net *net)
+{
+    int count = net->spec.node_count;
+    struct cpu_value *logits = &net->values[count];
+    logits->gradient[logits->gradient_count++] =
+        cpu_plan_add(&net->plan, cpu_shape_count(&logits->shape) * sizeof(float), count);
+    cpu_plan_use(&net->plan, logits->data, 0);
+    cpu_plan_use(&net->plan, logits->data, 2 * count);
+    for (int k = count - 1; k >= 0; k--) {
+        struct cpu_op *op = &net->ops[k];
+        struct cpu_value *out = &net->values[k + 1];
+        int step = cpu_step_backward(net, op);
+        assert(out->gradient_count > 0);
+        for (int i = 0; i < out->gradient_count; i++)
+            cpu_plan_use(&net->plan, out->gradient[i], step);
+        if (op->class->reads_input)
+            plan_kept_input(net, op, step);
+        if (cpu_op_reads_output(op))
+            cpu_plan_use(&net->plan, out->data, step);
+        op->class->plan_backward(net, op);
+    }
+}
+
+enum status cpu_net_create(struct device *device, const struct net_spec *spec, size_t batch, float *gradient,
+                           float *buffers, struct net **out)
+{
+    enum status status;
+    struct net *net = memory_zalloc(1, sizeof *net);
+    assert(spec->node_count > 0 && batch > 0);
+    omp_set_num_threads(device->threads);
+    copy_spec(&net->spec, spec);
+    net->device = device;
+    net->batch = batch;
+    net->gradient = gradient;
+    net->buffers = buffers;
+    net->values = memory_zalloc((size_t)spec->node_count + 1, sizeof *net->values);
+    net->ops = memory_zalloc((size_t)spec->node_count, sizeof *net->ops);
+    net->losses = memory_zalloc(batch, sizeof *net->losses);
+    net->hits = memory_zalloc(batch, sizeof *net->hits);
+    init_values(net);
+    TRY_GOTO(create_ops(net), destroy);
+    plan_backward(net);
+    cpu_plan_place(&net->plan);
+    for (int k = 0; k < spec->node_count; k++) {
+        if (net->ops[k].class->bind != NULL)
+            TRY_GOTO(net->ops[k].class->bind(net, &net->ops[k]), destroy);
+    }
+    *out = net;
+    return STATUS_OK;
+destroy:
+    cpu_net_destroy(net);
+    return status;
+}
+
+void cpu_net_destroy(struct net *net)
+{
+    if (net == NULL)
+        return;
+    for (int k = 0; k < net->spec.node_count; k++) {
+        struct cpu_op *op = &net->ops[k];
+        if (op->state != NULL)
+            op->class->destroy(op);
+    }
+    for (int i = 0; i <= net->spec.node_count; i++)
+        onednn_layout_release(&net->values[i].layout);
+    cpu_plan_release(&net->plan);
+    free(net->values);
+    free(net->ops);
+    free(net->losses);
+    free(net->hits);
+    free(net->spec.nodes);
+    free(net->spec.parameters);
+    free(net->spec.buffers);
+    free(net);
+}
+
+void cpu_net_cast(struct net *net, const float *x)
+{
+    omp_set_num_threads(net->device->threads);
+    for (int k = 0; k < net->spec.node_count && net->cast_status == STATUS_OK; k++) {
+        if (net->ops[k].class->cast != NULL)
+            net->cast_status = net->ops[k].class->cast(net, &net->ops[k], x);
+    }
+}
+
+/* The images in the layout of value 0, zeros beyond the real ones. */
+static void load_images(struct net *net, const struct net_batch *batch)
+{
+    const struct cpu_shape *shape = &net->values[0].shape;
+    size_t size = cpu_shape_image(shape), pixels = shape->height * shape->width;
+    float *to = cpu_pointer(net, net->values[0].data);
+#pragma omp parallel for schedule(static) num_threads(net->device->threads)
+    for (size_t n = 0; n < net->batch; n++) {
+        const float *from = batch->images + n * shape->channels * pixels;
+        if (n < batch->count && shape->block == 1) {
+            memcpy(to + n * size, from, size * sizeof *to);
+            continue;
+        }
+        memset(to + n * size, 0, size * sizeof *to);
+        for (size_t i = 0; n < batch->count && i < shape->channels * pixels; i++)
+            to[cpu_shape_index(shape, n, i / pixels, i % pixels / shape->width, i % shape->width)] = from[i];
+    }
+}
+
+enum status cpu_net_forward(struct net *net, enum net_mode mode, const struct net_batch *batch, uint64_t dropout_seed,
+                            struct net_result *result)
+{
+    assert(batch->count > 0 && batch->count <= net->batch);
+    assert(mode == NET_EVALUATE || batch->count == net->batch);
+    TRY(net->cast_status);
+    omp_set_num_threads(net->device->threads);
+    net->dropout_seed = dropout_seed;
+    net->trained = mode == NET_TRAIN;
+    load_images(net, batch);
+    for (int k = 0; k < net->spec.node_count; k++)
+        TRY(net->ops[k].class->forward(net, &net->ops[k], mode));
+    cpu_loss(net, mode, batch, result);
+    return STATUS_OK;
+}
+
+static void add_contribution(const struct net *net, const struct cpu_value *value, struct cpu_contribution part)
+{
+    if (part.sum != CPU_NO_BUFFER)
+        cpu_add(net, cpu_shape_count(&value->shape), cpu_pointer(net, part.sum), cpu_pointer(net, part.buffer));
+}
+
+enum status cpu_net_backward_node(struct net *net, int index)
+{
+    struct cpu_op *op = &net->ops[index];
+    const struct cpu_value *in = cpu_input(net, op);
+    if (op->recompute_input)
+        net->ops[in->producer].class->recompute(net, &net->ops[in->producer]);
+    TRY(op->class->backward(net, op));
+    add_contribution(net, in, op->d_input);
+    if (op->node->op == NET_NORM && op->node->residual != NET_NONE)
+        add_contribution(net, &net->values[op->node->residual], op->d_residual);
+    return STATUS_OK;
+}
+
+static void report_ready(const struct net *net, int parameter, net_ready_fn *ready, void *context)
+{
+    if (parameter != NET_NONE)
+        ready(context, net->spec.parameters[parameter].offset, net->spec.parameters[parameter].count);
+}
+
+enum status cpu_net_backward(struct net *net, net_ready_fn *ready, void *context)
+{
+    assert(net->trained);
+    omp_set_num_threads(net->device->threads);
+    for (int k = net->spec.node_count - 1; k >= 0; k--) {
+        const struct net_node *node = &net->spec.nodes[k];
+        TRY(cpu_net_backward_node(net, k));
+        if (ready != NULL && (node->op == NET_CONV || node->op == NET_NORM || node->op == NET_LINEAR)) {
+            report_ready(net, node->weight, ready, context);
+            report_ready(net, node->bias, ready, context);
+        }
+    }
+    net->trained = false;
+    return STATUS_OK;
+}
+
+void cpu_net_logits(struct net *net, float *host)
+{
+    const struct cpu_value *value = &net->values[net->spec.node_count];
+    const float *logits = cpu_pointer(net, value->data);
+    for (size_t n = 0; n < net->batch; n++) {
+        for (size_t c = 0; c < value->shape.channels; c++)
+            host[n * value->shape.channels + c] = logits[cpu_shape_index(&value->shape, n, c, 0, 0)];
+    }
+}
+
+size_t cpu_net_bytes(const struct net *net)
+{
+    return net->plan.bytes + net->weight_bytes;
+}

@@ -1,0 +1,95 @@
+/* What convolution and linear layer have in common: binding, casting and running the three primitives. */
+#include "device/cpu/cpu_product.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+struct cpu_product *cpu_product_create(const struct net_node *node)
+{
+    struct cpu_product *product = memory_zalloc(1, sizeof *product);
+    if (node->bias != NET_NONE)
+        product->bias = memory_alloc_aligned((size_t)node->out_channels * sizeof *product->bias);
+    return product;
+}
+
+enum status cpu_product_create_weight(struct net *net, struct cpu_op *op, const struct onednn_layout *plain)
+{
+    struct cpu_product *product = op->state;
+    const struct cpu_primitive *backward_data = cpu_wants_gradient(cpu_input(net, op)) ? &product->backward_data : NULL;
+    return cpu_weight_create(net, &product->weight, &net->spec.parameters[op->node->weight], plain, &product->forward,
+                             backward_data, &product->backward_weights, cpu_step_backward(net, op));
+}
+
+void cpu_product_plan_backward(struct net *net, struct cpu_op *op)
+{
+    op->d_input = cpu_net_contribute(net, op, cpu_input(net, op), CPU_NO_BUFFER);
+}
+
+enum status cpu_product_bind(struct net *net, struct cpu_op *op)
+{
+    struct cpu_product *product = op->state;
+    const struct cpu_value *in = cpu_input(net, op), *out = cpu_output(net, op);
+    const float *d_out = cpu_pointer(net, out->gradient[0]);
+    struct cpu_primitive *p = &product->forward;
+    TRY(cpu_weight_bind(net, &product->weight));
+    TRY(cpu_primitive_bind(net, p, DNNL_ARG_SRC, cpu_pointer(net, in->data)));
+    TRY(cpu_primitive_bind(net, p, DNNL_ARG_WEIGHTS, product->weight.forward));
+    if (product->bias != NULL)
+        TRY(cpu_primitive_bind(net, p, DNNL_ARG_BIAS, product->bias));
+    TRY(cpu_primitive_bind(net, p, DNNL_ARG_DST, cpu_pointer(net, out->data)));
+    TRY(cpu_primitive_bind_scratch(net, p));
+    p = &product->backward_weights;
+    TRY(cpu_primitive_bind(net, p, DNNL_ARG_SRC, cpu_pointer(net, in->kept)));
+    TRY(cpu_primitive_bind(net, p, DNNL_ARG_DIFF_WEIGHTS, cpu_weight_gradient(net, &product->weight)));
+    if (product->bias != NULL)
+        TRY(cpu_primitive_bind(net, p, DNNL_ARG_DIFF_BIAS,
+                               net->gradient + net->spec.parameters[op->node->bias].offset));
+    TRY(cpu_primitive_bind(net, p, DNNL_ARG_DIFF_DST, d_out));
+    TRY(cpu_primitive_bind_scratch(net, p));
+    p = &product->backward_data;
+    if (p->description == NULL)
+        return STATUS_OK;
+    TRY(cpu_primitive_bind(net, p, DNNL_ARG_DIFF_SRC, cpu_pointer(net, op->d_input.buffer)));
+    TRY(cpu_primitive_bind(net, p, DNNL_ARG_WEIGHTS, product->weight.backward));
+    TRY(cpu_primitive_bind(net, p, DNNL_ARG_DIFF_DST, d_out));
+    return cpu_primitive_bind_scratch(net, p);
+}
+
+enum status cpu_product_cast(struct net *net, struct cpu_op *op, const float *x)
+{
+    struct cpu_product *product = op->state;
+    if (product->bias != NULL)
+        memcpy(product->bias, x + net->spec.parameters[op->node->bias].offset,
+               (size_t)op->node->out_channels * sizeof *product->bias);
+    return cpu_weight_cast(net, &product->weight, x);
+}
+
+enum status cpu_product_forward(struct net *net, struct cpu_op *op, enum net_mode mode)
+{
+    (void)mode;
+    const struct cpu_product *product = op->state;
+    return cpu_primitive_run(net, &product->forward);
+}
+
+enum status cpu_product_backward(struct net *net, struct cpu_op *op)
+{
+    struct cpu_product *product = op->state;
+    TRY(cpu_primitive_run(net, &product->backward_weights));
+    TRY(cpu_weight_deliver(net, &product->weight));
+    if (product->backward_data.description == NULL)
+        return STATUS_OK;
+    return cpu_primitive_run(net, &product->backward_data);
+}
+
+void cpu_product_destroy(struct cpu_op *op)
+{
+    struct cpu_product *product = op->state;
+    cpu_primitive_release(&product->forward);
+    cpu_primitive_release(&product->backward_data);
+    cpu_primitive_release(&product->backward_weights);
+    cpu_weight_release(&product->weight);
+    memory_free_aligned(product->bias);
+    free(product);
+}

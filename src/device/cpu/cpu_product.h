@@ -1,0 +1,25 @@
+/* What convolution and linear layer have in common: three oneDNN primitives (forward, gradient of the input, gradient
+ * of the weights) around one weight tensor and an optional bias. The functions fit struct cpu_op_class. */
+#ifndef GRAPEVINE_DEVICE_CPU_PRODUCT_H
+#define GRAPEVINE_DEVICE_CPU_PRODUCT_H
+
+#include "device/cpu/cpu_weight.h"
+
+struct cpu_product {
+    struct cpu_primitive forward, backward_data, backward_weights; /* backward_data: only where it is wanted */
+    struct cpu_weight weight;
+    float *bias; /* owned working copy (out_channels), or NULL */
+};
+
+struct cpu_product *cpu_product_create(const struct net_node *node);
+/* Once the primitives are made: working copies of the weights; `plain` is their canonical layout. */
+enum status cpu_product_create_weight(struct net *net, struct cpu_op *op, const struct onednn_layout *plain);
+
+void cpu_product_plan_backward(struct net *net, struct cpu_op *op);
+enum status cpu_product_bind(struct net *net, struct cpu_op *op);
+enum status cpu_product_cast(struct net *net, struct cpu_op *op, const float *x);
+enum status cpu_product_forward(struct net *net, struct cpu_op *op, enum net_mode mode);
+enum status cpu_product_backward(struct net *net, struct cpu_op *op);
+void cpu_product_destroy(struct cpu_op *op);
+
+#endif
