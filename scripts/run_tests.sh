@@ -83,8 +83,9 @@ run_one() {
     passed=$((passed + counts[0])) failed=$((failed + counts[1])) skipped=$((skipped + counts[2]))
     [ "${counts[2]}" -gt 0 ] && [ "${counts[0]}" = 0 ] && verdict=SKIP
     [ "${counts[1]}" -gt 0 ] && verdict=FAIL
-    printf '%s %-58s %4d.%d s%s\n' "$verdict" "$1" $((seconds / 10)) $((seconds % 10)) \
-        "$(reason "$status" "$limit" "$scratch/out" "$scratch/err")"
+    printf '%s %-58s %4d.%d s%s%s\n' "$verdict" "$1" $((seconds / 10)) $((seconds % 10)) \
+        "$(reason "$status" "$limit" "$scratch/out" "$scratch/err")" \
+        "$([ "$verdict" != PASS ] || [ "${counts[2]}" = 0 ] || echo "  (${counts[2]} skipped)")"
     if [ "$verdict" = FAIL ]; then
         { tail -n "$TAIL_LINES" "$scratch/out" && tail -n "$TAIL_LINES" "$scratch/err"; } | sed 's/^/    | /'
     fi
