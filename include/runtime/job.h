@@ -1,8 +1,8 @@
 /* The job: all processes that a launcher started together, one worker each. MPI behind a plain face, for set-up
  * and closing; between runtime_mpi_run's start and end only its communication thread speaks to MPI.
  *
- * Every collective step has a time limit and a name; a step that exceeds it ends the job with one message that says which
- * ranks had not come. All calls from the main thread. */
+ * Every collective step has a time limit and a name; a step that exceeds it ends the job with one message that says
+ * which ranks had not come. All calls from the main thread. */
 #ifndef GRAPEVINE_RUNTIME_JOB_H
 #define GRAPEVINE_RUNTIME_JOB_H
 
@@ -23,7 +23,8 @@ struct job {
  * overwriting the user's. STATUS_MACHINE (logged, with flags that work) when it cannot. */
 enum status job_start(int *argc, char ***argv, struct job *job);
 
-/* The worst status of all ranks. While errors are held (log_hold), the lowest rank that has the worst one prints its own. */
+/* The worst status of all ranks. While errors are held (log_hold), the lowest rank that has the worst one prints its
+ * own. */
 enum status job_agree(struct job *job, const char *step, enum status status);
 
 enum status job_barrier(const struct job *job, const char *step);

@@ -11,38 +11,52 @@
 
 /* One worker after one of its gradients. Rates and means are over the time since the last step_report. */
 struct step_report {
-    double time_s;               /* since the run began */
-    uint64_t step;               /* gradients this worker has done */
-    uint64_t global_step;        /* gradients all workers have done, as far as this one knows */
-    uint64_t samples;            /* step × batch */
-    double progress;             /* of the run, in [0, 1] */
-    double epoch;                /* summed over workers */
-    double loss, accuracy;       /* of training batches: mean since the last report */
+    double time_s;         /* since the run began */
+    uint64_t step;         /* gradients this worker has done */
+    uint64_t global_step;  /* gradients all workers have done, as far as this one knows */
+    uint64_t samples;      /* step × batch */
+    double progress;       /* of the run, in [0, 1] */
+    double epoch;          /* summed over workers */
+    double loss, accuracy; /* of training batches: mean since the last report */
     double learning_rate;
-    double samples_per_second;   /* this worker */
-    uint64_t exchanges;          /* meetings this worker completed so far */
-    double pair_distance;        /* mean over these meetings of ‖x_i − x_j‖² / 2: estimates the consensus distance; NAN without meetings */
-    double idle;                 /* share of the time that compute waited for enforce_rate or an all-reduce */
-    double data_wait;            /* share of the time that compute waited for data */
-    uint64_t pending;            /* meetings due and not yet held */
+    double samples_per_second; /* this worker */
+    uint64_t exchanges;        /* meetings this worker completed so far */
+    double pair_distance; /* mean of ‖x_i − x_j‖²/2 over its meetings since the last report (an estimate of the
+                                * consensus distance); NAN without meetings */
+    double idle;          /* share of the time that compute waited for enforce_rate or an all-reduce */
+    double data_wait;     /* share of the time that compute waited for data */
+    uint64_t pending;     /* meetings due and not yet held */
 };
 
-/* A test of this worker's own replica (mid-run: its share of the pictures; `averaged`: the final model, all pictures). */
+/* A test of this worker's own replica (mid-run: its share of the pictures; `averaged`: the final model, all
+ * pictures). */
 struct evaluation_report {
     double time_s;
     uint64_t step;
     uint64_t global_step;
     double epoch;
-    const char *set;             /* "test" or "validation" */
-    double loss, accuracy;       /* mean; fraction of 1 */
-    size_t count;                /* pictures */
+    const char *set;       /* "test" or "validation" */
+    double loss, accuracy; /* mean; fraction of 1 */
+    size_t count;          /* pictures */
     bool averaged;
 };
 
 /* What a span of a thread's time was spent on: the rows of the trace. */
 enum span_kind {
-    SPAN_LOAD, SPAN_COMPUTE, SPAN_UPDATE, SPAN_CAST, SPAN_WAIT, SPAN_EVALUATE, SPAN_CHECKPOINT, /* compute thread */
-    SPAN_COPY, SPAN_PUT, SPAN_PEER, SPAN_APPLY, SPAN_REDUCE,                                    /* communication thread */
+    /* of the compute thread */
+    SPAN_LOAD,
+    SPAN_COMPUTE,
+    SPAN_UPDATE,
+    SPAN_CAST,
+    SPAN_WAIT,
+    SPAN_EVALUATE,
+    SPAN_CHECKPOINT,
+    /* of the communication thread */
+    SPAN_COPY,
+    SPAN_PUT,
+    SPAN_PEER,
+    SPAN_APPLY,
+    SPAN_REDUCE,
     SPAN_KIND_COUNT
 };
 /* "load", "compute", "update", "cast", "wait", "evaluate", "checkpoint", "copy", "put", "peer", "apply", "reduce". */

@@ -1,5 +1,5 @@
-/* Runtimes: they decide when the events of workers happen and how snapshots travel. This is the door of runtime/mpi: real
- * threads, real time, one-sided exchange. */
+/* Runtimes: they decide when the events of workers happen and how snapshots travel. This is the door of runtime/mpi:
+ * real threads, real time, one-sided exchange. */
 #ifndef GRAPEVINE_RUNTIME_RUNTIME_H
 #define GRAPEVINE_RUNTIME_RUNTIME_H
 
@@ -21,48 +21,50 @@ enum batch_norm_policy {
 
 struct runtime_params {
     uint64_t seed;
-    const struct graph *graph;          /* borrowed; ignored by algorithms that meet everyone */
-    uint64_t gradient_total;            /* of all workers together: where the run ends */
-    double gradients_per_epoch;         /* of all workers together */
-    uint64_t log_every;                 /* gradients of one worker between step reports, ≥ 1 */
-    double eval_every_epochs;           /* 0: never before the end */
-    double checkpoint_every_epochs;     /* 0: never before the end */
-    bool validation;                    /* evaluate the held-out pictures too */
+    const struct graph *graph;      /* borrowed; ignored by algorithms that meet everyone */
+    uint64_t gradient_total;        /* of all workers together: where the run ends */
+    double gradients_per_epoch;     /* of all workers together */
+    uint64_t log_every;             /* gradients of one worker between step reports, ≥ 1 */
+    double eval_every_epochs;       /* 0: never before the end */
+    double checkpoint_every_epochs; /* 0: never before the end */
+    bool validation;                /* evaluate the held-out pictures too */
     bool enforce_rate;
-    size_t pending_limit;               /* meetings that may be due before compute waits */
-    const char *transport;              /* "auto", "put", "sendrecv" */
-    int records;                        /* K of the pairing protocol, ≥ 1 */
-    double patience_s;                  /* limit of one wait of a meeting */
+    size_t pending_limit;  /* meetings that may be due before compute waits */
+    const char *transport; /* "auto", "put", "sendrecv" */
+    int records;           /* K of the pairing protocol, ≥ 1 */
+    double patience_s;     /* limit of one wait of a meeting */
     size_t chunk_bytes, bucket_bytes;
     enum batch_norm_policy batch_norm;
     int batch_norm_batches;
-    /* Called by the compute thread at each checkpoint epoch, and (`best`) when this worker's replica has tested best so far on the
-     * held-out pictures; host memory; may be NULL. A failure to write is the callee's to report: training goes on. */
+    /* Called by the compute thread at each checkpoint epoch, and (`best`) when this worker's replica has tested best
+     * so far on the held-out pictures; host memory; may be NULL. A failure to write is the callee's to report:
+     * training goes on. */
     void (*checkpoint)(void *context, bool best, double epoch, const float *parameters, const float *buffers);
     void *checkpoint_context;
 };
 
 /* What happened; the same on every rank, except where it says own. Arrays are owned: runtime_result_release. */
 struct runtime_result {
-    double wall_s;                      /* training only: from the first step to the last worker's last */
-    uint64_t gradients;                 /* of all workers */
-    uint64_t *gradients_per_worker;     /* (worker_count) */
-    uint64_t exchanges;                 /* pairs that met and applied */
-    uint64_t ticks;                     /* of all workers' clocks */
-    uint64_t ticks_unserved;            /* still due when the run ended, or towards silent peers */
-    uint64_t *meetings;                 /* (worker_count × worker_count): who met whom, symmetric */
-    double *idle;                       /* (worker_count): share of the time that compute waited for others */
-    double *data_wait;                  /* (worker_count): share of the time that compute waited for data */
-    double *samples_per_second;         /* (worker_count) */
-    double consensus_distance;          /* (1/n) Σ ‖x_i − x̄‖², before the final averaging */
-    double test_loss, test_accuracy;    /* of the averaged model, statistics treated as batch_norm says */
-    size_t test_count;                  /* pictures tested */
+    double wall_s;                       /* training only: from the first step to the last worker's last */
+    uint64_t gradients;                  /* of all workers */
+    uint64_t *gradients_per_worker;      /* (worker_count) */
+    uint64_t exchanges;                  /* pairs that met and applied */
+    uint64_t ticks;                      /* of all workers' clocks */
+    uint64_t ticks_unserved;             /* still due when the run ended, or towards silent peers */
+    uint64_t *meetings;                  /* (worker_count × worker_count): who met whom, symmetric */
+    double *idle;                        /* (worker_count): share of the time that compute waited for others */
+    double *data_wait;                   /* (worker_count): share of the time that compute waited for data */
+    double *samples_per_second;          /* (worker_count) */
+    double consensus_distance;           /* (1/n) Σ ‖x_i − x̄‖², before the final averaging */
+    double test_loss, test_accuracy;     /* of the averaged model, statistics treated as batch_norm says */
+    size_t test_count;                   /* pictures tested */
     double test_accuracy_own_statistics; /* of the averaged model with worker 0's statistics */
-    const char *transport;              /* the one used, static text */
+    const char *transport;               /* the one used, static text */
 };
 
-/* Train until all workers together have done gradient_total gradients, average, treat the batch-norm statistics, test. On return the worker holds
- * the averaged model. Every rank calls it. STATUS_MACHINE (logged) names the wait that ran out and the peer. */
+/* Train until all workers together have done gradient_total gradients, average, treat the batch-norm statistics,
+ * test. On return the worker holds the averaged model. Every rank calls it. STATUS_MACHINE (logged) names the wait
+ * that ran out and the peer. */
 enum status runtime_mpi_run(const struct runtime_params *params, const struct job *job, struct worker *worker,
                             const struct observer *observer, struct runtime_result *out);
 void runtime_result_release(struct runtime_result *result);

@@ -1,5 +1,5 @@
-/* The end of a run, all workers together: average the parameters once, treat the batch-norm statistics, test the result.
- * By the main thread, after the communication threads have ended. */
+/* The end of a run, all workers together: average the parameters once, treat the batch-norm statistics, test the
+ * result. By the main thread, after the communication threads have ended. */
 #ifndef GRAPEVINE_RUNTIME_MPI_CLOSING_H
 #define GRAPEVINE_RUNTIME_MPI_CLOSING_H
 

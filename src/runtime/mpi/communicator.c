@@ -28,16 +28,16 @@ static const double rate_poll_s = 0.02;
 enum { DISTANCE_BLOCK = 1024, DISTANCE_EXACT = 1 << 17, DISTANCE_STRIDE = 16 };
 
 struct record {
-    float *snapshot;     /* owned (count), device memory */
-    int chunks_seen;     /* of the peer's payload: verified so far */
+    float *snapshot;          /* owned (count), device memory */
+    int chunks_seen;          /* of the peer's payload: verified so far */
     struct payload_tag *tags; /* owned (chunk_count): sources of the tags' puts */
     double begun_s;
 };
 
 /* Meetings that are due with one neighbor. */
 struct due {
-    uint64_t ticks;          /* pending */
-    double not_before_s;     /* after a refusal: when to ask again */
+    uint64_t ticks;      /* pending */
+    double not_before_s; /* after a refusal: when to ask again */
     double backoff_s;
 };
 
@@ -53,16 +53,16 @@ struct communicator {
     struct pairing pairing;
     struct edge_clock ticks;
     struct progress progress;
-    struct due *due;          /* owned (degree) */
-    struct record *records;   /* owned (K) */
-    uint64_t *meetings;       /* owned (worker_count) */
-    bool *stale;              /* owned (degree): the neighbor has not been sent our latest progress */
+    struct due *due;        /* owned (degree) */
+    struct record *records; /* owned (K) */
+    uint64_t *meetings;     /* owned (worker_count) */
+    bool *stale;            /* owned (degree): the neighbor has not been sent our latest progress */
     struct random_stream backoff;
-    int asked;                /* neighbor of our last ask that has neither been met nor refused, or PAIRING_NOBODY */
+    int asked; /* neighbor of our last ask that has neither been met nor refused, or PAIRING_NOBODY */
     double published_s, changed_s;
     enum status status;
     /* shared */
-    pthread_mutex_t lock;     /* guards the worker's vectors */
+    pthread_mutex_t lock; /* guards the worker's vectors */
     pthread_mutex_t counts_mutex;
     struct communicator_counts counts; /* guarded by counts_mutex */
     struct worker_clock clock;         /* has its own mutex */
@@ -70,7 +70,8 @@ struct communicator {
     atomic_uint_fast64_t load;         /* meetings due with peers that answer; a hint, any order will do */
     atomic_uint_fast64_t global_steps; /* a count that only grows; any order will do */
     atomic_bool stop;                  /* set once by the communication thread; nothing is published through it */
-    atomic_bool compute_done;          /* set once by the compute thread after its last write to the vectors (the lock orders these) */
+    atomic_bool
+        compute_done; /* set once by the compute thread after its last write to the vectors (the lock orders these) */
 };
 
 static void span(const struct communicator *c, enum span_kind kind, double begin_s, int peer)
@@ -134,8 +135,8 @@ static void begin_exchange(void *context, int neighbor, int record_index, int pe
         note(c, c->ops->put_payload(c->transport, neighbor, peer_slot, offset, (char *)record->snapshot + offset,
                                     payload_chunk_length(&c->shape, chunk), record_index));
         note(c, c->ops->put_payload(c->transport, neighbor, peer_slot,
-                                    c->shape.tags_offset + (size_t)chunk * sizeof record->tags[0],
-                                    &record->tags[chunk], sizeof record->tags[0], record_index));
+                                    c->shape.tags_offset + (size_t)chunk * sizeof record->tags[0], &record->tags[chunk],
+                                    sizeof record->tags[0], record_index));
     }
     span(c, SPAN_PUT, begin_s, peer);
     record->begun_s = stopwatch_now();
@@ -329,14 +330,17 @@ static void name_missing(struct communicator *c)
         if (!progress_done(c->progress.words[i]))
             text_add(&text, " %d", i);
     if (text.length > 0)
-        log_on_this_rank(LOG_ERROR, "no progress for %.0f s while waiting for the last gradients of worker%s; is it stopped? "
-                         "(communication.limit_s)", c->params.job->limit_s, text_view(&text));
+        log_on_this_rank(LOG_ERROR,
+                         "no progress for %.0f s while waiting for the last gradients of worker%s; is it stopped? "
+                         "(communication.limit_s)",
+                         c->params.job->limit_s, text_view(&text));
     for (int j = 0; text.length == 0 && j < c->degree; j++)
         if (c->pairing.edges[j].state != EDGE_IDLE)
             text_add(&text, " %d", c->pairing.edges[j].peer);
     if (progress_all_done(&c->progress))
         log_on_this_rank(LOG_ERROR, "waited %.0f s for the closing of meetings%s%s (communication.limit_s)",
-                         c->params.job->limit_s, text.length > 0 ? " with worker" : " of other workers", text_view(&text));
+                         c->params.job->limit_s, text.length > 0 ? " with worker" : " of other workers",
+                         text_view(&text));
     text_release(&text);
 }
 
@@ -389,8 +393,14 @@ static void *run(void *context)
 
 /* --- the compute thread's side --- */
 
-void communicator_lock(struct communicator *communicator) { pthread_mutex_lock(&communicator->lock); }
-void communicator_unlock(struct communicator *communicator) { pthread_mutex_unlock(&communicator->lock); }
+void communicator_lock(struct communicator *communicator)
+{
+    pthread_mutex_lock(&communicator->lock);
+}
+void communicator_unlock(struct communicator *communicator)
+{
+    pthread_mutex_unlock(&communicator->lock);
+}
 
 void communicator_begin_step(struct communicator *communicator, double now_s)
 {
@@ -461,8 +471,13 @@ static void init_pairing(struct communicator *c)
     int *peers = memory_zalloc((size_t)c->degree, sizeof peers[0]);
     for (int j = 0; j < c->degree; j++)
         peers[j] = graph_neighbors(graph, c->id)[j].worker;
-    struct pairing_io io = {.context = c, .read_word = read_word, .put_word = put_word, .begin = begin_exchange,
-                            .arrived = payload_arrived, .apply = apply_difference, .drained = put_drained,
+    struct pairing_io io = {.context = c,
+                            .read_word = read_word,
+                            .put_word = put_word,
+                            .begin = begin_exchange,
+                            .arrived = payload_arrived,
+                            .apply = apply_difference,
+                            .drained = put_drained,
                             .has_tick = has_tick};
     pairing_init(&c->pairing, &io, c->id, c->degree, peers, c->params.run->records);
     free(peers);
@@ -494,8 +509,12 @@ enum status communicator_create(const struct communicator_params *params, struct
     }
     init_pairing(c);
     struct transport_params transport_params = {
-        .job = params->job, .graph = run_params->graph, .worker = c->id, .slots = run_params->records,
-        .slot_bytes = c->shape.slot_bytes, .puts_per_slot = 2 * c->shape.chunk_count,
+        .job = params->job,
+        .graph = run_params->graph,
+        .worker = c->id,
+        .slots = run_params->records,
+        .slot_bytes = c->shape.slot_bytes,
+        .puts_per_slot = 2 * c->shape.chunk_count,
     };
     enum status status = transport_open(run_params->transport, &transport_params, &c->ops, &c->transport);
     if (status != STATUS_OK)

@@ -1,9 +1,9 @@
 /* The communication thread of a worker whose algorithm meets one peer at a time.
  *
- * It draws the ticks of the worker's Poisson clocks, pairs (pairing.h), exchanges snapshots (transport.h, payload.h), applies
- * differences and spreads progress. It is the only thread inside MPI between communicator_start and the return of
- * communicator_finish. The compute thread and it share the worker's vectors under one lock, held only while a vector
- * operation runs, never across a transfer or a gradient, and nothing else.
+ * It draws the ticks of the worker's Poisson clocks, pairs (pairing.h), exchanges snapshots (transport.h, payload.h),
+ * applies differences and spreads progress. It is the only thread inside MPI between communicator_start and the
+ * return of communicator_finish. The compute thread and it share the worker's vectors under one lock, held only while
+ * a vector operation runs, never across a transfer or a gradient, and nothing else.
  *
  * Lock order: the worker's lock before the clock's mutex; neither is held while waiting. */
 #ifndef GRAPEVINE_RUNTIME_MPI_COMMUNICATOR_H
@@ -18,21 +18,21 @@
 struct communicator;
 
 struct communicator_params {
-    const struct runtime_params *run;  /* borrowed */
-    const struct job *job;             /* borrowed */
-    struct worker *worker;             /* borrowed */
-    const struct observer *observer;   /* borrowed */
-    double origin_s;                   /* stopwatch time that spans are counted from */
+    const struct runtime_params *run; /* borrowed */
+    const struct job *job;            /* borrowed */
+    struct worker *worker;            /* borrowed */
+    const struct observer *observer;  /* borrowed */
+    double origin_s;                  /* stopwatch time that spans are counted from */
 };
 
 /* Meetings of this worker so far. */
 struct communicator_counts {
-    uint64_t exchanges;        /* completed here */
-    uint64_t ticks;            /* drawn from this worker's clocks */
-    uint64_t unserved;         /* drawn, and dropped when the run ended */
-    uint64_t pending;          /* drawn, not yet served */
-    uint64_t given_up;         /* waits that ran out */
-    double distance_sum;       /* Σ over exchanges of ‖own − peer‖²/2 (estimated from a sample of a long vector) */
+    uint64_t exchanges;  /* completed here */
+    uint64_t ticks;      /* drawn from this worker's clocks */
+    uint64_t unserved;   /* drawn, and dropped when the run ended */
+    uint64_t pending;    /* drawn, not yet served */
+    uint64_t given_up;   /* waits that ran out */
+    double distance_sum; /* Σ over exchanges of ‖own − peer‖²/2 (estimated from a sample of a long vector) */
 };
 
 /* Collective: opens the transport. */
@@ -41,7 +41,7 @@ void communicator_destroy(struct communicator *communicator); /* collective */
 enum status communicator_start(struct communicator *communicator);
 
 /* By the compute thread. */
-void communicator_lock(struct communicator *communicator);   /* the worker's vectors */
+void communicator_lock(struct communicator *communicator); /* the worker's vectors */
 void communicator_unlock(struct communicator *communicator);
 void communicator_begin_step(struct communicator *communicator, double now_s);
 void communicator_end_step(struct communicator *communicator, double now_s);
@@ -55,8 +55,8 @@ uint64_t communicator_global_steps(struct communicator *communicator);
 bool communicator_stop(struct communicator *communicator);
 struct communicator_counts communicator_counts(struct communicator *communicator);
 
-/* No more gradients here: serve the others until all are done and every meeting is over, then end the thread. Names the peer if
- * a wait runs out. */
+/* No more gradients here: serve the others until all are done and every meeting is over, then end the thread. Names
+ * the peer if a wait runs out. */
 enum status communicator_finish(struct communicator *communicator);
 
 /* After finish: meetings with each worker (worker_count), borrowed. */

@@ -19,8 +19,9 @@ enum status mpi_call_failed(const char *call, int code)
     char text[MPI_MAX_ERROR_STRING] = "unknown error";
     int length = 0;
     MPI_Error_string(code, text, &length);
-    log_on_this_rank(LOG_ERROR, "%s failed: %s; run `grapevine doctor` under the same launcher to see what this MPI can do",
-                     call, text);
+    log_on_this_rank(LOG_ERROR,
+                     "%s failed: %s; run `grapevine doctor` under the same launcher to see what this MPI can do", call,
+                     text);
     return STATUS_MACHINE;
 }
 
@@ -29,8 +30,9 @@ static void prefer(const char *name, const char *value)
     setenv(name, value, 0); /* what the user has set stays */
 }
 
-/* Open MPI 4's default one-sided component (rdma) crashes with a communication thread and refuses windows between hosts; `sm` works on a
- * node and `pt2pt` everywhere as long as one thread at a time is inside MPI. Its windows live in /dev/shm unless told otherwise. */
+/* Open MPI 4's default one-sided component (rdma) crashes with a communication thread and refuses windows between
+ * hosts; `sm` works on a node and `pt2pt` everywhere as long as one thread at a time is inside MPI. Its windows live
+ * in /dev/shm unless told otherwise. */
 static void prefer_working_components(void)
 {
     char version[MPI_MAX_LIBRARY_VERSION_STRING] = "";
@@ -61,8 +63,9 @@ enum status job_start(int *argc, char ***argv, struct job *job)
     MPI_Comm_size(MPI_COMM_WORLD, &job->size);
     log_set_rank(job->rank, job->size);
     if (provided < MPI_THREAD_SERIALIZED) {
-        log_error("this MPI offers thread level %d, and MPI_THREAD_SERIALIZED is needed: use a build of MPI with threads",
-                  provided);
+        log_error(
+            "this MPI offers thread level %d, and MPI_THREAD_SERIALIZED is needed: use a build of MPI with threads",
+            provided);
         return STATUS_MACHINE;
     }
     MPI_Comm node;
@@ -81,8 +84,11 @@ enum status mpi_call_wait(const struct job *job, const char *step, MPI_Request *
         if (done)
             return STATUS_OK;
         if (job->limit_s > 0 && stopwatch_now() - begin_s > job->limit_s) {
-            log_on_this_rank(LOG_ERROR, "waited %.0f s for the other ranks in step \"%s\" (communication.limit_s); a rank is stopped, "
-                             "dead or much slower: look at the ranks whose messages are missing", job->limit_s, step);
+            log_on_this_rank(
+                LOG_ERROR,
+                "waited %.0f s for the other ranks in step \"%s\" (communication.limit_s); a rank is stopped, "
+                "dead or much slower: look at the ranks whose messages are missing",
+                job->limit_s, step);
             return STATUS_MACHINE;
         }
         stopwatch_sleep(pause_s);
@@ -111,7 +117,8 @@ enum status job_sum_floats(const struct job *job, const char *step, float *value
     for (size_t first = 0; first < count; first += piece) {
         size_t length = count - first < piece ? count - first : piece;
         MPI_Request request;
-        TRY_MPI(MPI_Iallreduce(MPI_IN_PLACE, values + first, (int)length, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD, &request));
+        TRY_MPI(
+            MPI_Iallreduce(MPI_IN_PLACE, values + first, (int)length, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD, &request));
         TRY(mpi_call_wait(job, step, &request));
     }
     return STATUS_OK;

@@ -10,15 +10,15 @@
 /* Log MPI's text for an error code; returns STATUS_MACHINE. */
 enum status mpi_call_failed(const char *call, int code);
 
-#define TRY_MPI(call)                                    \
-    do {                                                 \
-        int mpi_code_ = (call);                          \
-        if (mpi_code_ != MPI_SUCCESS)                    \
-            return mpi_call_failed(#call, mpi_code_);    \
+#define TRY_MPI(call)                                 \
+    do {                                              \
+        int mpi_code_ = (call);                       \
+        if (mpi_code_ != MPI_SUCCESS)                 \
+            return mpi_call_failed(#call, mpi_code_); \
     } while (0)
 
-/* Wait for a started operation, entering MPI between short sleeps, for at most job->limit_s seconds; says which step did not
- * end and which ranks are missing. */
+/* Wait for a started operation, entering MPI between short sleeps, for at most job->limit_s seconds; says which step
+ * did not end and which ranks are missing. */
 enum status mpi_call_wait(const struct job *job, const char *step, MPI_Request *request);
 
 #endif

@@ -1,7 +1,8 @@
-/* runtime_mpi_run: the compute loop of one worker, beside its communication thread, from the first gradient to the result.
+/* runtime_mpi_run: the compute loop of one worker, beside its communication thread, from the first gradient to the
+ * result.
  *
- * One loop serves every algorithm: those that meet one peer have a communicator (pair meetings), those that meet everyone
- * a reducer (averaged gradients), a lone worker neither. */
+ * One loop serves every algorithm: those that meet one peer have a communicator (pair meetings), those that meet
+ * everyone a reducer (averaged gradients), a lone worker neither. */
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
@@ -30,7 +31,7 @@ struct trainer {
     struct reducer *reducer;           /* owned; NULL unless it meets everyone and there are others */
     double origin_s;
     uint64_t steps;
-    double idle_s, load_s;             /* of the whole run */
+    double idle_s, load_s;                   /* of the whole run */
     double next_evaluation, next_checkpoint; /* epochs */
     double best_accuracy;
     struct since_report since;
@@ -96,8 +97,10 @@ static enum status compute_gradient(struct trainer *trainer, struct gradient_res
     TRY(worker_gradient(trainer->worker, trainer->reducer != NULL ? reducer_ready : NULL, trainer->reducer, result));
     span(trainer, SPAN_COMPUTE, begin_s);
     if (!result->finite) {
-        log_on_this_rank(LOG_ERROR, "the loss of gradient %llu is not finite: lower optimizer.lr (%g here), lengthen "
-                         "schedule.warmup_epochs, or clip (optimizer.clip_norm)", (unsigned long long)trainer->steps + 1,
+        log_on_this_rank(LOG_ERROR,
+                         "the loss of gradient %llu is not finite: lower optimizer.lr (%g here), lengthen "
+                         "schedule.warmup_epochs, or clip (optimizer.clip_norm)",
+                         (unsigned long long)trainer->steps + 1,
                          worker_learning_rate(trainer->worker, progress_of(trainer)));
         return STATUS_USAGE;
     }
@@ -160,7 +163,8 @@ static void report_step(struct trainer *trainer)
         .pending = counts.pending,
     };
     trainer->observer->on_step(trainer->observer->context, &report);
-    *since = (struct since_report){.begin_s = time_s, .distance_sum = counts.distance_sum, .exchanges = counts.exchanges};
+    *since =
+        (struct since_report){.begin_s = time_s, .distance_sum = counts.distance_sum, .exchanges = counts.exchanges};
 }
 
 static void report_evaluation(struct trainer *trainer, const char *set, const struct evaluation *result, bool averaged)
@@ -192,7 +196,8 @@ static void save(struct trainer *trainer, bool best, double epoch)
     memcpy(copy, worker_parameters(trainer->worker), count * sizeof copy[0]);
     if (trainer->communicator != NULL)
         communicator_unlock(trainer->communicator);
-    trainer->params->checkpoint(trainer->params->checkpoint_context, best, epoch, copy, worker_buffers(trainer->worker));
+    trainer->params->checkpoint(trainer->params->checkpoint_context, best, epoch, copy,
+                                worker_buffers(trainer->worker));
     memory_free_aligned(copy);
     span(trainer, SPAN_CHECKPOINT, begin_s);
 }
@@ -265,15 +270,21 @@ static enum status open_communication(struct trainer *trainer)
         return STATUS_OK;
     if (meets == ALGO_MEETS_EVERYONE) {
         struct reducer_params params = {
-            .job = trainer->job, .gradient = worker_gradient_vector(trainer->worker),
-            .count = worker_parameter_size(trainer->worker), .bucket_bytes = trainer->params->bucket_bytes,
-            .observer = trainer->observer, .origin_s = trainer->origin_s,
+            .job = trainer->job,
+            .gradient = worker_gradient_vector(trainer->worker),
+            .count = worker_parameter_size(trainer->worker),
+            .bucket_bytes = trainer->params->bucket_bytes,
+            .observer = trainer->observer,
+            .origin_s = trainer->origin_s,
         };
         return reducer_create(&params, &trainer->reducer);
     }
     assert(meets == ALGO_MEETS_ONE);
     struct communicator_params params = {
-        .run = trainer->params, .job = trainer->job, .worker = trainer->worker, .observer = trainer->observer,
+        .run = trainer->params,
+        .job = trainer->job,
+        .worker = trainer->worker,
+        .observer = trainer->observer,
         .origin_s = trainer->origin_s,
     };
     TRY(communicator_create(&params, &trainer->communicator));
@@ -297,7 +308,8 @@ static enum status gather(struct trainer *trainer, double training_s, struct run
         [WALL] = training_s,
     };
     double *all = memory_zalloc((size_t)n * FIGURES, sizeof all[0]);
-    double *row = memory_zalloc((size_t)n, sizeof row[0]), *matrix = memory_zalloc((size_t)n * (size_t)n, sizeof row[0]);
+    double *row = memory_zalloc((size_t)n, sizeof row[0]),
+           *matrix = memory_zalloc((size_t)n * (size_t)n, sizeof row[0]);
     for (int j = 0; trainer->communicator != NULL && j < n; j++)
         row[j] = (double)communicator_meetings(trainer->communicator)[j];
     enum status status;
@@ -381,8 +393,13 @@ enum status runtime_mpi_run(const struct runtime_params *params, const struct jo
                             const struct observer *observer, struct runtime_result *out)
 {
     struct trainer trainer = {
-        .params = params, .job = job, .worker = worker, .observer = observer, .origin_s = stopwatch_now(),
-        .next_evaluation = params->eval_every_epochs, .next_checkpoint = params->checkpoint_every_epochs,
+        .params = params,
+        .job = job,
+        .worker = worker,
+        .observer = observer,
+        .origin_s = stopwatch_now(),
+        .next_evaluation = params->eval_every_epochs,
+        .next_checkpoint = params->checkpoint_every_epochs,
         .best_accuracy = -1,
     };
     result_init(out, (size_t)job->size);

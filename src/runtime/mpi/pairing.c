@@ -18,8 +18,9 @@
  * 15  EXCHANGING   the slot holds the peer's payload                  apply once, release record     IDLE, free
  * 16  EXCHANGING   time limit                                         keep the record (debt)         EXCHANGING, free
  *
- * "New" is the attempt after ours, "same" is ours; it is proved that a word is never further away. Rules 5, 11, 12, 13 and
- * 15 run whatever the worker is engaged with. In COMMIT the slot's top bit says whose tick the meeting serves. */
+ * "New" is the attempt after ours, "same" is ours; it is proved that a word is never further away. Rules 5, 11, 12,
+ * 13 and 15 run whatever the worker is engaged with. In COMMIT the slot's top bit says whose tick the meeting serves.
+ * */
 #include "runtime/mpi/pairing.h"
 
 #include <assert.h>
@@ -35,16 +36,25 @@ static uint64_t word_make(uint64_t attempt, enum word_kind kind, int slot)
     return attempt << 16 | (uint64_t)kind << 8 | (uint64_t)slot;
 }
 
-static uint64_t word_attempt(uint64_t word) { return word >> 16; }
-static enum word_kind word_kind(uint64_t word) { return (enum word_kind)(word >> 8 & 0xff); }
-static int word_slot(uint64_t word) { return (int)(word & SLOT_MASK); }
+static uint64_t word_attempt(uint64_t word)
+{
+    return word >> 16;
+}
+static enum word_kind word_kind(uint64_t word)
+{
+    return (enum word_kind)(word >> 8 & 0xff);
+}
+static int word_slot(uint64_t word)
+{
+    return (int)(word & SLOT_MASK);
+}
 
 void pairing_init(struct pairing *pairing, const struct pairing_io *io, int worker, int degree, const int *peers,
                   int record_count)
 {
     assert(record_count >= 1 && record_count <= PAIRING_RECORDS_MAX);
-    *pairing = (struct pairing){.io = *io, .worker = worker, .degree = degree, .record_count = record_count,
-                                .engaged = PAIRING_NOBODY};
+    *pairing = (struct pairing){
+        .io = *io, .worker = worker, .degree = degree, .record_count = record_count, .engaged = PAIRING_NOBODY};
     pairing->edges = memory_zalloc((size_t)degree, sizeof pairing->edges[0]);
     for (int j = 0; j < degree; j++) {
         pairing->edges[j].peer = peers[j];
@@ -224,11 +234,16 @@ static bool react(struct pairing *pairing, int j, double now_s)
     if (word > edge->word)
         edge->word = word;
     switch (edge->state) {
-    case EDGE_IDLE: return react_idle(pairing, j, now_s);
-    case EDGE_ASKED: return react_asked(pairing, j, now_s);
-    case EDGE_CANCELLED: return react_cancelled(pairing, j);
-    case EDGE_GRANTED: return react_granted(pairing, j, now_s);
-    case EDGE_EXCHANGING: return react_exchanging(pairing, j);
+    case EDGE_IDLE:
+        return react_idle(pairing, j, now_s);
+    case EDGE_ASKED:
+        return react_asked(pairing, j, now_s);
+    case EDGE_CANCELLED:
+        return react_cancelled(pairing, j);
+    case EDGE_GRANTED:
+        return react_granted(pairing, j, now_s);
+    case EDGE_EXCHANGING:
+        return react_exchanging(pairing, j);
     }
     return false;
 }
@@ -265,8 +280,8 @@ bool pairing_sweep(struct pairing *pairing, double now_s, double patience_s)
 bool pairing_ask(struct pairing *pairing, int neighbor, double now_s)
 {
     struct pairing_edge *edge = &pairing->edges[neighbor];
-    if (pairing->engaged != PAIRING_NOBODY || edge->state != EDGE_IDLE ||
-        find_free_record(pairing) == PAIRING_NOBODY || (!edge->owed && owes_anybody(pairing)))
+    if (pairing->engaged != PAIRING_NOBODY || edge->state != EDGE_IDLE || find_free_record(pairing) == PAIRING_NOBODY ||
+        (!edge->owed && owes_anybody(pairing)))
         return false;
     edge->owed = false;
     edge->attempt++;

@@ -1,16 +1,18 @@
 /* Who meets whom: the pairing protocol of one worker, as a state machine without MPI, time or memory of its own.
  *
- * Each edge numbers its meeting attempts 1, 2, 3, …; each direction of an edge has one 64-bit word, written by one worker,
- * that says where the writer stands in the present attempt. Words are states, not events: a reader may miss some.
+ * Each edge numbers its meeting attempts 1, 2, 3, …; each direction of an edge has one 64-bit word, written by one
+ * worker, that says where the writer stands in the present attempt. Words are states, not events: a reader may miss
+ * some.
  *
  *     word = attempt << 16 | kind << 8 | slot       ASK < CANCEL < COMMIT < REFUSE < GRANT, so that words only grow
  *
- * The asker decides (where two asks cross: the lower id); the other grants and is then bound. COMMIT, written by the decider after it
- * has read GRANT, is the only commit point: before it nobody has put a snapshot, after it both ends apply, once, however
- * late. A record is one payload slot and one snapshot buffer; it stays reserved until its meeting is over and the own put
- * is locally complete. Giving up a wait only frees the worker for others: the grant is parked, or the exchange becomes a
- * debt. The rules are numbered as in the table in pairing.c. The state machine was model-checked (Spin) for safety with
- * time-outs, stops and deaths of 2 to 4 workers, and for freedom from starvation for 3.
+ * The asker decides (where two asks cross: the lower id); the other grants and is then bound. COMMIT, written by the
+ * decider after it has read GRANT, is the only commit point: before it nobody has put a snapshot, after it both ends
+ * apply, once, however late. A record is one payload slot and one snapshot buffer; it stays reserved until its
+ * meeting is over and the own put is locally complete. Giving up a wait only frees the worker for others: the grant
+ * is parked, or the exchange becomes a debt. The rules are numbered as in the table in pairing.c. The state machine
+ * was model-checked (Spin) for safety with time-outs, stops and deaths of 2 to 4 workers, and for freedom from
+ * starvation for 3.
  *
  * Not here: how words and payloads travel (transport.h), when a worker wants to meet (communicator.c). */
 #ifndef GRAPEVINE_RUNTIME_MPI_PAIRING_H
@@ -28,8 +30,8 @@ struct pairing_io {
     void *context;
     uint64_t (*read_word)(void *context, int neighbor);
     void (*put_word)(void *context, int neighbor, uint64_t word);
-    /* The meeting is committed: take the snapshot into the record's buffer and put it into the peer's slot. `by_my_tick`: the tick
-     * that this meeting serves is this worker's, else the peer's. */
+    /* The meeting is committed: take the snapshot into the record's buffer and put it into the peer's slot.
+     * `by_my_tick`: the tick that this meeting serves is this worker's, else the peer's. */
     void (*begin)(void *context, int neighbor, int record, int peer_slot, uint64_t attempt, bool by_my_tick);
     /* True once the peer's whole, valid payload of this attempt lies in the record's slot. */
     bool (*arrived)(void *context, int neighbor, int record, uint64_t attempt);
@@ -42,12 +44,12 @@ struct pairing_io {
 };
 
 struct pairing_edge {
-    int peer;                       /* the neighbor's worker id */
+    int peer; /* the neighbor's worker id */
     enum pairing_edge_state state;
-    uint64_t attempt;               /* number of the last attempt */
-    uint64_t word;                  /* largest word read from the peer */
-    int record;                     /* held, or PAIRING_NOBODY */
-    bool owed;                      /* this worker refused the peer and has not called it since */
+    uint64_t attempt; /* number of the last attempt */
+    uint64_t word;    /* largest word read from the peer */
+    int record;       /* held, or PAIRING_NOBODY */
+    bool owed;        /* this worker refused the peer and has not called it since */
 };
 
 enum pairing_record_state { RECORD_FREE, RECORD_HELD, RECORD_DRAINING };
@@ -55,20 +57,20 @@ enum pairing_record_state { RECORD_FREE, RECORD_HELD, RECORD_DRAINING };
 struct pairing {
     struct pairing_io io;
     int worker, degree, record_count;
-    struct pairing_edge *edges;     /* owned, (degree) */
+    struct pairing_edge *edges; /* owned, (degree) */
     enum pairing_record_state records[PAIRING_RECORDS_MAX];
-    int engaged;                    /* the neighbor that this worker is busy with, or PAIRING_NOBODY */
-    double engaged_since_s;         /* when the present wait began */
-    uint64_t refused;               /* asks of ours that were refused or cancelled */
-    uint64_t given_up;              /* waits that ran out */
+    int engaged;            /* the neighbor that this worker is busy with, or PAIRING_NOBODY */
+    double engaged_since_s; /* when the present wait began */
+    uint64_t refused;       /* asks of ours that were refused or cancelled */
+    uint64_t given_up;      /* waits that ran out */
 };
 
 void pairing_init(struct pairing *pairing, const struct pairing_io *io, int worker, int degree, const int *peers,
                   int record_count);
 void pairing_release(struct pairing *pairing);
 
-/* One sweep: read every neighbor's word and react, test every held slot, free drained records, give up a wait that has lasted
- * longer than patience_s. True if anything happened. */
+/* One sweep: read every neighbor's word and react, test every held slot, free drained records, give up a wait that
+ * has lasted longer than patience_s. True if anything happened. */
 bool pairing_sweep(struct pairing *pairing, double now_s, double patience_s);
 
 /* Ask a neighbor for a meeting (rule 1): call it after a sweep. False when this worker is engaged, has no free

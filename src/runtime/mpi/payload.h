@@ -2,9 +2,10 @@
  *
  *     slot = [data: count floats, rounded up to 64 B] [tags: one of 64 B per chunk]
  *
- * The tag of a chunk names the writer and the attempt and carries a 64-bit checksum (XXH3, seeded with both), so a torn, late or
- * stale put is never taken for the awaited one, and no flush is needed to know that a chunk is complete. When a slot is given
- * back, one word of every chunk is spoilt, so that an unchanged snapshot of a later meeting is not believed before it arrived. */
+ * The tag of a chunk names the writer and the attempt and carries a 64-bit checksum (XXH3, seeded with both), so a
+ * torn, late or stale put is never taken for the awaited one, and no flush is needed to know that a chunk is
+ * complete. When a slot is given back, one word of every chunk is spoilt, so that an unchanged snapshot of a later
+ * meeting is not believed before it arrived. */
 #ifndef GRAPEVINE_RUNTIME_MPI_PAYLOAD_H
 #define GRAPEVINE_RUNTIME_MPI_PAYLOAD_H
 

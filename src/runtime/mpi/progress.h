@@ -1,4 +1,5 @@
-/* How far everybody is, without a centre: each worker knows a count for every worker, and passes on the largest it has seen.
+/* How far everybody is, without a centre: each worker knows a count for every worker, and passes on the largest it
+ * has seen.
  *
  * A count travels as one word that only grows: (gradients + 1) << 1 | done; 0 means that nothing is known yet. */
 #ifndef GRAPEVINE_RUNTIME_MPI_PROGRESS_H

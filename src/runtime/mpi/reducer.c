@@ -12,14 +12,14 @@
 
 struct reducer {
     struct reducer_params params;
-    size_t bucket_size;      /* elements */
+    size_t bucket_size; /* elements */
     int bucket_count;
     struct thread thread;
-    size_t *missing;         /* owned (bucket_count): elements not yet final; the compute thread's own */
+    size_t *missing; /* owned (bucket_count): elements not yet final; the compute thread's own */
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    int *queue;              /* owned (bucket_count), guarded by mutex as all below: buckets in order of completion */
-    int queued, reduced;     /* of this step */
+    int *queue;          /* owned (bucket_count), guarded by mutex as all below: buckets in order of completion */
+    int queued, reduced; /* of this step */
     bool stop;
     enum status status;
 };

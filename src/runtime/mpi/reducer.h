@@ -1,8 +1,8 @@
-/* The communication thread of an algorithm that meets everyone: averages the gradient over all workers, bucket by bucket,
- * while the backward pass still computes the next ones.
+/* The communication thread of an algorithm that meets everyone: averages the gradient over all workers, bucket by
+ * bucket, while the backward pass still computes the next ones.
  *
- * A bucket is a fixed range of the flat gradient; it is handed over when its last element is final. Backward passes run in the same
- * order on every rank, so the buckets of all ranks queue in one order, which collectives need. */
+ * A bucket is a fixed range of the flat gradient; it is handed over when its last element is final. Backward passes
+ * run in the same order on every rank, so the buckets of all ranks queue in one order, which collectives need. */
 #ifndef GRAPEVINE_RUNTIME_MPI_REDUCER_H
 #define GRAPEVINE_RUNTIME_MPI_REDUCER_H
 
@@ -16,8 +16,8 @@
 struct reducer;
 
 struct reducer_params {
-    const struct job *job;           /* borrowed */
-    float *gradient;                 /* borrowed (count), host memory */
+    const struct job *job; /* borrowed */
+    float *gradient;       /* borrowed (count), host memory */
     size_t count;
     size_t bucket_bytes;
     const struct observer *observer; /* borrowed */

@@ -1,8 +1,8 @@
 /* Two-sided transport: the same slots and words, written by messages that the receiver places itself.
  *
- * For MPI libraries whose windows do not work with a communication thread. A put is a small header (where to) followed by its
- * data; messages between two ranks with one tag do not overtake, so words keep their order and each header finds its
- * data. Needs the receiver to poll, as every communication thread does. */
+ * For MPI libraries whose windows do not work with a communication thread. A put is a small header (where to)
+ * followed by its data; messages between two ranks with one tag do not overtake, so words keep their order and each
+ * header finds its data. Needs the receiver to poll, as every communication thread does. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,28 +21,28 @@ struct header {
 
 struct neighbor_link {
     int rank;
-    uint64_t word;                       /* last one received */
-    uint64_t *counts_in, *counts_out;    /* owned (worker_count) */
-    uint64_t words[WORDS_IN_FLIGHT];     /* sources */
+    uint64_t word;                    /* last one received */
+    uint64_t *counts_in, *counts_out; /* owned (worker_count) */
+    uint64_t words[WORDS_IN_FLIGHT];  /* sources */
     MPI_Request word_requests[WORDS_IN_FLIGHT];
     int next_word;
     MPI_Request counts_request;
 };
 
 struct record_out {
-    MPI_Request *requests;               /* owned (2·puts_per_slot): header and data of each put */
-    struct header *headers;              /* owned (puts_per_slot) */
-    int count;                           /* puts */
+    MPI_Request *requests;  /* owned (2·puts_per_slot): header and data of each put */
+    struct header *headers; /* owned (puts_per_slot) */
+    int count;              /* puts */
 };
 
 struct transport {
     struct transport_params params;
     int degree;
-    unsigned char *slots;                /* owned (slots × slot_bytes) */
-    struct neighbor_link *links;         /* owned (degree) */
-    struct record_out *records;          /* owned (slots) */
-    MPI_Comm comm;                       /* owned: a communicator of its own keeps its tags apart */
-    MPI_Request *incoming;               /* owned (incoming_capacity): data on its way into slots */
+    unsigned char *slots;        /* owned (slots × slot_bytes) */
+    struct neighbor_link *links; /* owned (degree) */
+    struct record_out *records;  /* owned (slots) */
+    MPI_Comm comm;               /* owned: a communicator of its own keeps its tags apart */
+    MPI_Request *incoming;       /* owned (incoming_capacity): data on its way into slots */
     int incoming_count, incoming_capacity;
 };
 

@@ -29,8 +29,8 @@ static bool all_arrived(const struct transport_ops *ops, struct transport *trans
     return true;
 }
 
-/* Put a word (attempt 0, which the pairing protocol ignores) and this worker's count to every neighbor, and wait for theirs,
- * with nothing but polls: what the steady state relies on. */
+/* Put a word (attempt 0, which the pairing protocol ignores) and this worker's count to every neighbor, and wait for
+ * theirs, with nothing but polls: what the steady state relies on. */
 static enum status probe(const struct transport_ops *ops, struct transport *transport,
                          const struct transport_params *params)
 {

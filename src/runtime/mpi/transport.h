@@ -1,9 +1,9 @@
 /* How control words, progress counts and payloads reach a neighbor: one table, several ways.
  *
- * Every worker keeps, for each neighbor, the last word and the last progress counts that the neighbor put, and `slots` payload
- * slots that all neighbors share by the pairing protocol. A put never waits: it is started, and its source may be used again
- * when it is locally complete. Words to one neighbor arrive in order and whole. Nothing tells that a payload has arrived but the payload
- * itself (payload.h). All calls from the communication thread. */
+ * Every worker keeps, for each neighbor, the last word and the last progress counts that the neighbor put, and
+ * `slots` payload slots that all neighbors share by the pairing protocol. A put never waits: it is started, and its
+ * source may be used again when it is locally complete. Words to one neighbor arrive in order and whole. Nothing
+ * tells that a payload has arrived but the payload itself (payload.h). All calls from the communication thread. */
 #ifndef GRAPEVINE_RUNTIME_MPI_TRANSPORT_H
 #define GRAPEVINE_RUNTIME_MPI_TRANSPORT_H
 
@@ -19,18 +19,18 @@ struct transport; /* a way's own */
 
 struct transport_params {
     const struct job *job;
-    const struct graph *graph;  /* borrowed for the transport's life */
+    const struct graph *graph; /* borrowed for the transport's life */
     int worker;
-    int slots;                  /* K */
-    size_t slot_bytes;          /* the same on every rank */
-    int puts_per_slot;          /* at most so many put_payload calls for one meeting */
+    int slots;         /* K */
+    size_t slot_bytes; /* the same on every rank */
+    int puts_per_slot; /* at most so many put_payload calls for one meeting */
 };
 
 struct transport_ops {
     const char *name; /* as written in the config: communication.transport */
     const char *description;
     enum status (*create)(const struct transport_params *params, struct transport **out); /* collective */
-    void (*destroy)(struct transport *transport);                                        /* collective */
+    void (*destroy)(struct transport *transport);                                         /* collective */
     /* Let MPI progress; what has arrived becomes visible to loads. */
     enum status (*poll)(struct transport *transport);
     uint64_t (*read_word)(struct transport *transport, int neighbor);
@@ -41,7 +41,8 @@ struct transport_ops {
     bool (*put_counts)(struct transport *transport, int neighbor, const uint64_t *counts);
     /* Own slot `slot`, (slot_bytes), written by neighbors. */
     unsigned char *(*slot)(struct transport *transport, int slot);
-    /* Start to put bytes into a neighbor's slot at an offset; `record` is the own record that the put is counted under. */
+    /* Start to put bytes into a neighbor's slot at an offset; `record` is the own record that the put is counted
+     * under. */
     enum status (*put_payload)(struct transport *transport, int neighbor, int slot, size_t offset, const void *source,
                                size_t bytes, int record);
     /* All puts counted under the record are locally complete. */
@@ -51,9 +52,9 @@ struct transport_ops {
 extern const struct transport_ops transport_put;      /* one-sided: MPI_Rput into a window */
 extern const struct transport_ops transport_sendrecv; /* two-sided: for MPI libraries whose windows do not work here */
 
-/* The way that `name` says; "auto": one-sided if a probe shows that words and payloads put by every rank arrive at all its
- * neighbors without a flush, else two-sided (a warning says why). Collective. STATUS_MACHINE (logged, with flags that
- * work) when the way that was asked for does not work. */
+/* The way that `name` says; "auto": one-sided if a probe shows that words and payloads put by every rank arrive at
+ * all its neighbors without a flush, else two-sided (a warning says why). Collective. STATUS_MACHINE (logged, with
+ * flags that work) when the way that was asked for does not work. */
 enum status transport_open(const char *name, const struct transport_params *params, const struct transport_ops **ops,
                            struct transport **out);
 

@@ -2,9 +2,10 @@
  *
  *     window of a worker = [words: degree × 64 B] [counts: degree × worker_count × 8 B] [slots: K × slot_bytes]
  *
- * Words go by MPI_Raccumulate with MPI_REPLACE, which is ordered between one origin and one target location and never torn;
- * payloads and counts by MPI_Rput. The target is locked once, for the whole run, and no call here waits for a peer: there is no
- * flush. Requests complete locally; what arrived is seen by plain loads after MPI_Win_sync (the window is MPI_WIN_UNIFIED). */
+ * Words go by MPI_Raccumulate with MPI_REPLACE, which is ordered between one origin and one target location and never
+ * torn; payloads and counts by MPI_Rput. The target is locked once, for the whole run, and no call here waits for a
+ * peer: there is no flush. Requests complete locally; what arrived is seen by plain loads after MPI_Win_sync (the
+ * window is MPI_WIN_UNIFIED). */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,7 @@ struct neighbor_out {
     uint64_t words[WORDS_IN_FLIGHT];                   /* sources of word puts; at most 5 are ever in flight */
     MPI_Request word_requests[WORDS_IN_FLIGHT];
     int next_word;
-    uint64_t *counts;                                  /* owned (worker_count): source of the counts put */
+    uint64_t *counts; /* owned (worker_count): source of the counts put */
     MPI_Request counts_request;
 };
 
@@ -36,7 +37,7 @@ struct transport {
     struct transport_params params;
     int degree;
     MPI_Win window;
-    unsigned char *base;        /* owned by the window */
+    unsigned char *base; /* owned by the window */
     size_t counts_start, slots_start;
     struct neighbor_out *out;   /* owned (degree) */
     struct record_out *records; /* owned (slots) */
@@ -92,7 +93,8 @@ static void init_neighbors(struct transport *transport)
 
 static enum status open_window(struct transport *transport, size_t bytes)
 {
-    int code = MPI_Win_allocate((MPI_Aint)bytes, 1, MPI_INFO_NULL, MPI_COMM_WORLD, &transport->base, &transport->window);
+    int code =
+        MPI_Win_allocate((MPI_Aint)bytes, 1, MPI_INFO_NULL, MPI_COMM_WORLD, &transport->base, &transport->window);
     if (code != MPI_SUCCESS)
         return mpi_call_failed("MPI_Win_allocate", code);
     MPI_Win_set_errhandler(transport->window, MPI_ERRORS_RETURN);
@@ -100,7 +102,9 @@ static enum status open_window(struct transport *transport, size_t bytes)
     int *model = NULL, found = 0;
     TRY_MPI(MPI_Win_get_attr(transport->window, MPI_WIN_MODEL, &model, &found));
     if (!found || *model != MPI_WIN_UNIFIED) {
-        log_on_this_rank(LOG_ERROR, "this MPI's windows have separate public and private copies; use communication.transport=sendrecv");
+        log_on_this_rank(
+            LOG_ERROR,
+            "this MPI's windows have separate public and private copies; use communication.transport=sendrecv");
         return STATUS_MACHINE;
     }
     TRY_MPI(MPI_Win_lock_all(MPI_MODE_NOCHECK, transport->window));

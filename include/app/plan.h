@@ -1,0 +1,62 @@
+/* The plan of a run: everything that the configuration asks for, made and checked, before the first step.
+ *
+ * The only module that reads struct config below app/: it hands every layer its own small params. */
+#ifndef GRAPEVINE_APP_PLAN_H
+#define GRAPEVINE_APP_PLAN_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "algo/algo.h"
+#include "algo/schedule.h"
+#include "base/status.h"
+#include "config/config.h"
+#include "data/dataset.h"
+#include "data/partition.h"
+#include "device/device.h"
+#include "graph/graph.h"
+#include "graph/spectrum.h"
+#include "runtime/runtime.h"
+#include "worker/worker.h"
+
+/* Which worker of how many this process is. */
+struct plan_place {
+    int worker, worker_count;
+    int local_rank;
+};
+
+struct plan {
+    const struct config *config; /* borrowed */
+    struct plan_place place;
+    struct dataset *train, *test; /* owned; train is NULL in a plan to evaluate */
+    struct dataset *held_out_set; /* owned; NULL without validation */
+    struct partition partition, held_out;
+    struct net_spec *spec; /* owned */
+    const struct device_ops *ops;
+    struct device *device; /* owned */
+    const struct algo_ops *algo;
+    struct graph *graph; /* owned; NULL for an algorithm that meets everyone */
+    struct spectrum spectrum;
+    struct acid_constants constants; /* in use: the theorem's unless the config gives others; η = 0 but for acid */
+    struct schedule schedule;
+    double gradients_per_epoch; /* of all workers together */
+    uint64_t gradient_total;
+    float *initial_parameters; /* owned (parameter_size) */
+    float *initial_buffers;    /* owned (buffer_size) */
+};
+
+/* Everything for training. STATUS_USAGE, STATUS_DATA or STATUS_MACHINE after one logged message. */
+enum status plan_create(const struct config *config, const struct plan_place *place, struct plan **out);
+/* Test data, network and device only. */
+enum status plan_create_evaluation(const struct config *config, struct plan **out);
+void plan_destroy(struct plan *plan);
+
+struct worker_params plan_worker_params(const struct plan *plan);
+struct runtime_params plan_runtime_params(const struct plan *plan);
+struct optimizer_params plan_optimizer_params(const struct config *config);
+
+/* What would be done, for a reader: sizes, memory of a worker, steps, learning rate, graph, constants, edges.
+ * `worker_bytes`: what a created worker holds. */
+void plan_print(const struct plan *plan, size_t worker_bytes, FILE *out);
+
+#endif

@@ -1,0 +1,28 @@
+/* The subcommands of `grapevine`: each is one file with one entry, listed in main.c. */
+#ifndef GRAPEVINE_APP_COMMAND_H
+#define GRAPEVINE_APP_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/status.h"
+#include "config/config.h"
+
+/* The arguments after the subcommand's name; `count` of them. Each returns the program's exit status. */
+int command_train(int count, char **arguments);
+int command_eval(int count, char **arguments);
+int command_graph(int count, char **arguments);
+int command_config(int count, char **arguments);
+int command_doctor(int count, char **arguments);
+
+/* A configuration from arguments: a file, then key=value. `arguments[0]` is the file. STATUS_USAGE (logged). */
+enum status command_read_config(int count, char **arguments, struct config **out);
+
+/* The value of the option at *index ("--rate 2" or "--rate=2"), or NULL when the argument is another option; moves
+ * *index. A missing value is logged and *index becomes −1. */
+const char *command_option(const char *name, int count, char **arguments, int *index);
+
+/* Log that an argument is not known, with the nearest of the names. Returns STATUS_USAGE. */
+enum status command_unknown(const char *command, const char *argument, const char *const *names, size_t name_count);
+
+#endif

@@ -1,0 +1,370 @@
+/* From the configuration to everything that a run needs. */
+#include "app/plan.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/checkpoint.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "nn/model.h"
+#include "nn/store.h"
+
+static const char *data_path(const struct config *config)
+{
+    const char *environment = getenv("GRAPEVINE_DATA");
+    if (config->data.path[0] != '\0')
+        return config->data.path;
+    return environment != NULL ? environment : "";
+}
+
+static enum status open_set(const struct config *config, bool train, bool augment, struct dataset **out)
+{
+    struct dataset_params params = {
+        .name = config->data.name,
+        .path = data_path(config),
+        .train = train,
+        .augment = augment,
+        .count = (size_t)(train ? config->data.train_count : config->data.test_count),
+        .seed = (uint64_t)config->seed,
+    };
+    return dataset_open(&params, out);
+}
+
+static enum status open_training_data(struct plan *plan)
+{
+    const struct config *config = plan->config;
+    TRY(open_set(config, true, config->data.augment, &plan->train));
+    struct partition_params params = {
+        .name = config->data.partition,
+        .alpha = config->data.alpha,
+        .worker = plan->place.worker,
+        .worker_count = plan->place.worker_count,
+        .validation = config->data.validation,
+        .seed = (uint64_t)config->seed,
+    };
+    TRY(partition_create(&params, plan->train, &plan->partition, &plan->held_out));
+    if (plan->held_out.count > 0)
+        TRY(open_set(config, true, false, &plan->held_out_set));
+    return STATUS_OK;
+}
+
+static enum status build_model(struct plan *plan)
+{
+    const struct config *config = plan->config;
+    struct model_params params = {
+        .name = config->model.name,
+        .channels = plan->test->channels,
+        .height = plan->test->height,
+        .width = plan->test->width,
+        .class_count = plan->test->class_count,
+        .dropout = config->model.dropout,
+        .width_hidden = (int)config->model.width,
+    };
+    return model_build(&params, &plan->spec);
+}
+
+static enum status init_parameters(struct plan *plan)
+{
+    const char *path = plan->config->model.init;
+    plan->initial_parameters = memory_alloc_aligned(plan->spec->parameter_size * sizeof(float));
+    plan->initial_buffers = memory_zalloc(plan->spec->buffer_size + 1, sizeof(float));
+    store_init_parameters(plan->spec, (uint64_t)plan->config->seed, plan->initial_parameters);
+    store_init_buffers(plan->spec, plan->initial_buffers);
+    if (path[0] == '\0')
+        return STATUS_OK;
+    return checkpoint_read(path, plan->spec, CHECKPOINT_INIT, plan->initial_parameters, plan->initial_buffers);
+}
+
+static enum status open_device(struct plan *plan)
+{
+    const struct config *config = plan->config;
+    struct device_params params = {
+        .name = config->device.name,
+        .threads = (int)config->device.threads,
+        .precision = config->device.precision,
+        .local_rank = plan->place.local_rank,
+    };
+    plan->ops = device_choose(config->device.name);
+    if (plan->ops == NULL)
+        return STATUS_USAGE;
+    return plan->ops->create(&params, &plan->device);
+}
+
+static enum status find_algorithm(struct plan *plan)
+{
+    const char *const *names = algo_names();
+    const char *name = plan->config->algorithm.name;
+    plan->algo = algo_find(name);
+    if (plan->algo != NULL)
+        return STATUS_OK;
+    struct text allowed = {0};
+    size_t count = 0;
+    while (names[count] != NULL)
+        count++;
+    const char *nearest = text_nearest(name, names, count);
+    text_add_list(&allowed, names, count);
+    if (nearest != NULL)
+        log_error("algorithm.name: unknown algorithm \"%s\"; did you mean \"%s\"? (%s)", name, nearest,
+                  text_view(&allowed));
+    else
+        log_error("algorithm.name: unknown algorithm \"%s\"; there are %s", name, text_view(&allowed));
+    text_release(&allowed);
+    return STATUS_USAGE;
+}
+
+/* The graph and the constants: by the theorem for A²CiD², η = 0 and α = α̃ = ½ for others, unless the config says
+ * otherwise. */
+static enum status build_graph(struct plan *plan)
+{
+    const struct config *config = plan->config;
+    plan->constants = (struct acid_constants){.eta = 0, .alpha = 0.5, .alpha_tilde = 0.5};
+    if (plan->algo->meets == ALGO_MEETS_EVERYONE)
+        return STATUS_OK;
+    struct graph_params params = {
+        .name = config->graph.file[0] != '\0' ? "file" : config->graph.name,
+        .file = config->graph.file,
+        .worker_count = plan->place.worker_count,
+        .rate = config->communication.rate,
+        .degree = (int)config->graph.degree,
+        .probability = config->graph.probability,
+        .seed = (uint64_t)config->graph.seed,
+    };
+    TRY(graph_create(&params, &plan->graph));
+    TRY(spectrum_compute(plan->graph, &plan->spectrum));
+    if (plan->algo->has_momentum_vector)
+        plan->constants = acid_constants_from(&plan->spectrum);
+    if (!isnan(config->algorithm.eta))
+        plan->constants.eta = config->algorithm.eta;
+    if (!isnan(config->algorithm.alpha))
+        plan->constants.alpha = config->algorithm.alpha;
+    if (!isnan(config->algorithm.alpha_tilde))
+        plan->constants.alpha_tilde = config->algorithm.alpha_tilde;
+    if (plan->place.worker_count == 1)
+        plan->constants.eta = 0; /* a lone worker has no graph */
+    return STATUS_OK;
+}
+
+static enum status init_schedule(struct plan *plan)
+{
+    const struct config *config = plan->config;
+    struct schedule_params params = {
+        .name = config->schedule.name,
+        .base_rate = config->optimizer.lr,
+        .per_samples = config->optimizer.lr_per_samples,
+        .batch = (size_t)config->train.batch,
+        .worker_count = plan->place.worker_count,
+        .epochs = config->train.epochs,
+        .warmup_epochs = isnan(config->schedule.warmup_epochs) ? -1 : config->schedule.warmup_epochs,
+        .milestone_count = config->schedule.milestones.count,
+        .factor = config->schedule.factor,
+    };
+    memcpy(params.milestones, config->schedule.milestones.items, sizeof params.milestones);
+    return schedule_init(&plan->schedule, &params);
+}
+
+/* Epochs are summed over workers: one is a pass over the training pictures, whoever makes it. */
+static enum status count_gradients(struct plan *plan)
+{
+    size_t pictures = plan->train->count - plan->held_out.count;
+    plan->gradients_per_epoch = (double)pictures / (double)plan->config->train.batch;
+    double total = ceil(plan->gradients_per_epoch * plan->config->train.epochs);
+    if (total < plan->place.worker_count) {
+        log_error(
+            "train.epochs: %g epochs of %zu pictures in batches of %lld are %g gradients, fewer than the %d workers; "
+            "raise train.epochs or lower train.batch",
+            plan->config->train.epochs, pictures, (long long)plan->config->train.batch, total,
+            plan->place.worker_count);
+        return STATUS_USAGE;
+    }
+    plan->gradient_total = (uint64_t)total;
+    return STATUS_OK;
+}
+
+static enum status fill(struct plan *plan)
+{
+    TRY(find_algorithm(plan));
+    TRY(build_graph(plan));
+    TRY(open_set(plan->config, false, false, &plan->test));
+    TRY(open_training_data(plan));
+    TRY(build_model(plan));
+    TRY(init_schedule(plan));
+    TRY(count_gradients(plan));
+    TRY(init_parameters(plan));
+    return open_device(plan);
+}
+
+static enum status fill_evaluation(struct plan *plan)
+{
+    TRY(open_set(plan->config, false, false, &plan->test));
+    TRY(build_model(plan));
+    plan->initial_parameters = memory_alloc_aligned(plan->spec->parameter_size * sizeof(float));
+    plan->initial_buffers = memory_zalloc(plan->spec->buffer_size + 1, sizeof(float));
+    return open_device(plan);
+}
+
+static enum status create(const struct config *config, const struct plan_place *place,
+                          enum status (*fill_plan)(struct plan *plan), struct plan **out)
+{
+    struct plan *plan = memory_zalloc(1, sizeof *plan);
+    plan->config = config;
+    plan->place = *place;
+    enum status status = fill_plan(plan);
+    if (status != STATUS_OK)
+        plan_destroy(plan);
+    else
+        *out = plan;
+    return status;
+}
+
+enum status plan_create(const struct config *config, const struct plan_place *place, struct plan **out)
+{
+    return create(config, place, fill, out);
+}
+
+enum status plan_create_evaluation(const struct config *config, struct plan **out)
+{
+    const struct plan_place alone = {.worker = 0, .worker_count = 1, .local_rank = 0};
+    return create(config, &alone, fill_evaluation, out);
+}
+
+void plan_destroy(struct plan *plan)
+{
+    if (plan == NULL)
+        return;
+    if (plan->device != NULL)
+        plan->ops->destroy(plan->device);
+    memory_free_aligned(plan->initial_parameters);
+    free(plan->initial_buffers);
+    partition_release(&plan->partition);
+    partition_release(&plan->held_out);
+    dataset_close(plan->held_out_set);
+    dataset_close(plan->train);
+    dataset_close(plan->test);
+    model_destroy(plan->spec);
+    graph_destroy(plan->graph);
+    free(plan);
+}
+
+struct optimizer_params plan_optimizer_params(const struct config *config)
+{
+    return (struct optimizer_params){
+        .momentum = config->optimizer.momentum,
+        .weight_decay = config->optimizer.weight_decay,
+        .clip_norm = config->optimizer.clip_norm,
+        .nesterov = config->optimizer.nesterov,
+        .decay_norm_and_bias = config->optimizer.decay_norm_and_bias,
+    };
+}
+
+struct worker_params plan_worker_params(const struct plan *plan)
+{
+    return (struct worker_params){
+        .worker = plan->place.worker,
+        .worker_count = plan->place.worker_count,
+        .seed = (uint64_t)plan->config->seed,
+        .batch = (size_t)plan->config->train.batch,
+        .ops = plan->ops,
+        .device = plan->device,
+        .spec = plan->spec,
+        .algo = plan->algo,
+        .eta = plan->constants.eta,
+        .alpha = plan->constants.alpha,
+        .alpha_tilde = plan->constants.alpha_tilde,
+        .optimizer = plan_optimizer_params(plan->config),
+        .schedule = plan->schedule,
+        .train = plan->train,
+        .partition = &plan->partition,
+        .test = plan->test,
+        .held_out_set = plan->held_out_set,
+        .held_out = plan->held_out_set != NULL ? &plan->held_out : NULL,
+        .augment = plan->config->data.augment,
+        .initial_parameters = plan->initial_parameters,
+        .initial_buffers = plan->initial_buffers,
+    };
+}
+
+static enum batch_norm_policy batch_norm_policy_of(const struct config *config)
+{
+    if (strcmp(config->batch_norm.policy, "own") == 0)
+        return BATCH_NORM_OWN;
+    return strcmp(config->batch_norm.policy, "averaged") == 0 ? BATCH_NORM_AVERAGED : BATCH_NORM_RECOMPUTED;
+}
+
+struct runtime_params plan_runtime_params(const struct plan *plan)
+{
+    const struct config *config = plan->config;
+    return (struct runtime_params){
+        .seed = (uint64_t)config->seed,
+        .graph = plan->graph,
+        .gradient_total = plan->gradient_total,
+        .gradients_per_epoch = plan->gradients_per_epoch,
+        .log_every = (uint64_t)config->run.log_every,
+        .eval_every_epochs = config->run.eval_every_epochs,
+        .checkpoint_every_epochs = config->run.checkpoint_every_epochs,
+        .validation = plan->held_out_set != NULL,
+        .enforce_rate = config->communication.enforce_rate,
+        .pending_limit = (size_t)config->communication.pending,
+        .transport = config->communication.transport,
+        .records = (int)config->communication.records,
+        .patience_s = config->communication.patience_s,
+        .chunk_bytes = (size_t)config->communication.chunk_bytes / 64 * 64,
+        .bucket_bytes = (size_t)config->communication.bucket_bytes,
+        .batch_norm = batch_norm_policy_of(config),
+        .batch_norm_batches = (int)config->batch_norm.batches,
+    };
+}
+
+static void print_graph(const struct plan *plan, FILE *out)
+{
+    fprintf(out, "graph            %s, %d workers, %d edges, rate %g per gradient and worker\n", plan->graph->name,
+            plan->graph->worker_count, plan->graph->edge_count, plan->config->communication.rate);
+    fprintf(out, "                 chi1 %.4g, chi2 %.4g\n", plan->spectrum.chi1, plan->spectrum.chi2);
+    fprintf(out, "constants        eta %.4g, alpha %.4g, alpha_tilde %.4g\n", plan->constants.eta,
+            plan->constants.alpha, plan->constants.alpha_tilde);
+    fprintf(out, "edges           ");
+    enum { SHOWN = 16 };
+    for (int e = 0; e < plan->graph->edge_count && e < SHOWN; e++)
+        fprintf(out, " %d-%d (%.3g)", plan->graph->edges[e].a, plan->graph->edges[e].b, plan->graph->edges[e].rate);
+    if (plan->graph->edge_count > SHOWN)
+        fprintf(out, " and %d more", plan->graph->edge_count - SHOWN);
+    fprintf(out, "\n");
+}
+
+static void print_schedule(const struct plan *plan, FILE *out)
+{
+    const struct schedule *schedule = &plan->schedule;
+    fprintf(out, "learning rate    %s: from %.4g to %.4g over the first %.3g %%", plan->config->schedule.name,
+            schedule->start, schedule->peak, 100 * schedule->warmup);
+    for (int k = 0; k < schedule->params.milestone_count && schedule->kind == SCHEDULE_STEP; k++)
+        fprintf(out, ", %.4g at %.3g %%", schedule_rate(schedule, schedule->params.milestones[k]),
+                100 * schedule->params.milestones[k]);
+    fprintf(out, "\n");
+}
+
+void plan_print(const struct plan *plan, size_t worker_bytes, FILE *out)
+{
+    char bytes[32], more[32];
+    size_t x_bytes = plan->spec->parameter_size * sizeof(float);
+    size_t exchange_bytes = plan->graph != NULL ? 2 * (size_t)plan->config->communication.records * x_bytes : 0;
+    fprintf(out, "data             %s: %zu pictures to train, %zu held out, %zu to test, %d classes, partition %s\n",
+            plan->config->data.name, plan->train->count - plan->held_out.count, plan->held_out.count, plan->test->count,
+            plan->test->class_count, plan->config->data.partition);
+    fprintf(out, "model            %s, %zu parameters (%s)\n", plan->spec->name, plan->spec->parameter_size,
+            text_bytes(bytes, (double)x_bytes));
+    fprintf(out, "algorithm        %s on %d workers\n", plan->algo->name, plan->place.worker_count);
+    if (plan->graph != NULL)
+        print_graph(plan, out);
+    fprintf(out, "steps            %llu gradients of %lld pictures by all workers (%g epochs), about %llu each\n",
+            (unsigned long long)plan->gradient_total, (long long)plan->config->train.batch, plan->config->train.epochs,
+            (unsigned long long)plan->gradient_total / (unsigned long long)plan->place.worker_count);
+    print_schedule(plan, out);
+    fprintf(out, "device           %s, %lld thread(s) a worker\n", plan->ops->name,
+            (long long)plan->config->device.threads);
+    fprintf(out, "memory           %s a worker: %s network and vectors, %s slots and snapshots\n",
+            text_bytes(bytes, (double)(worker_bytes + exchange_bytes)), text_bytes(more, (double)worker_bytes),
+            text_bytes((char[32]){0}, (double)exchange_bytes));
+    fprintf(out, "transport        %s\n", plan->config->communication.transport);
+}
