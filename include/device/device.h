@@ -68,6 +68,8 @@ typedef void net_ready_fn(void *context, size_t first, size_t count);
 
 struct device_ops {
     const char *name;
+    /* Library versions and the processor, on one line, for `grapevine doctor`. */
+    void (*describe)(char *text, size_t size);
 
     enum status (*create)(const struct device_params *params, struct device **out);
     void (*destroy)(struct device *device);

@@ -1,6 +1,7 @@
 /* The CPU backend: its table of operations, and the vector operations on OpenMP threads. */
 #include <assert.h>
 #include <omp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -148,8 +149,17 @@ static double cpu_sum_squares(struct device *device, bool shared, size_t count, 
     return sum;
 }
 
+static void cpu_describe(char *text, size_t size)
+{
+    const dnnl_version_t *version = dnnl_version();
+    const char *kind = __builtin_cpu_supports("avx512f") ? "AVX-512" : __builtin_cpu_supports("avx2") ? "AVX2" : "SSE2";
+    snprintf(text, size, "oneDNN %d.%d.%d, %s, up to %d threads", version->major, version->minor, version->patch, kind,
+             omp_get_num_procs());
+}
+
 const struct device_ops cpu_device_ops = {
     .name = "cpu",
+    .describe = cpu_describe,
     .create = cpu_create,
     .destroy = cpu_destroy,
     .vector_alloc = cpu_vector_alloc,
