@@ -161,7 +161,6 @@ static enum status open_record(struct training *training)
     struct record_params params = {
         .directory = training->directory,
         .rank = training->job.rank,
-        .size = training->job.size,
         .trace = training->config->run.trace,
         .tensorboard = training->config->run.tensorboard,
         .progress = training->job.rank == 0 ? stdout : NULL,
@@ -210,7 +209,7 @@ static enum status finish_record(struct training *training, const struct runtime
     if (training->job.rank != 0)
         return STATUS_OK;
     struct summary summary = summarize(training, result);
-    record_merge(training->directory, training->job.size);
+    record_merge(training->directory, training->job.size, training->config->run.trace);
     TRY(save_final(training));
     TRY(summary_write(&summary, training->directory));
     summary_print(&summary, training->directory, stdout);

@@ -1,0 +1,111 @@
+/* The ranks' metrics put together: one line of each part is in memory at a time. */
+#include "app/metrics_merge.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "app/atomic_file.h"
+#include "app/run_directory.h"
+#include "base/heap.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
+
+struct part {
+    char *path;      /* owned */
+    FILE *stream;    /* owned */
+    char *line;      /* owned: the line that comes next */
+    size_t capacity; /* of `line` */
+    double time_s;   /* of the latest line; a line without a time takes the one before it */
+};
+
+char *metrics_part_path(const char *directory, int rank)
+{
+    char *name = text_format("metrics-%d.jsonl", rank), *path = run_directory_file(directory, name);
+    free(name);
+    return path;
+}
+
+/* Read the part's next whole line; false at its end. A line cut off by a full disk is left out. */
+static bool advance(struct part *part)
+{
+    static const char key[] = "\"time\": ";
+    for (ssize_t length; (length = getline(&part->line, &part->capacity, part->stream)) > 0;) {
+        if (length < 2 || part->line[length - 1] != '\n' || part->line[length - 2] != '}')
+            continue;
+        const char *time = strstr(part->line, key);
+        if (time != NULL)
+            part->time_s = strtod(time + strlen(key), NULL);
+        return true;
+    }
+    return false;
+}
+
+/* Every rank's file is open at once: allow as many as the system lets us. */
+static void allow_open_files(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static void merge_lines(struct part *parts, int size, FILE *out)
+{
+    struct heap heap = {0};
+    struct heap_event event;
+    heap_reserve(&heap, (size_t)size);
+    for (int rank = 0; rank < size; rank++)
+        if (advance(&parts[rank]))
+            heap_push(&heap, parts[rank].time_s, 0, (uint32_t)rank);
+    while (heap_pop(&heap, &event)) {
+        struct part *part = &parts[event.index];
+        fputs(part->line, out);
+        if (advance(part))
+            heap_push(&heap, part->time_s, 0, event.index);
+    }
+    heap_release(&heap);
+}
+
+static bool open_parts(struct part *parts, const char *directory, int size)
+{
+    for (int rank = 0; rank < size; rank++) {
+        parts[rank].path = metrics_part_path(directory, rank);
+        parts[rank].stream = fopen(parts[rank].path, "re");
+        if (parts[rank].stream == NULL) {
+            log_warning("metrics.jsonl is not written: cannot read %s: %s; what there is stays in metrics-*.jsonl",
+                        parts[rank].path, strerror(errno));
+            return false;
+        }
+    }
+    return true;
+}
+
+void metrics_merge(const char *directory, int size)
+{
+    struct atomic_file file;
+    struct part *parts = memory_zalloc((size_t)size, sizeof *parts);
+    char *path = run_directory_file(directory, "metrics.jsonl");
+    bool merged = false;
+    allow_open_files();
+    if (open_parts(parts, directory, size) && atomic_file_open(&file, path, LOG_WARNING) == STATUS_OK) {
+        merge_lines(parts, size, file.stream);
+        merged = atomic_file_commit(&file) == STATUS_OK;
+    }
+    for (int rank = 0; rank < size; rank++) {
+        if (parts[rank].stream != NULL)
+            fclose(parts[rank].stream);
+        if (merged)
+            unlink(parts[rank].path);
+        free(parts[rank].line);
+        free(parts[rank].path);
+    }
+    free(parts);
+    free(path);
+}

@@ -1,0 +1,12 @@
+/* The ranks' metrics-<rank>.jsonl put together, ordered by time: metrics.jsonl. */
+#ifndef GRAPEVINE_SRC_APP_METRICS_MERGE_H
+#define GRAPEVINE_SRC_APP_METRICS_MERGE_H
+
+/* Where rank `rank` writes its part; owned by the caller. */
+char *metrics_part_path(const char *directory, int rank);
+
+/* Merge the parts of `size` ranks and remove them; each rank's lines keep their order. On failure the parts stay, and one
+ * warning says so. */
+void metrics_merge(const char *directory, int size);
+
+#endif

@@ -1,0 +1,159 @@
+/* How a run is doing, for people. */
+#include "app/progress_line.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/text.h"
+
+static const double REDRAW_S = 0.1; /* on a terminal: between two drawings */
+static const double PLAIN_S = 10;   /* in a log: between two lines */
+
+enum { COLUMNS_UNKNOWN = 100, BAR_CELLS = 20, LINE_BYTES = 512 };
+
+/* The parent of a process, 0 when it cannot be told. */
+static long parent_of(long process)
+{
+    char path[64], name[256];
+    long parent = 0;
+    snprintf(path, sizeof path, "/proc/%ld/stat", process);
+    FILE *in = fopen(path, "re");
+    if (in == NULL)
+        return 0;
+    /* "pid (name) state parent ...": the name may have anything in it, so it ends at the last parenthesis */
+    size_t count = fread(name, 1, sizeof name - 1, in);
+    name[count] = '\0';
+    fclose(in);
+    const char *end = strrchr(name, ')');
+    if (end != NULL && sscanf(end, ") %*c %ld", &parent) != 1)
+        parent = 0;
+    return parent;
+}
+
+/* Standard output of the nearest ancestor that has another one than we: the launcher's. −1 where there is none. */
+static int open_launcher_output(void)
+{
+    struct stat ours, theirs;
+    if (fstat(STDOUT_FILENO, &ours) != 0)
+        return -1;
+    for (long process = getppid(); process > 1; process = parent_of(process)) {
+        char path[64];
+        snprintf(path, sizeof path, "/proc/%ld/fd/1", process);
+        if (stat(path, &theirs) != 0)
+            return -1;
+        if (theirs.st_rdev != ours.st_rdev || theirs.st_ino != ours.st_ino || theirs.st_dev != ours.st_dev)
+            return open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC);
+    }
+    return -1;
+}
+
+static int columns_of(int file)
+{
+    struct winsize size;
+    if (file < 0 || !isatty(file))
+        return 0;
+    return ioctl(file, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : COLUMNS_UNKNOWN;
+}
+
+int progress_line_columns(void)
+{
+    const char *kind = getenv("TERM");
+    if (!isatty(STDOUT_FILENO) || (kind != NULL && strcmp(kind, "dumb") == 0))
+        return 0;
+    if (getenv("OMPI_COMM_WORLD_RANK") == NULL)
+        return columns_of(STDOUT_FILENO);
+    int launcher = open_launcher_output();
+    int columns = columns_of(launcher);
+    if (launcher >= 0)
+        close(launcher);
+    return columns;
+}
+
+/* Bytes of the longest head of `text` that takes at most `columns` columns: our lines have no wide characters. */
+static int head_bytes(const char *text, int columns)
+{
+    int bytes = 0;
+    for (int shown = 0; text[bytes] != '\0'; bytes++) {
+        if (((unsigned char)text[bytes] & 0xc0) != 0x80 && ++shown > columns)
+            break;
+    }
+    return bytes;
+}
+
+static void draw(struct progress_line *line, const char *text)
+{
+    if (line->columns > 0)
+        fprintf(line->out, "\r%.*s\033[K", head_bytes(text, line->columns - 1), text);
+    else
+        fprintf(line->out, "%s\n", text);
+    fflush(line->out);
+    line->pending = line->columns > 0;
+}
+
+static void add_bar(char *text, size_t room, double progress)
+{
+    int full = (int)(progress * BAR_CELLS);
+    snprintf(text, room, "[%.*s%.*s] ", full, "====================", BAR_CELLS - full, "                    ");
+}
+
+/* "[===>  ] 42 %  epoch 1.3  loss 1.234  accuracy 56.1 %  812 samples/s  0.98 exchanges/gradient  3 min 12 s left" */
+static void format_step(const struct progress_line *line, const struct step_report *report, char text[LINE_BYTES])
+{
+    double progress = report->progress < 0 ? 0 : report->progress > 1 ? 1 : report->progress;
+    double exchanges = report->step > 0 ? (double)report->exchanges / (double)report->step : 0;
+    char bar[64] = "", left[32] = "";
+    if (line->columns >= 120)
+        add_bar(bar, sizeof bar, progress);
+    if (progress > 0)
+        text_duration(left, report->time_s * (1 - progress) / progress);
+    snprintf(text, LINE_BYTES,
+             "%s%3.0f %%  epoch %.1f  loss %.4f  accuracy %.1f %%  %.0f samples/s  %.2f exch/grad%s%s%s", bar,
+             100 * progress, report->epoch, report->loss, 100 * report->accuracy, line->samples_per_second, exchanges,
+             progress > 0 ? "  " : "", left, progress > 0 ? " left" : "");
+}
+
+/* The rate of all workers: the gradients that became known since the last report, times this worker's batch. */
+static void measure_rate(struct progress_line *line, const struct step_report *report)
+{
+    double span_s = report->time_s - line->rate_s;
+    if (span_s > 0 && report->step > 0 && report->global_step > line->rate_step) {
+        double batch = (double)report->samples / (double)report->step;
+        line->samples_per_second = (double)(report->global_step - line->rate_step) * batch / span_s;
+        line->rate_s = report->time_s;
+        line->rate_step = report->global_step;
+    }
+}
+
+void progress_line_step(struct progress_line *line, const struct step_report *report)
+{
+    measure_rate(line, report);
+    if (line->shown && report->time_s - line->shown_s < (line->columns > 0 ? REDRAW_S : PLAIN_S))
+        return;
+    char text[LINE_BYTES];
+    format_step(line, report, text);
+    draw(line, text);
+    line->shown = true;
+    line->shown_s = report->time_s;
+}
+
+void progress_line_evaluation(struct progress_line *line, const struct evaluation_report *report)
+{
+    char time[32];
+    progress_line_end(line);
+    fprintf(line->out, "%s: accuracy %.2f %%  loss %.4f  (%s, %zu pictures, epoch %.1f, %s)\n", report->set,
+            100 * report->accuracy, report->loss, report->averaged ? "averaged model" : "this worker's model",
+            report->count, report->epoch, text_duration(time, report->time_s));
+    fflush(line->out);
+}
+
+void progress_line_end(struct progress_line *line)
+{
+    if (line->pending)
+        fputs("\r\033[K", line->out);
+    fflush(line->out);
+    line->pending = false;
+}

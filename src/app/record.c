@@ -1,0 +1,222 @@
+/* The record of a run: the observer that turns reports into lines of JSON, TensorBoard events and progress. */
+#include "app/record.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "app/atomic_file.h"
+#include "app/metrics_merge.h"
+#include "app/progress_line.h"
+#include "app/run_directory.h"
+#include "app/tensorboard.h"
+#include "app/trace.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
+
+enum { LINE_BYTES = 1024 };
+
+struct record {
+    struct observer observer;
+    char *directory;    /* owned */
+    char *metrics_path; /* owned */
+    FILE *metrics;      /* owned; NULL once a write has failed, which was said */
+    int rank;
+    struct tensorboard *tensorboard; /* owned; NULL: not wanted */
+    struct trace *trace;             /* owned; NULL: not wanted */
+    bool shows_progress;
+    struct progress_line progress;
+};
+
+/* A line of JSON being put together. */
+struct json_line {
+    char text[LINE_BYTES];
+    size_t length;
+};
+
+static void __attribute__((format(printf, 2, 3))) add(struct json_line *line, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(line->text + line->length, LINE_BYTES - line->length, format, arguments);
+    va_end(arguments);
+    line->length += (size_t)length;
+    if (line->length >= LINE_BYTES)
+        line->length = LINE_BYTES - 1;
+}
+
+static void add_whole(struct json_line *line, const char *key, uint64_t value)
+{
+    add(line, ", \"%s\": %" PRIu64, key, value);
+}
+
+static void add_number(struct json_line *line, const char *key, double value)
+{
+    if (isfinite(value))
+        add(line, ", \"%s\": %.9g", key, value);
+    else
+        add(line, ", \"%s\": null", key);
+}
+
+static void write_line(struct record *record, struct json_line *line)
+{
+    add(line, "}\n");
+    if (record->metrics == NULL)
+        return;
+    errno = 0;
+    if (fwrite(line->text, 1, line->length, record->metrics) != line->length || fflush(record->metrics) != 0) {
+        atomic_file_complain(LOG_WARNING, record->metrics_path, errno);
+        fclose(record->metrics);
+        record->metrics = NULL;
+    }
+}
+
+static void add_step_events(struct record *record, const struct step_report *report)
+{
+    const struct tensorboard_scalar scalars[] = {{"loss", report->loss},
+                                                 {"accuracy", report->accuracy},
+                                                 {"lr", report->learning_rate},
+                                                 {"samples_per_second", report->samples_per_second},
+                                                 {"idle", report->idle},
+                                                 {"data_wait", report->data_wait},
+                                                 {"pair_distance", report->pair_distance}};
+    size_t count = sizeof scalars / sizeof scalars[0];
+    /* without meetings there is no distance, and a NaN would read as a diverged run */
+    tensorboard_add(record->tensorboard, report->time_s, report->global_step, scalars,
+                    isnan(report->pair_distance) ? count - 1 : count);
+}
+
+static void on_step(void *context, const struct step_report *report)
+{
+    struct record *record = context;
+    struct json_line line = {.length = 0};
+    add(&line, "{\"rank\": %d, \"time\": %.6f", record->rank, report->time_s);
+    add_whole(&line, "step", report->step);
+    add_whole(&line, "global_step", report->global_step);
+    add_number(&line, "epoch", report->epoch);
+    add_whole(&line, "samples", report->samples);
+    add_number(&line, "progress", report->progress);
+    add_number(&line, "loss", report->loss);
+    add_number(&line, "lr", report->learning_rate);
+    add_number(&line, "accuracy", report->accuracy);
+    add_number(&line, "samples_per_second", report->samples_per_second);
+    add_whole(&line, "exchanges", report->exchanges);
+    add_number(&line, "pair_distance", report->pair_distance);
+    add_number(&line, "idle", report->idle);
+    add_number(&line, "data_wait", report->data_wait);
+    add_whole(&line, "pending", report->pending);
+    write_line(record, &line);
+    if (record->tensorboard != NULL)
+        add_step_events(record, report);
+    if (record->shows_progress)
+        progress_line_step(&record->progress, report);
+}
+
+static void on_evaluation(void *context, const struct evaluation_report *report)
+{
+    struct record *record = context;
+    struct json_line line = {.length = 0};
+    char loss[64], accuracy[64];
+    snprintf(loss, sizeof loss, "%s_loss", report->set);
+    snprintf(accuracy, sizeof accuracy, "%s_accuracy", report->set);
+    add(&line, "{\"rank\": %d, \"time\": %.6f", record->rank, report->time_s);
+    add_whole(&line, "step", report->step);
+    add_whole(&line, "global_step", report->global_step);
+    add_number(&line, "epoch", report->epoch);
+    add_number(&line, loss, report->loss);
+    add_number(&line, accuracy, report->accuracy);
+    add_whole(&line, "pictures", report->count);
+    add(&line, ", \"averaged\": %s", report->averaged ? "true" : "false");
+    write_line(record, &line);
+    if (record->tensorboard != NULL) {
+        snprintf(loss, sizeof loss, "%s/loss", report->set);
+        snprintf(accuracy, sizeof accuracy, "%s/accuracy", report->set);
+        const struct tensorboard_scalar scalars[] = {{loss, report->loss}, {accuracy, report->accuracy}};
+        tensorboard_add(record->tensorboard, report->time_s, report->global_step, scalars, 2);
+    }
+    if (record->shows_progress)
+        progress_line_evaluation(&record->progress, report);
+}
+
+static void on_span(void *context, enum span_lane lane, enum span_kind kind, double begin_s, double end_s, int peer)
+{
+    struct record *record = context;
+    trace_add(record->trace, lane, kind, begin_s, end_s, peer);
+}
+
+static enum status open_tensorboard(struct record *record)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    char *parent = run_directory_file(record->directory, "tensorboard");
+    char *folder = text_format("%s/worker-%d", parent, record->rank);
+    mkdir(parent, 0777); /* another rank may have made it; tensorboard_create tells if nobody could */
+    enum status status =
+        tensorboard_create(folder, (double)now.tv_sec + (double)now.tv_nsec * 1e-9, &record->tensorboard);
+    free(folder);
+    free(parent);
+    return status;
+}
+
+enum status record_create(const struct record_params *params, struct record **out)
+{
+    enum status status;
+    struct record *record = memory_zalloc(1, sizeof *record);
+    record->observer = (struct observer){.context = record, .on_step = on_step, .on_evaluation = on_evaluation};
+    record->directory = memory_copy_text(params->directory);
+    record->metrics_path = metrics_part_path(params->directory, params->rank);
+    record->rank = params->rank;
+    record->shows_progress = params->rank == 0 && params->progress != NULL;
+    record->progress = (struct progress_line){.out = params->progress, .columns = params->columns};
+    record->metrics = fopen(record->metrics_path, "we");
+    if (record->metrics == NULL) {
+        atomic_file_complain(LOG_ERROR, record->metrics_path, errno);
+        status = STATUS_MACHINE;
+        goto close_record;
+    }
+    if (params->tensorboard)
+        TRY_GOTO(open_tensorboard(record), close_record);
+    if (params->trace) {
+        record->trace = trace_create(params->rank, TRACE_SPANS_PER_LANE);
+        record->observer.on_span = on_span;
+    }
+    *out = record;
+    return STATUS_OK;
+close_record:
+    record_close(record);
+    return status;
+}
+
+const struct observer *record_observer(const struct record *record)
+{
+    return &record->observer;
+}
+
+void record_close(struct record *record)
+{
+    if (record == NULL)
+        return;
+    if (record->shows_progress)
+        progress_line_end(&record->progress);
+    if (record->metrics != NULL && fclose(record->metrics) != 0)
+        atomic_file_complain(LOG_WARNING, record->metrics_path, errno);
+    tensorboard_close(record->tensorboard);
+    if (record->trace != NULL)
+        (void)trace_close(record->trace, record->directory); /* it has said what is missing */
+    free(record->metrics_path);
+    free(record->directory);
+    free(record);
+}
+
+void record_merge(const char *directory, int size, bool trace)
+{
+    metrics_merge(directory, size);
+    if (trace)
+        (void)trace_merge(directory, size); /* it has said what is missing */
+}
