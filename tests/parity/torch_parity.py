@@ -172,7 +172,7 @@ def settle(model, images):
         last[0].bias.data += shift
         return (z + shift.view(1, -1, *[1] * (z.dim() - 2)),)
 
-    saved = copy.deepcopy(model.state_dict())
+    saved = {name: buffer.clone() for name, buffer in model.named_buffers()}
     hooks = []
     for module in model.modules():
         if isinstance(module, (nn.BatchNorm2d, nn.Linear)):
@@ -224,7 +224,7 @@ class Worst:
     """The largest of (deviation / allowed), with the name of its tensor."""
 
     def __init__(self):
-        self.ratio, self.name = -1.0, ""
+        self.ratio, self.name = 0.0, ""
 
     def see(self, name, ours, theirs, bound, floor=0.0):
         theirs = np.asarray(theirs, dtype=np.float64)
@@ -306,7 +306,7 @@ def main(arguments):
     passed = failed = 0
     columns = (("logits and loss", 20), ("gradients", 32), ("running statistics", 36), ("PyTorch's own gradients", 32))
     print("deviation over what is allowed, and where it is largest")
-    print(f"  {'model':<14}" + "".join(f"{title:<{width + 8}}" for title, width in columns))
+    print(f"  {'model':<14}" + "".join(f"{title:<{width + 10}}" for title, width in columns).rstrip())
     for name in names:
         with tempfile.TemporaryDirectory() as folder:
             try:
@@ -317,8 +317,8 @@ def main(arguments):
                 continue
         good = all(w.ratio <= 1 for w in worst[:3])
         passed, failed = passed + good, failed + (not good)
-        cells = "".join(f"{w.ratio:<8.3f}{w.name:<{width}}" for w, (_, width) in zip(worst, columns))
-        print(f"{'+' if good else '-'} {name:<14}{cells}", flush=True)
+        cells = "".join(f"{w.ratio:<10.3g}{w.name:<{width}}" for w, (_, width) in zip(worst, columns))
+        print(f"{'+' if good else '-'} {name:<14}{cells.rstrip()}", flush=True)
     print(f"{passed} passed, {failed} failed")
     return 0 if failed == 0 else 1
 
