@@ -12,8 +12,8 @@ struct model_params {
     const char *name;            /* of model_names() */
     int channels, height, width; /* of the data set's images */
     int class_count;
-    double dropout;              /* rate in [0, 1) of the models that have dropout (vgg*, mlp); 0: none */
-    int width_hidden;            /* mlp: units of each hidden layer (256); convnet: channels of the first stage (16);
+    double dropout;   /* rate in [0, 1) of the models that have dropout (vgg*, mlp); 0: none */
+    int width_hidden; /* mlp: units of each hidden layer (256); convnet: channels of the first stage (16);
                                     0: the model's own */
 };
 
