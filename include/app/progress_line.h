@@ -10,11 +10,10 @@
 
 #include "runtime/observer.h"
 
-/* Start with the first three fields set and the rest zero. */
+/* Start with the first two fields set and the rest zero. */
 struct progress_line {
-    FILE *out;   /* borrowed */
-    int columns; /* of the terminal; 0: plain lines */
-    int workers;
+    FILE *out;                 /* borrowed */
+    int columns;               /* of the terminal; 0: plain lines */
     bool shown;                /* something was shown before */
     bool pending;              /* the cursor stands in a line that will be rewritten */
     double shown_s, rate_s;    /* time of the last line; of the last report */

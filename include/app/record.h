@@ -7,8 +7,8 @@
  *     {"rank": 0, "time": 12.5, "step": 400, "global_step": 1603, "epoch": 1.05, "samples": 51200, "progress": 0.105,
  *      "loss": 1.21, "lr": 0.1, "accuracy": 0.56, "samples_per_second": 812.1, "exchanges": 395, "pair_distance": 3.1,
  *      "idle": 0.01, "data_wait": 0, "pending": 1}
- *     {"rank": 0, "time": 13.1, "step": 400, "global_step": 1605, "epoch": 1.05, "test_loss": 1.1, "test_accuracy": 0.6,
- *      "pictures": 2500, "averaged": false}
+ *     {"rank": 0, "time": 13.1, "step": 400, "global_step": 1605, "epoch": 1.05, "test_loss": 1.1,
+ *      "test_accuracy": 0.6, "pictures": 2500, "averaged": false}
  *
  * Numbers that are not finite are null. A validation report has validation_loss and validation_accuracy. When a file
  * can no longer be written the run goes on; one warning says what is missing. */
@@ -23,7 +23,7 @@
 
 struct record_params {
     const char *directory; /* the run directory, which rank 0 has made */
-    int rank, size;
+    int rank;
     bool trace, tensorboard;
     FILE *progress; /* rank 0: where to show progress (stdout); NULL for nowhere */
     int columns;    /* of the terminal that `progress` is, for one line rewritten in place; 0: plain lines */
@@ -41,7 +41,8 @@ const struct observer *record_observer(const struct record *record);
 void record_close(struct record *record);
 
 /* By rank 0, after every rank has closed its record: put the parts of `size` ranks together, ordered by time, and
- * remove them. Parts that cannot be put together stay where they are, and one warning says so. */
-void record_merge(const char *directory, int size);
+ * remove them; `trace`: the traces too. Parts that cannot be put together stay where they are, and one warning says
+ * so. */
+void record_merge(const char *directory, int size, bool trace);
 
 #endif

@@ -5,8 +5,8 @@
 /* Where rank `rank` writes its part; owned by the caller. */
 char *metrics_part_path(const char *directory, int rank);
 
-/* Merge the parts of `size` ranks and remove them; each rank's lines keep their order. On failure the parts stay, and one
- * warning says so. */
+/* Merge the parts of `size` ranks and remove them; each rank's lines keep their order. On failure the parts stay, and
+ * one warning says so. */
 void metrics_merge(const char *directory, int size);
 
 #endif

@@ -1,0 +1,177 @@
+/* The result of a run: summary.json and the table at the end. */
+#include "app/summary.h"
+
+#include <cjson/cJSON.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "app/atomic_file.h"
+#include "app/run_directory.h"
+#include "base/text.h"
+
+double summary_exchanges_per_gradient(const struct summary *summary)
+{
+    return summary->gradients > 0 ? 2 * (double)summary->exchanges / (double)summary->gradients : (double)NAN;
+}
+
+static cJSON *number(double value)
+{
+    return isfinite(value) ? cJSON_CreateNumber(value) : cJSON_CreateNull();
+}
+
+/* Whole numbers digit by digit: cJSON's own are doubles, exact up to 2^53 only. */
+static cJSON *whole(uint64_t value)
+{
+    char digits[32];
+    snprintf(digits, sizeof digits, "%" PRIu64, value);
+    return cJSON_CreateRaw(digits);
+}
+
+static void add_text(cJSON *root, const char *key, const char *value)
+{
+    if (value != NULL)
+        cJSON_AddStringToObject(root, key, value);
+}
+
+static void add_number(cJSON *root, const char *key, double value)
+{
+    cJSON_AddItemToObject(root, key, number(value));
+}
+
+static void add_whole(cJSON *root, const char *key, uint64_t value)
+{
+    cJSON_AddItemToObject(root, key, whole(value));
+}
+
+static void add_numbers(cJSON *root, const char *key, const double *values, int count)
+{
+    cJSON *list = cJSON_AddArrayToObject(root, key);
+    for (int i = 0; i < count; i++)
+        cJSON_AddItemToArray(list, number(values[i]));
+}
+
+static cJSON *list_of_wholes(const uint64_t *values, int count)
+{
+    cJSON *list = cJSON_CreateArray();
+    for (int i = 0; i < count; i++)
+        cJSON_AddItemToArray(list, whole(values[i]));
+    return list;
+}
+
+static double total(const double *values, int count)
+{
+    double sum = 0;
+    for (int i = 0; i < count; i++)
+        sum += values[i];
+    return sum;
+}
+
+/* What was run. */
+static void add_set_up(cJSON *root, const struct summary *summary)
+{
+    char seed[32];
+    snprintf(seed, sizeof seed, "%" PRId64, summary->seed);
+    add_text(root, "version", summary->version);
+    add_text(root, "command", summary->command);
+    add_text(root, "config", summary->config);
+    add_text(root, "algorithm", summary->algorithm);
+    add_text(root, "graph", summary->graph);
+    add_text(root, "model", summary->model);
+    add_text(root, "data", summary->data);
+    add_text(root, "partition", summary->partition);
+    add_text(root, "transport", summary->transport);
+    add_text(root, "device", summary->device);
+    add_text(root, "batch_norm", summary->batch_norm);
+    add_whole(root, "workers", (uint64_t)summary->workers);
+    cJSON_AddRawToObject(root, "seed", seed);
+    add_whole(root, "batch", summary->batch);
+    add_number(root, "epochs", summary->epochs);
+    add_number(root, "chi1", summary->chi1);
+    add_number(root, "chi2", summary->chi2);
+    add_number(root, "eta", summary->eta);
+    add_number(root, "alpha", summary->alpha);
+    add_number(root, "alpha_tilde", summary->alpha_tilde);
+}
+
+/* What came of it. */
+static void add_result(cJSON *root, const struct summary *summary)
+{
+    int workers = summary->workers;
+    add_number(root, "test_accuracy", summary->test_accuracy);
+    add_number(root, "test_loss", summary->test_loss);
+    add_number(root, "test_accuracy_own_statistics", summary->test_accuracy_own_statistics);
+    add_number(root, "consensus_distance", summary->consensus_distance);
+    add_number(root, "wall_seconds", summary->wall_seconds);
+    add_number(root, "samples_per_second", total(summary->samples_per_second, workers));
+    add_numbers(root, "samples_per_second_per_worker", summary->samples_per_second, workers);
+    add_whole(root, "gradients", summary->gradients);
+    cJSON_AddItemToObject(root, "gradients_per_worker", list_of_wholes(summary->gradients_per_worker, workers));
+    add_whole(root, "exchanges", summary->exchanges);
+    add_number(root, "exchanges_per_gradient", summary_exchanges_per_gradient(summary));
+    add_number(root, "rate_wanted", summary->rate_wanted);
+    add_whole(root, "ticks", summary->ticks);
+    add_whole(root, "ticks_unserved", summary->ticks_unserved);
+    cJSON *meetings = cJSON_AddArrayToObject(root, "meetings");
+    for (int i = 0; i < workers; i++)
+        cJSON_AddItemToArray(meetings, list_of_wholes(summary->meetings + (size_t)i * (size_t)workers, workers));
+    add_numbers(root, "idle", summary->idle, workers);
+    add_numbers(root, "data_wait", summary->data_wait, workers);
+}
+
+enum status summary_write(const struct summary *summary, const char *directory)
+{
+    struct atomic_file file;
+    char *path = run_directory_file(directory, "summary.json");
+    enum status status = atomic_file_open(&file, path, LOG_ERROR);
+    free(path);
+    TRY(status);
+    cJSON *root = cJSON_CreateObject();
+    add_set_up(root, summary);
+    add_result(root, summary);
+    char *text = cJSON_Print(root);
+    fprintf(file.stream, "%s\n", text);
+    cJSON_free(text);
+    cJSON_Delete(root);
+    return atomic_file_commit(&file);
+}
+
+/* "0.1 0.2 0.1 0.3 %", the first eight workers' and then the largest of all. */
+static void add_shares(struct text *text, const double *shares, int count)
+{
+    enum { SHOWN = 8 };
+    double largest = 0;
+    for (int i = 0; i < count; i++) {
+        if (i < SHOWN)
+            text_add(text, "%s%.1f", i > 0 ? " " : "", 100 * shares[i]);
+        largest = shares[i] > largest ? shares[i] : largest;
+    }
+    text_add(text, " %%");
+    if (count > SHOWN)
+        text_add(text, " ... (largest %.1f %%)", 100 * largest);
+}
+
+void summary_print(const struct summary *summary, const char *directory, FILE *out)
+{
+    char duration[32];
+    struct text idle = {0}, data_wait = {0};
+    add_shares(&idle, summary->idle, summary->workers);
+    add_shares(&data_wait, summary->data_wait, summary->workers);
+    fprintf(out, "\n  %s on %s, %s, %d worker%s%s%s\n", summary->model, summary->data, summary->algorithm,
+            summary->workers, summary->workers == 1 ? "" : "s", summary->graph != NULL ? ", " : "",
+            summary->graph != NULL ? summary->graph : "");
+    fprintf(out, "  accuracy (averaged model)  %.2f %%\n", 100 * summary->test_accuracy);
+    fprintf(out, "  loss                       %.4f\n", summary->test_loss);
+    fprintf(out, "  samples/s                  %.0f\n", total(summary->samples_per_second, summary->workers));
+    if (isfinite(summary->rate_wanted))
+        fprintf(out, "  exchanges per gradient     %.3f (wanted %.3f)\n", summary_exchanges_per_gradient(summary),
+                summary->rate_wanted);
+    fprintf(out, "  consensus distance         %.4g\n", summary->consensus_distance);
+    fprintf(out, "  idle, worker by worker     %s\n", text_view(&idle));
+    fprintf(out, "  waiting for data           %s\n", text_view(&data_wait));
+    fprintf(out, "  time                       %s\n", text_duration(duration, summary->wall_seconds));
+    fprintf(out, "  run directory              %s\n", directory);
+    fflush(out);
+    text_release(&idle);
+    text_release(&data_wait);
+}

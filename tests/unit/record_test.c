@@ -1,0 +1,267 @@
+/* The record: lines of JSON with every field, merged by time; progress on a terminal and in a log. */
+#include "app/record.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "app/run_directory.h"
+#include "base/log.h"
+
+static char folder[64];
+
+static int make_folder(void **state)
+{
+    (void)state;
+    strcpy(folder, "/tmp/grapevine-test-XXXXXX");
+    return mkdtemp(folder) == NULL;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    return rmdir(folder); /* fails if a test has left a part behind */
+}
+
+static struct step_report step_at(double time_s, uint64_t step)
+{
+    return (struct step_report){.time_s = time_s,
+                                .step = step,
+                                .global_step = 4 * step,
+                                .samples = 128 * step,
+                                .progress = 0.25,
+                                .epoch = 1.5,
+                                .loss = 0.75,
+                                .accuracy = 0.5,
+                                .learning_rate = 0.125,
+                                .samples_per_second = 800,
+                                .exchanges = 7,
+                                .pair_distance = (double)NAN,
+                                .idle = 0.0625,
+                                .data_wait = 0,
+                                .pending = 2};
+}
+
+static struct evaluation_report evaluation_at(double time_s, const char *set)
+{
+    return (struct evaluation_report){.time_s = time_s,
+                                      .step = 10,
+                                      .global_step = 40,
+                                      .epoch = 1.5,
+                                      .set = set,
+                                      .loss = 0.25,
+                                      .accuracy = 0.875,
+                                      .count = 2500};
+}
+
+static struct record *open_record(int rank, FILE *progress, int columns)
+{
+    const struct record_params params = {.directory = folder, .rank = rank, .progress = progress, .columns = columns};
+    struct record *record;
+    assert_int_equal(record_create(&params, &record), STATUS_OK);
+    return record;
+}
+
+static void report_step(struct record *record, double time_s, uint64_t step)
+{
+    const struct observer *observer = record_observer(record);
+    const struct step_report report = step_at(time_s, step);
+    observer->on_step(observer->context, &report);
+}
+
+static void report_evaluation(struct record *record, double time_s, const char *set)
+{
+    const struct observer *observer = record_observer(record);
+    const struct evaluation_report report = evaluation_at(time_s, set);
+    observer->on_evaluation(observer->context, &report);
+}
+
+/* The lines of metrics.jsonl as JSON, the file removed; returns their number. */
+static int take_metrics(cJSON *lines[], int room)
+{
+    char *path = run_directory_file(folder, "metrics.jsonl"), line[4096];
+    FILE *in = fopen(path, "r");
+    assert_non_null(in);
+    int count = 0;
+    while (fgets(line, sizeof line, in) != NULL) {
+        assert_true(count < room);
+        lines[count] = cJSON_ParseWithOpts(line, NULL, 0);
+        assert_non_null(lines[count++]);
+    }
+    fclose(in);
+    unlink(path);
+    free(path);
+    return count;
+}
+
+static void assert_number(const cJSON *line, const char *key, double wanted)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(line, key);
+    if (!cJSON_IsNumber(item) || item->valuedouble != wanted)
+        fail_msg("%s is not %g", key, wanted);
+}
+
+static void writes_every_field(void **state)
+{
+    (void)state;
+    struct record *record = open_record(0, NULL, 0);
+    report_step(record, 12.5, 100);
+    report_evaluation(record, 13, "test");
+    report_evaluation(record, 14, "validation");
+    record_close(record);
+    record_merge(folder, 1, false);
+    cJSON *lines[3];
+    assert_int_equal(take_metrics(lines, 3), 3);
+    assert_number(lines[0], "rank", 0);
+    assert_number(lines[0], "time", 12.5);
+    assert_number(lines[0], "step", 100);
+    assert_number(lines[0], "global_step", 400);
+    assert_number(lines[0], "epoch", 1.5);
+    assert_number(lines[0], "samples", 12800);
+    assert_number(lines[0], "progress", 0.25);
+    assert_number(lines[0], "loss", 0.75);
+    assert_number(lines[0], "lr", 0.125);
+    assert_number(lines[0], "accuracy", 0.5);
+    assert_number(lines[0], "samples_per_second", 800);
+    assert_number(lines[0], "exchanges", 7);
+    assert_true(cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(lines[0], "pair_distance")));
+    assert_number(lines[0], "idle", 0.0625);
+    assert_number(lines[0], "data_wait", 0);
+    assert_number(lines[0], "pending", 2);
+    assert_number(lines[1], "test_loss", 0.25);
+    assert_number(lines[1], "test_accuracy", 0.875);
+    assert_number(lines[1], "pictures", 2500);
+    assert_true(cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(lines[1], "averaged")));
+    assert_number(lines[2], "validation_accuracy", 0.875);
+    for (int i = 0; i < 3; i++)
+        cJSON_Delete(lines[i]);
+}
+
+/* Four ranks, whose lines interleave in time. */
+static void merges_by_time(void **state)
+{
+    (void)state;
+    enum { RANKS = 4, LINES = 25 };
+    for (int rank = 0; rank < RANKS; rank++) {
+        struct record *record = open_record(rank, NULL, 0);
+        for (int i = 0; i < LINES; i++)
+            report_step(record, i * (1 + 0.25 * rank), (uint64_t)i + 1);
+        record_close(record);
+    }
+    record_merge(folder, RANKS, false);
+    cJSON *lines[RANKS * LINES];
+    assert_int_equal(take_metrics(lines, RANKS * LINES), RANKS * LINES);
+    double before = -1;
+    int steps[RANKS] = {0};
+    for (int i = 0; i < RANKS * LINES; i++) {
+        double time = cJSON_GetObjectItemCaseSensitive(lines[i], "time")->valuedouble;
+        int rank = cJSON_GetObjectItemCaseSensitive(lines[i], "rank")->valueint;
+        assert_true(time >= before);
+        assert_number(lines[i], "step", ++steps[rank]);
+        before = time;
+        cJSON_Delete(lines[i]);
+    }
+}
+
+/* A line that a full disk cut off is left out; a part that is not there keeps the others where they are. */
+static void survives_broken_parts(void **state)
+{
+    (void)state;
+    struct record *record = open_record(0, NULL, 0);
+    report_step(record, 1, 1);
+    record_close(record);
+    char *part = run_directory_file(folder, "metrics-0.jsonl"), *merged = run_directory_file(folder, "metrics.jsonl");
+    log_set_level(LOG_ERROR);
+    record_merge(folder, 2, false);
+    log_set_level(LOG_INFO);
+    assert_int_not_equal(access(merged, F_OK), 0);
+    FILE *out = fopen(part, "a");
+    assert_non_null(out);
+    fputs("{\"rank\": 0, \"time\": 2, \"st", out);
+    fclose(out);
+    record_merge(folder, 1, false);
+    cJSON *lines[2];
+    assert_int_equal(take_metrics(lines, 2), 1);
+    cJSON_Delete(lines[0]);
+    free(part);
+    free(merged);
+}
+
+/* What the progress of one run looks like, from three reports and a test. */
+static void show_run(int columns, char shown[4096])
+{
+    FILE *out = tmpfile();
+    assert_non_null(out);
+    struct record *record = open_record(0, out, columns);
+    report_step(record, 1, 10);
+    report_step(record, 2, 20);
+    report_step(record, 12, 120);
+    report_evaluation(record, 13, "test");
+    report_step(record, 22, 200);
+    record_close(record);
+    record_merge(folder, 1, false);
+    cJSON *lines[5];
+    assert_int_equal(take_metrics(lines, 5), 5);
+    for (int i = 0; i < 5; i++)
+        cJSON_Delete(lines[i]);
+    rewind(out);
+    shown[fread(shown, 1, 4095, out)] = '\0';
+    fclose(out);
+}
+
+static void shows_plain_lines_in_a_log(void **state)
+{
+    (void)state;
+    char shown[4096];
+    show_run(0, shown);
+    assert_string_equal(
+        shown, " 25 %  epoch 1.5  loss 0.7500  accuracy 50.0 %  5120 samples/s  0.70 exch/grad  3.0 s left\n"
+               " 25 %  epoch 1.5  loss 0.7500  accuracy 50.0 %  5120 samples/s  0.06 exch/grad  36.0 s left\n"
+               "test: accuracy 87.50 %  loss 0.2500  (this worker's model, 2500 pictures, epoch 1.5, 13.0 s)\n"
+               " 25 %  epoch 1.5  loss 0.7500  accuracy 50.0 %  4096 samples/s  0.04 exch/grad  1 min 06 s left\n");
+}
+
+static void rewrites_one_line_on_a_terminal(void **state)
+{
+    (void)state;
+    char shown[4096];
+    show_run(130, shown);
+    assert_null(strstr(shown, "left\n"));
+    assert_non_null(strstr(shown, "\r[=====               ]  25 %"));
+    assert_non_null(strstr(shown, "\r\033[Ktest: accuracy 87.50 %")); /* the line is cleared before what stays */
+    assert_memory_equal(shown + strlen(shown) - 4, "\r\033[K", 4);
+    show_run(40, shown);
+    const char *first = strchr(shown, '\r') + 1;
+    assert_int_equal(strstr(first, "\033[K") - first, 39); /* never wraps */
+}
+
+static void an_unwritable_folder_is_a_machine_error(void **state)
+{
+    (void)state;
+    const struct record_params params = {.directory = "/proc/there-is-no-such-folder"};
+    struct record *record;
+    log_hold(true);
+    assert_int_equal(record_create(&params, &record), STATUS_MACHINE);
+    log_hold(false);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(writes_every_field, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(merges_by_time, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(survives_broken_parts, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(shows_plain_lines_in_a_log, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(rewrites_one_line_on_a_terminal, make_folder, remove_folder),
+        cmocka_unit_test(an_unwritable_folder_is_a_machine_error),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

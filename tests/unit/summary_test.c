@@ -1,0 +1,165 @@
+/* The summary: every field that others rely on, whole numbers exact, numbers that are none as null. */
+#include "app/summary.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "app/run_directory.h"
+
+static const uint64_t gradients[2] = {300, 100};
+static const uint64_t meetings[4] = {0, 150, 150, 0};
+static const double idle[2] = {0.25, 0.125}, data_wait[2] = {0, 0.5}, rates[2] = {500, 250};
+
+static struct summary make_summary(void)
+{
+    return (struct summary){.version = "0.1.0",
+                            .command = "grapevine train \"a b\".yaml",
+                            .config = "a b.yaml",
+                            .algorithm = "acid",
+                            .graph = "ring",
+                            .model = "resnet20",
+                            .data = "cifar10",
+                            .transport = "put",
+                            .workers = 2,
+                            .seed = INT64_C(9007199254740993), /* 2^53 + 1: no double is equal to it */
+                            .chi1 = 0.5,
+                            .chi2 = 0.25,
+                            .eta = 0.125,
+                            .alpha = 0.5,
+                            .alpha_tilde = (double)NAN,
+                            .rate_wanted = 1,
+                            .gradients = 400,
+                            .gradients_per_worker = gradients,
+                            .exchanges = 150,
+                            .ticks = 160,
+                            .ticks_unserved = 10,
+                            .meetings = meetings,
+                            .idle = idle,
+                            .data_wait = data_wait,
+                            .samples_per_second = rates,
+                            .wall_seconds = 12.5,
+                            .test_accuracy = 0.875,
+                            .test_loss = 0.5,
+                            .test_accuracy_own_statistics = 0.75,
+                            .consensus_distance = 0.0625};
+}
+
+static char *read_all(FILE *in)
+{
+    char *text = calloc(1, 1 << 16);
+    assert_non_null(text);
+    assert_true(fread(text, 1, (1 << 16) - 1, in) > 0);
+    fclose(in);
+    return text;
+}
+
+static void assert_number(const cJSON *root, const char *key, double wanted)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(root, key);
+    if (!cJSON_IsNumber(item) || item->valuedouble != wanted)
+        fail_msg("%s is not %g", key, wanted);
+}
+
+static void assert_item(const cJSON *root, const char *key, int index, double wanted)
+{
+    const cJSON *item = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(root, key), index);
+    if (!cJSON_IsNumber(item) || item->valuedouble != wanted)
+        fail_msg("%s[%d] is not %g", key, index, wanted);
+}
+
+static void writes_every_field(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/grapevine-test-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    const struct summary summary = make_summary();
+    assert_int_equal(summary_write(&summary, folder), STATUS_OK);
+    char *path = run_directory_file(folder, "summary.json");
+    FILE *in = fopen(path, "r");
+    assert_non_null(in);
+    char *text = read_all(in);
+    unlink(path);
+    assert_int_equal(rmdir(folder), 0);
+    cJSON *root = cJSON_ParseWithOpts(text, NULL, 0);
+    assert_non_null(root);
+    static const char *const texts[][2] = {{"version", "0.1.0"}, {"algorithm", "acid"},
+                                           {"graph", "ring"},    {"model", "resnet20"},
+                                           {"data", "cifar10"},  {"command", "grapevine train \"a b\".yaml"},
+                                           {"transport", "put"}};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        assert_string_equal(cJSON_GetObjectItemCaseSensitive(root, texts[i][0])->valuestring, texts[i][1]);
+    assert_non_null(strstr(text, "9007199254740993"));
+    assert_true(cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(root, "alpha_tilde")));
+    assert_null(cJSON_GetObjectItemCaseSensitive(root, "device"));
+    assert_number(root, "workers", 2);
+    assert_number(root, "chi1", 0.5);
+    assert_number(root, "chi2", 0.25);
+    assert_number(root, "eta", 0.125);
+    assert_number(root, "gradients", 400);
+    assert_number(root, "exchanges", 150);
+    assert_number(root, "exchanges_per_gradient", 0.75);
+    assert_number(root, "rate_wanted", 1);
+    assert_number(root, "ticks", 160);
+    assert_number(root, "ticks_unserved", 10);
+    assert_number(root, "samples_per_second", 750);
+    assert_number(root, "wall_seconds", 12.5);
+    assert_number(root, "test_accuracy", 0.875);
+    assert_number(root, "test_loss", 0.5);
+    assert_number(root, "test_accuracy_own_statistics", 0.75);
+    assert_number(root, "consensus_distance", 0.0625);
+    assert_item(root, "gradients_per_worker", 0, 300);
+    assert_item(root, "idle", 1, 0.125);
+    assert_item(root, "data_wait", 1, 0.5);
+    const cJSON *rows = cJSON_GetObjectItemCaseSensitive(root, "meetings");
+    assert_int_equal(cJSON_GetArraySize(rows), 2);
+    assert_true(cJSON_GetArrayItem(cJSON_GetArrayItem(rows, 0), 1)->valueint == 150);
+    cJSON_Delete(root);
+    free(text);
+    free(path);
+}
+
+static void prints_a_table(void **state)
+{
+    (void)state;
+    struct summary summary = make_summary();
+    FILE *out = tmpfile();
+    assert_non_null(out);
+    summary_print(&summary, "runs/first", out);
+    summary.rate_wanted = (double)NAN;
+    rewind(out);
+    char *text = read_all(out);
+    static const char *const parts[] = {"resnet20 on cifar10, acid, 2 workers, ring",
+                                        "87.50 %",
+                                        "0.5000",
+                                        "750",
+                                        "0.750 (wanted 1.000)",
+                                        "0.0625",
+                                        "25.0 12.5 %",
+                                        "0.0 50.0 %",
+                                        "12.5 s",
+                                        "runs/first\n"};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        if (strstr(text, parts[i]) == NULL)
+            fail_msg("%s is not in:\n%s", parts[i], text);
+    free(text);
+    out = tmpfile();
+    assert_non_null(out);
+    summary_print(&summary, "runs/first", out);
+    rewind(out);
+    text = read_all(out);
+    assert_null(strstr(text, "wanted")); /* nobody meets in pairs */
+    free(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(writes_every_field), cmocka_unit_test(prints_a_table)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
