@@ -14,7 +14,7 @@ struct model_params {
     int class_count;
     double dropout;   /* rate in [0, 1) of the models that have dropout (vgg*, mlp); 0: none */
     int width_hidden; /* mlp: units of each hidden layer (256); convnet: channels of the first stage (16);
-                                    0: the model's own */
+                         0: the model's own */
 };
 
 /* Build the network's description. STATUS_USAGE (logged): unknown model (nearest named), images that the
