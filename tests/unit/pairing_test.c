@@ -1,0 +1,664 @@
+/* runtime/mpi/pairing.h: every rule by scripted words, and random networks (pairing_network.h) with time-outs, stops and deaths. */
+#include "pairing_network.h"
+
+/* --- one worker whose neighbors are played by the test --- */
+
+enum { WORKER = 5, NEIGHBORS = 3, LOGGED_MAX = 64 };
+enum { LOWER, HIGHER, OTHER }; /* neighbors of worker 5: workers 2, 8 and 3 */
+static const int peers_of_desk[NEIGHBORS] = {2, 8, 3};
+static const double forever_s = 1e9;
+
+struct event {
+    enum { EVENT_PUT, EVENT_BEGIN, EVENT_APPLY } kind;
+    int neighbor;
+    uint64_t word; /* of a put */
+    int record, peer_slot;
+    uint64_t attempt;
+    bool by_my_tick;
+};
+
+struct desk {
+    struct pairing pairing;
+    uint64_t words[NEIGHBORS];
+    bool payload[NEIGHBORS], tick[NEIGHBORS], sending;
+    struct event events[LOGGED_MAX];
+    int event_count, event_seen;
+    double now_s;
+};
+
+static uint64_t word(uint64_t attempt, int kind, int slot)
+{
+    return attempt << 16 | (uint64_t)kind << 8 | (uint64_t)slot;
+}
+
+static void desk_log(struct desk *desk, struct event event)
+{
+    assert_true(desk->event_count < LOGGED_MAX);
+    desk->events[desk->event_count++] = event;
+}
+
+static uint64_t desk_read_word(void *context, int neighbor)
+{
+    return ((struct desk *)context)->words[neighbor];
+}
+
+static void desk_put_word(void *context, int neighbor, uint64_t put)
+{
+    desk_log(context, (struct event){.kind = EVENT_PUT, .neighbor = neighbor, .word = put});
+}
+
+static void desk_begin(void *context, int neighbor, int record, int peer_slot, uint64_t attempt, bool by_my_tick)
+{
+    desk_log(context, (struct event){EVENT_BEGIN, neighbor, 0, record, peer_slot, attempt, by_my_tick});
+}
+
+static bool desk_arrived(void *context, int neighbor, int record, uint64_t attempt)
+{
+    const struct desk *desk = context;
+    assert_int_equal(record, desk->pairing.edges[neighbor].record);
+    assert_int_equal(attempt, desk->pairing.edges[neighbor].attempt);
+    return desk->payload[neighbor];
+}
+
+static void desk_apply(void *context, int neighbor, int record, uint64_t attempt)
+{
+    desk_log(context, (struct event){.kind = EVENT_APPLY, .neighbor = neighbor, .record = record, .attempt = attempt});
+}
+
+static bool desk_drained(void *context, int record)
+{
+    (void)record;
+    return !((struct desk *)context)->sending;
+}
+
+static bool desk_has_tick(void *context, int neighbor)
+{
+    return ((struct desk *)context)->tick[neighbor];
+}
+
+static struct desk *desk_open(int records)
+{
+    struct desk *desk = memory_zalloc(1, sizeof *desk);
+    struct pairing_io io = {desk,         desk_read_word, desk_put_word, desk_begin,
+                            desk_arrived, desk_apply,     desk_drained,  desk_has_tick};
+    pairing_init(&desk->pairing, &io, WORKER, NEIGHBORS, peers_of_desk, records);
+    return desk;
+}
+
+/* Nothing happened but what the test has named. */
+static void desk_close(struct desk *desk)
+{
+    assert_int_equal(desk->event_seen, desk->event_count);
+    pairing_release(&desk->pairing);
+    free(desk);
+}
+
+static bool desk_sweep(struct desk *desk)
+{
+    return pairing_sweep(&desk->pairing, desk->now_s, forever_s);
+}
+
+/* The neighbor's word is read once. */
+static bool tell(struct desk *desk, int neighbor, uint64_t attempt, int kind, int slot)
+{
+    desk->words[neighbor] = word(attempt, kind, slot);
+    return desk_sweep(desk);
+}
+
+static void desk_ask(struct desk *desk, int neighbor)
+{
+    assert_true(pairing_ask(&desk->pairing, neighbor, desk->now_s));
+}
+
+static bool desk_time_out(struct desk *desk)
+{
+    desk->now_s += 2;
+    return pairing_sweep(&desk->pairing, desk->now_s, 1);
+}
+
+static const struct event *next_event(struct desk *desk, int kind, int neighbor)
+{
+    assert_true(desk->event_seen < desk->event_count);
+    const struct event *event = &desk->events[desk->event_seen++];
+    assert_int_equal(event->kind, kind);
+    assert_int_equal(event->neighbor, neighbor);
+    return event;
+}
+
+static void expect_put(struct desk *desk, int neighbor, uint64_t attempt, int kind, int slot)
+{
+    uint64_t put = next_event(desk, EVENT_PUT, neighbor)->word;
+    assert_int_equal(put >> 16, attempt);
+    assert_int_equal(put >> 8 & 0xff, kind);
+    assert_int_equal(put & 0xff, slot);
+}
+
+static void expect_begin(struct desk *desk, int neighbor, uint64_t attempt, int peer_slot, bool by_my_tick)
+{
+    const struct event *event = next_event(desk, EVENT_BEGIN, neighbor);
+    assert_int_equal(event->record, desk->pairing.edges[neighbor].record);
+    assert_int_equal(event->attempt, attempt);
+    assert_int_equal(event->peer_slot, peer_slot);
+    assert_int_equal(event->by_my_tick, by_my_tick);
+}
+
+static void expect_apply(struct desk *desk, int neighbor, uint64_t attempt)
+{
+    assert_int_equal(next_event(desk, EVENT_APPLY, neighbor)->attempt, attempt);
+}
+
+static void expect_edge(const struct desk *desk, int neighbor, enum pairing_edge_state state, uint64_t attempt)
+{
+    assert_int_equal(desk->pairing.edges[neighbor].state, state);
+    assert_int_equal(desk->pairing.edges[neighbor].attempt, attempt);
+}
+
+static int free_records(const struct desk *desk)
+{
+    int count = 0;
+    for (int k = 0; k < desk->pairing.record_count; k++)
+        count += desk->pairing.records[k] == RECORD_FREE;
+    return count;
+}
+
+/* This worker has granted attempt 1 to the neighbor. */
+static void desk_grant(struct desk *desk, int neighbor)
+{
+    tell(desk, neighbor, 1, ASK, 0);
+    expect_put(desk, neighbor, 1, GRANT, desk->pairing.edges[neighbor].record);
+    expect_edge(desk, neighbor, EDGE_GRANTED, 1);
+}
+
+/* This worker has asked for attempt 1. */
+static void desk_asked(struct desk *desk, int neighbor)
+{
+    desk_ask(desk, neighbor);
+    expect_put(desk, neighbor, 1, ASK, 0);
+    expect_edge(desk, neighbor, EDGE_ASKED, 1);
+}
+
+/* --- rules --- */
+
+static void asking_needs_freedom_a_record_and_an_idle_edge(void **state) /* rule 1 */
+{
+    (void)state;
+    struct desk *desk = desk_open(1);
+    assert_true(pairing_quiet(&desk->pairing));
+    assert_false(desk_sweep(desk));
+    desk_asked(desk, LOWER);
+    assert_int_equal(desk->pairing.engaged, LOWER);
+    assert_int_equal(free_records(desk), 0);
+    assert_false(pairing_quiet(&desk->pairing));
+    assert_false(pairing_ask(&desk->pairing, LOWER, 0));
+    assert_false(pairing_ask(&desk->pairing, HIGHER, 0));
+    assert_true(desk_time_out(desk));
+    expect_put(desk, LOWER, 1, CANCEL, 0);
+    assert_false(pairing_ask(&desk->pairing, LOWER, 0)); /* not before it has been heard */
+    desk_ask(desk, HIGHER);
+    expect_put(desk, HIGHER, 1, ASK, 0);
+    assert_true(desk_time_out(desk));
+    expect_put(desk, HIGHER, 1, CANCEL, 0);
+    desk_grant(desk, OTHER);
+    assert_true(desk_time_out(desk)); /* parked: free, but without a record */
+    assert_false(tell(desk, HIGHER, 0, 0, 0));
+    assert_int_equal(desk->pairing.engaged, PAIRING_NOBODY);
+    assert_int_equal(free_records(desk), 0);
+    tell(desk, LOWER, 1, REFUSE, 0);
+    expect_edge(desk, LOWER, EDGE_IDLE, 1);
+    assert_false(pairing_ask(&desk->pairing, LOWER, 0));
+    desk_close(desk);
+}
+
+static void a_free_worker_grants(void **state) /* rule 2 */
+{
+    (void)state;
+    struct desk *desk = desk_open(2);
+    desk_grant(desk, HIGHER);
+    assert_int_equal(desk->pairing.engaged, HIGHER);
+    assert_int_equal(free_records(desk), 1);
+    assert_false(desk_sweep(desk)); /* the same ASK is not a second one */
+    desk_close(desk);
+}
+
+static void an_engaged_worker_refuses_lower_and_defers_higher(void **state) /* rules 3 and 4 */
+{
+    (void)state;
+    struct desk *desk = desk_open(3);
+    desk_asked(desk, OTHER);
+    assert_false(tell(desk, HIGHER, 1, ASK, 0));
+    expect_edge(desk, HIGHER, EDGE_IDLE, 0);
+    assert_true(tell(desk, LOWER, 1, ASK, 0));
+    expect_put(desk, LOWER, 1, REFUSE, 0);
+    expect_edge(desk, LOWER, EDGE_IDLE, 1);
+    assert_int_equal(pairing_owed(&desk->pairing), LOWER);
+    tell(desk, OTHER, 1, REFUSE, 0);
+    expect_edge(desk, OTHER, EDGE_IDLE, 1);
+    assert_false(desk_sweep(desk)); /* LOWER is owed first */
+    assert_false(pairing_ask(&desk->pairing, OTHER, 0));
+    desk_ask(desk, LOWER);
+    expect_put(desk, LOWER, 2, ASK, 0);
+    assert_int_equal(pairing_owed(&desk->pairing), PAIRING_NOBODY);
+    tell(desk, LOWER, 2, REFUSE, 0); /* the deferred one is still there, and comes next in the same sweep */
+    expect_put(desk, HIGHER, 1, GRANT, desk->pairing.edges[HIGHER].record);
+    desk_close(desk);
+}
+
+static void an_owed_neighbor_is_granted_and_debts_can_be_forgiven(void **state) /* rules 2 and 3 */
+{
+    (void)state;
+    for (int forgive = 0; forgive < 2; forgive++) {
+        struct desk *desk = desk_open(3);
+        desk_asked(desk, HIGHER);
+        tell(desk, LOWER, 1, ASK, 0);
+        expect_put(desk, LOWER, 1, REFUSE, 0);
+        tell(desk, HIGHER, 1, REFUSE, 0);
+        assert_false(tell(desk, OTHER, 1, ASK, 0));
+        if (forgive) {
+            pairing_forgive(&desk->pairing);
+            desk_grant(desk, OTHER);
+        } else {
+            assert_true(tell(desk, LOWER, 2, ASK, 0));
+            expect_put(desk, LOWER, 2, GRANT, desk->pairing.edges[LOWER].record);
+            expect_put(desk, OTHER, 1, REFUSE, 0);
+        }
+        assert_int_equal(pairing_owed(&desk->pairing), forgive ? PAIRING_NOBODY : OTHER);
+        desk_close(desk);
+    }
+}
+
+static void without_a_record_everybody_is_refused(void **state) /* rule 3 */
+{
+    (void)state;
+    struct desk *desk = desk_open(1);
+    desk_grant(desk, OTHER);
+    assert_true(desk_time_out(desk));
+    assert_true(pairing_silent(&desk->pairing, OTHER));
+    assert_false(pairing_silent(&desk->pairing, HIGHER));
+    tell(desk, HIGHER, 1, ASK, 0);
+    expect_put(desk, HIGHER, 1, REFUSE, 0);
+    tell(desk, LOWER, 1, ASK, 0);
+    expect_put(desk, LOWER, 1, REFUSE, 0);
+    desk_close(desk);
+}
+
+static void a_cancel_never_seen_as_ask_is_acknowledged(void **state) /* rule 5, in any state of the worker */
+{
+    (void)state;
+    struct desk *desk = desk_open(1);
+    tell(desk, HIGHER, 1, CANCEL, 0);
+    expect_put(desk, HIGHER, 1, REFUSE, 0);
+    expect_edge(desk, HIGHER, EDGE_IDLE, 1);
+    assert_int_equal(pairing_owed(&desk->pairing), PAIRING_NOBODY);
+    desk_asked(desk, OTHER);
+    tell(desk, HIGHER, 2, CANCEL, 0);
+    expect_put(desk, HIGHER, 2, REFUSE, 0);
+    expect_edge(desk, HIGHER, EDGE_IDLE, 2);
+    desk_close(desk);
+}
+
+static void the_asker_commits_on_a_grant(void **state) /* rules 6 and 15 */
+{
+    (void)state;
+    for (int tick = 0; tick < 2; tick++) {
+        struct desk *desk = desk_open(2);
+        desk->tick[LOWER] = tick;
+        desk->sending = true;
+        desk_asked(desk, LOWER);
+        assert_true(tell(desk, LOWER, 1, GRANT, 7));
+        expect_put(desk, LOWER, 1, COMMIT, desk->pairing.edges[LOWER].record | (tick ? 0x80 : 0));
+        expect_begin(desk, LOWER, 1, 7, tick);
+        expect_edge(desk, LOWER, EDGE_EXCHANGING, 1);
+        assert_false(desk_sweep(desk));
+        desk->payload[LOWER] = true;
+        assert_true(desk_sweep(desk));
+        expect_apply(desk, LOWER, 1);
+        expect_edge(desk, LOWER, EDGE_IDLE, 1);
+        assert_int_equal(desk->pairing.engaged, PAIRING_NOBODY);
+        assert_false(desk_sweep(desk)); /* applied once */
+        assert_int_equal(free_records(desk), 1);
+        assert_false(pairing_quiet(&desk->pairing));
+        desk->sending = false;
+        assert_true(desk_sweep(desk));
+        assert_int_equal(free_records(desk), 2);
+        assert_true(pairing_quiet(&desk->pairing));
+        desk_close(desk);
+    }
+}
+
+static void where_asks_cross_the_lower_decides(void **state) /* rules 7 and 8 */
+{
+    (void)state;
+    struct desk *desk = desk_open(1);
+    desk->tick[LOWER] = desk->tick[HIGHER] = true;
+    desk_asked(desk, HIGHER);
+    assert_false(tell(desk, HIGHER, 1, ASK, 0));
+    expect_edge(desk, HIGHER, EDGE_ASKED, 1);
+    tell(desk, HIGHER, 1, REFUSE, 0);
+    desk_asked(desk, LOWER);
+    assert_true(tell(desk, LOWER, 1, ASK, 0));
+    expect_put(desk, LOWER, 1, GRANT, desk->pairing.edges[LOWER].record);
+    expect_edge(desk, LOWER, EDGE_GRANTED, 1);
+    tell(desk, LOWER, 1, COMMIT, 2 | 0x80);
+    expect_begin(desk, LOWER, 1, 2, false); /* the decider's tick is served, ours waits for the next meeting */
+    desk_close(desk);
+}
+
+static void an_ask_ends_by_refusal_cancel_or_anything_newer(void **state) /* rule 9 */
+{
+    (void)state;
+    static const struct {
+        uint64_t attempt;
+        int kind;
+    } ends[] = {{1, REFUSE}, {1, CANCEL}, {2, ASK}, {2, CANCEL}};
+    for (size_t k = 0; k < sizeof ends / sizeof ends[0]; k++)
+        for (int neighbor = LOWER; neighbor <= HIGHER; neighbor++) {
+            struct desk *desk = desk_open(1);
+            desk_asked(desk, neighbor);
+            assert_true(tell(desk, neighbor, ends[k].attempt, ends[k].kind, 0));
+            expect_edge(desk, neighbor, EDGE_IDLE, 1);
+            assert_int_equal(desk->pairing.engaged, PAIRING_NOBODY);
+            assert_int_equal(free_records(desk), 1);
+            assert_int_equal(desk->pairing.refused, 1);
+            if (ends[k].attempt == 2) {
+                assert_true(desk_sweep(desk)); /* and the newer word is answered next */
+                expect_put(desk, neighbor, 2, ends[k].kind == ASK ? GRANT : REFUSE, 0);
+            }
+            desk_close(desk);
+        }
+}
+
+static void after_a_cancel_the_attempt_is_over(void **state) /* rules 10 and 11: a late GRANT must not commit */
+{
+    (void)state;
+    static const struct {
+        uint64_t attempt;
+        int kind;
+    } answers[] = {{1, ASK}, {1, CANCEL}, {1, REFUSE}, {1, GRANT}, {2, ASK}, {2, CANCEL}};
+    for (size_t k = 0; k < sizeof answers / sizeof answers[0]; k++) {
+        struct desk *desk = desk_open(1);
+        desk_asked(desk, HIGHER);
+        assert_false(pairing_sweep(&desk->pairing, 1, 1)); /* the limit itself is not past it */
+        assert_true(desk_time_out(desk));
+        expect_put(desk, HIGHER, 1, CANCEL, 0);
+        expect_edge(desk, HIGHER, EDGE_CANCELLED, 1);
+        assert_int_equal(desk->pairing.engaged, PAIRING_NOBODY);
+        assert_int_equal(desk->pairing.given_up, 1);
+        assert_int_equal(free_records(desk), 1);
+        assert_true(pairing_silent(&desk->pairing, HIGHER));
+        assert_false(desk_time_out(desk)); /* given up once */
+        assert_true(tell(desk, HIGHER, answers[k].attempt, answers[k].kind, 0));
+        expect_edge(desk, HIGHER, EDGE_IDLE, 1);
+        assert_int_equal(free_records(desk), 1);
+        if (answers[k].attempt == 1) {
+            assert_false(desk_sweep(desk));
+            desk_ask(desk, HIGHER);
+            expect_put(desk, HIGHER, 2, ASK, 0);
+        } else {
+            assert_true(desk_sweep(desk));
+            expect_put(desk, HIGHER, 2, answers[k].kind == ASK ? GRANT : REFUSE, 0);
+        }
+        desk_close(desk);
+    }
+}
+
+static void the_granter_begins_on_commit_in_every_state(void **state) /* rules 12, 14 and 15 */
+{
+    (void)state;
+    enum { ACTIVE, PARKED, ENGAGED_ELSEWHERE, CASES };
+    for (int k = 0; k < CASES; k++)
+        for (int decider_has_tick = 0; decider_has_tick < 2; decider_has_tick++) {
+            struct desk *desk = desk_open(2);
+            desk_grant(desk, HIGHER);
+            if (k != ACTIVE) {
+                assert_true(desk_time_out(desk));
+                expect_edge(desk, HIGHER, EDGE_GRANTED, 1);
+                assert_int_equal(free_records(desk), 1); /* parked, never revoked */
+                assert_int_equal(desk->pairing.engaged, PAIRING_NOBODY);
+            }
+            if (k == ENGAGED_ELSEWHERE)
+                desk_asked(desk, LOWER);
+            assert_true(tell(desk, HIGHER, 1, COMMIT, 9 | (decider_has_tick ? 0x80 : 0)));
+            expect_begin(desk, HIGHER, 1, 9, !decider_has_tick);
+            expect_edge(desk, HIGHER, EDGE_EXCHANGING, 1);
+            desk->payload[HIGHER] = true;
+            assert_true(desk_sweep(desk));
+            expect_apply(desk, HIGHER, 1);
+            expect_edge(desk, HIGHER, EDGE_IDLE, 1);
+            assert_int_equal(desk->pairing.engaged, k == ENGAGED_ELSEWHERE ? LOWER : PAIRING_NOBODY);
+            desk_close(desk);
+        }
+}
+
+static void a_grant_ends_by_cancel_or_anything_newer(void **state) /* rule 13, active and parked */
+{
+    (void)state;
+    static const struct {
+        uint64_t attempt;
+        int kind;
+    } ends[] = {{1, CANCEL}, {2, ASK}, {2, CANCEL}};
+    for (size_t k = 0; k < sizeof ends / sizeof ends[0]; k++)
+        for (int parked = 0; parked < 2; parked++) {
+            struct desk *desk = desk_open(1);
+            desk_grant(desk, HIGHER);
+            if (parked)
+                assert_true(desk_time_out(desk));
+            assert_true(tell(desk, HIGHER, ends[k].attempt, ends[k].kind, 0));
+            expect_edge(desk, HIGHER, EDGE_IDLE, 1);
+            assert_int_equal(desk->pairing.engaged, PAIRING_NOBODY);
+            assert_int_equal(free_records(desk), 1);
+            if (ends[k].attempt == 2) {
+                assert_true(desk_sweep(desk));
+                expect_put(desk, HIGHER, 2, ends[k].kind == ASK ? GRANT : REFUSE, 0);
+            }
+            desk_close(desk);
+        }
+}
+
+static void an_exchange_given_up_is_a_debt(void **state) /* rule 16, and 15 while engaged elsewhere */
+{
+    (void)state;
+    struct desk *desk = desk_open(2);
+    desk_asked(desk, HIGHER);
+    desk->now_s = 1;
+    tell(desk, HIGHER, 1, GRANT, 0);
+    expect_put(desk, HIGHER, 1, COMMIT, desk->pairing.edges[HIGHER].record);
+    expect_begin(desk, HIGHER, 1, 0, false);
+    assert_false(pairing_sweep(&desk->pairing, 2, 1)); /* the exchange is a wait of its own */
+    assert_true(desk_time_out(desk));
+    expect_edge(desk, HIGHER, EDGE_EXCHANGING, 1);
+    assert_int_equal(desk->pairing.engaged, PAIRING_NOBODY);
+    assert_int_equal(free_records(desk), 1);
+    assert_true(pairing_silent(&desk->pairing, HIGHER));
+    desk_asked(desk, LOWER);
+    assert_int_equal(free_records(desk), 0);
+    desk->payload[HIGHER] = true;
+    assert_true(tell(desk, HIGHER, 2, ASK, 0)); /* the peer has applied already and asks again */
+    expect_apply(desk, HIGHER, 1);
+    assert_int_equal(desk->pairing.engaged, LOWER);
+    desk->sending = false;
+    desk_sweep(desk);
+    tell(desk, LOWER, 1, REFUSE, 0);
+    desk_sweep(desk);
+    expect_put(desk, HIGHER, 2, GRANT, desk->pairing.edges[HIGHER].record);
+    desk_close(desk);
+}
+
+static void an_older_word_is_not_believed(void **state)
+{
+    (void)state;
+    struct desk *desk = desk_open(1);
+    tell(desk, HIGHER, 1, CANCEL, 0);
+    expect_put(desk, HIGHER, 1, REFUSE, 0);
+    assert_false(tell(desk, HIGHER, 1, ASK, 0));
+    desk->pairing.edges[HIGHER].attempt = 0; /* as if its CANCEL had been read but not yet acted upon */
+    assert_true(desk_sweep(desk));
+    expect_put(desk, HIGHER, 1, REFUSE, 0);
+    assert_false(tell(desk, OTHER, 0, 0, 1)); /* attempt 0 is none, whatever stands beside it */
+    desk_close(desk);
+}
+
+/* --- random networks --- */
+
+/* From "never gives up" to "gives up before anything can arrive". */
+static const double patiences_s[] = {1e9, 400, 60, 15, 3};
+enum { PATIENCES = sizeof patiences_s / sizeof patiences_s[0] };
+
+static struct network_params draw_params(uint64_t seed)
+{
+    static const int worker_counts[] = {2, 3, 4, 5, 6};
+    return (struct network_params){
+        .seed = seed,
+        .topology = (enum topology)(seed % 3),
+        .worker_count = worker_counts[seed / 3 % 5],
+        .records = 1 + (int)(seed / 15 % 3),
+        .patience_s = patiences_s[seed / 45 % PATIENCES],
+    };
+}
+
+static void random_networks_keep_every_promise(void **state)
+{
+    (void)state;
+    uint64_t meetings = 0;
+    for (uint64_t seed = 0; seed < 4500; seed++) {
+        struct network_params params = draw_params(seed);
+        struct network *network = network_create(&params);
+        network_run(network, 1000, seed % 2 == 0 ? 3 : 30);
+        if (network->params.patience_s < 60)
+            network->params.patience_s = 60; /* else few waits end well */
+        network_finish(network, 1000000);
+        network_check_end(network);
+        meetings += network->drawn;
+        network_destroy(network);
+    }
+    assert_true(meetings > 100000);
+}
+
+/* No wait is ever given up from some moment on: whatever was parked or owed by then resolves by itself. */
+static void no_state_needs_time_outs_to_get_out_of(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 10000; seed < 11800; seed++) {
+        struct network_params params = draw_params(seed);
+        struct network *network = network_create(&params);
+        network_run(network, 400, 4);
+        network->params.patience_s = forever_s;
+        network_finish(network, 1000000);
+        network_check_end(network);
+        network_destroy(network);
+    }
+}
+
+static void a_stopped_worker_holds_up_nobody_and_catches_up(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 20000; seed < 20300; seed++) {
+        struct network_params params = draw_params(seed);
+        params.topology = TOPOLOGY_COMPLETE;
+        params.worker_count = 4 + (int)(seed % 2);
+        params.records = 2 + (int)(seed / 2 % 2);
+        params.patience_s = 60;
+        struct network *network = network_create(&params);
+        network_run(network, (int)(seed % 100) * 4, 6);
+        struct member *stopped = &network->members[seed / 7 % 4];
+        stopped->stopped = true;
+        for (int window = 0; window < 3; window++) {
+            uint64_t before[WORKERS_MAX];
+            for (int i = 0; i < params.worker_count; i++)
+                before[i] = network->members[i].meetings;
+            network_run(network, 3000, 10);
+            for (int i = 0; i < params.worker_count; i++)
+                EXPECT(network, (network->members[i].meetings > before[i]) == (i != stopped->id));
+        }
+        stopped->stopped = false;
+        network_finish(network, 1000000);
+        network_check_end(network);
+        network_destroy(network);
+    }
+}
+
+/* Ticks that can no longer be served, or all that wait for a dead worker. */
+static void void_ticks(struct network *network, int dead)
+{
+    for (int i = 0; i < network->params.worker_count; i++)
+        network->members[i].ticks[dead] = 0;
+}
+
+static void a_dead_worker_blocks_no_third_one(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 30000; seed < 30300; seed++) {
+        struct network_params params = draw_params(seed);
+        params.topology = seed % 2 == 0 ? TOPOLOGY_COMPLETE : TOPOLOGY_RING;
+        params.worker_count = 4 + (int)(seed / 2 % 3);
+        params.records = 3;
+        params.patience_s = 60;
+        struct network *network = network_create(&params);
+        network_run(network, (int)(seed % 100) * 4, 6);
+        int dead = (int)(seed / 7 % 4);
+        network_kill(network, dead);
+        for (int window = 0; window < 3; window++) {
+            uint64_t before[WORKERS_MAX];
+            for (int i = 0; i < params.worker_count; i++)
+                before[i] = network->members[i].meetings;
+            network_run(network, 4000, 10);
+            for (int i = 0; i < params.worker_count; i++)
+                EXPECT(network, i == dead || network->members[i].meetings > before[i]);
+        }
+        void_ticks(network, dead);
+        network_finish(network, 1000000);
+        network_check_end(network);
+        network_destroy(network);
+    }
+}
+
+/* Everybody always wants everybody: nobody is left out, whoever was met before. */
+static void nobody_starves_in_a_complete_graph_of_three(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 40000; seed < 40030; seed++) {
+        struct network_params params = {
+            .seed = seed, .topology = TOPOLOGY_COMPLETE, .worker_count = 3, .records = 1 + (int)(seed % 3)};
+        params.patience_s = forever_s;
+        struct network *network = network_create(&params);
+        for (int i = 0; i < 3; i++)
+            for (int k = 0; k < 1000; k++)
+                for (int j = 0; j < 3; j++)
+                    network_draw_tick(network, i, j);
+        for (int window = 0; window < 30; window++) {
+            uint64_t before[3];
+            for (int i = 0; i < 3; i++)
+                before[i] = network->members[i].meetings;
+            for (int k = 0; k < 500; k++)
+                network_step(network);
+            for (int i = 0; i < 3; i++)
+                EXPECT(network, network->members[i].meetings > before[i]);
+        }
+        network_destroy(network);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(asking_needs_freedom_a_record_and_an_idle_edge),
+        cmocka_unit_test(a_free_worker_grants),
+        cmocka_unit_test(an_engaged_worker_refuses_lower_and_defers_higher),
+        cmocka_unit_test(an_owed_neighbor_is_granted_and_debts_can_be_forgiven),
+        cmocka_unit_test(without_a_record_everybody_is_refused),
+        cmocka_unit_test(a_cancel_never_seen_as_ask_is_acknowledged),
+        cmocka_unit_test(the_asker_commits_on_a_grant),
+        cmocka_unit_test(where_asks_cross_the_lower_decides),
+        cmocka_unit_test(an_ask_ends_by_refusal_cancel_or_anything_newer),
+        cmocka_unit_test(after_a_cancel_the_attempt_is_over),
+        cmocka_unit_test(the_granter_begins_on_commit_in_every_state),
+        cmocka_unit_test(a_grant_ends_by_cancel_or_anything_newer),
+        cmocka_unit_test(an_exchange_given_up_is_a_debt),
+        cmocka_unit_test(an_older_word_is_not_believed),
+        cmocka_unit_test(random_networks_keep_every_promise),
+        cmocka_unit_test(no_state_needs_time_outs_to_get_out_of),
+        cmocka_unit_test(a_stopped_worker_holds_up_nobody_and_catches_up),
+        cmocka_unit_test(a_dead_worker_blocks_no_third_one),
+        cmocka_unit_test(nobody_starves_in_a_complete_graph_of_three),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
