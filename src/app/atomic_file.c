@@ -30,7 +30,8 @@ static const char *remedy(int reason)
 
 void atomic_file_complain(enum log_level level, const char *path, int reason)
 {
-    log_on_this_rank(level, "cannot write %s: %s; %s", path, strerror(reason), remedy(reason));
+    log_on_this_rank(level, "cannot write %s: %s%s; %s", path, strerror(reason),
+                     level == LOG_ERROR ? "" : " (the run goes on without it)", remedy(reason));
 }
 
 static void release(struct atomic_file *file)

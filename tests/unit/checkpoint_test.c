@@ -191,7 +191,7 @@ static void judges_files_of_others(void **state)
     const struct net_spec *spec = replica.spec;
     size_t count = 0;
     struct safetensors_entry *entries =
-        memory_zalloc((size_t)(spec->parameter_count + spec->buffer_count + 1), sizeof *entries);
+        memory_zalloc((size_t)spec->parameter_count + (size_t)spec->buffer_count + 1, sizeof *entries);
     for (int i = 0; i < spec->parameter_count + spec->buffer_count; i++) {
         bool buffer = i >= spec->parameter_count;
         const struct net_tensor *tensor = buffer ? &spec->buffers[i - spec->parameter_count] : &spec->parameters[i];

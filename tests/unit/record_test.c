@@ -4,11 +4,13 @@
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -195,6 +197,44 @@ static void survives_broken_parts(void **state)
     free(merged);
 }
 
+/* A limit on the size of files stands for a full disk: the run goes on, one warning says what is not written any more. */
+static void a_full_disk_is_said_once(void **state)
+{
+    (void)state;
+    enum { LINES = 200 };
+    struct rlimit usual, small;
+    char said[4096];
+    FILE *errors = tmpfile();
+    assert_non_null(errors);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &usual), 0);
+    small = usual;
+    small.rlim_cur = 16 << 10;
+    signal(SIGXFSZ, SIG_IGN);
+    struct record *record = open_record(0, NULL, 0);
+    int saved = dup(STDERR_FILENO);
+    dup2(fileno(errors), STDERR_FILENO);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    for (int i = 0; i < LINES; i++)
+        report_step(record, i, (uint64_t)i + 1);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &usual), 0);
+    record_close(record);
+    record_merge(folder, 1, false);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    rewind(errors);
+    said[fread(said, 1, sizeof said - 1, errors)] = '\0';
+    fclose(errors);
+    cJSON *lines[LINES];
+    int count = take_metrics(lines, LINES);
+    assert_true(count > 10 && count < LINES);
+    for (int i = 0; i < count; i++) {
+        assert_number(lines[i], "step", i + 1);
+        cJSON_Delete(lines[i]);
+    }
+    assert_non_null(strstr(said, "metrics-0.jsonl: File too large (the run goes on without it)"));
+    assert_ptr_equal(strchr(said, '\n') + 1, said + strlen(said));
+}
+
 /* What the progress of one run looks like, from three reports and a test. */
 static void show_run(int columns, char shown[4096])
 {
@@ -259,6 +299,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(writes_every_field, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(merges_by_time, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(survives_broken_parts, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_full_disk_is_said_once, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(shows_plain_lines_in_a_log, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(rewrites_one_line_on_a_terminal, make_folder, remove_folder),
         cmocka_unit_test(an_unwritable_folder_is_a_machine_error),
