@@ -197,7 +197,7 @@ static void survives_broken_parts(void **state)
     free(merged);
 }
 
-/* A limit on the size of files stands for a full disk: the run goes on, one warning says what is not written any more. */
+/* A limit on the size of files stands for a full disk: the run goes on, one warning says what is not written. */
 static void a_full_disk_is_said_once(void **state)
 {
     (void)state;
