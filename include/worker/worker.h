@@ -19,6 +19,7 @@
 #include "data/loader.h"
 #include "data/partition.h"
 #include "device/device.h"
+#include "worker/evaluation.h"
 
 struct worker_params {
     int worker, worker_count;
@@ -66,11 +67,6 @@ void worker_cast(struct worker *worker);
 void worker_snapshot(struct worker *worker, double t, float *out);
 /* Pair event at t. Under the lock. */
 void worker_exchange(struct worker *worker, double t, const float *own, const float *peer);
-
-struct evaluation {
-    double loss_sum;  /* over `count` pictures */
-    size_t correct, count;
-};
 
 /* Test the working copy on part `part` of `part_count` of the test set (or the held-out pictures, where there are any).
  * The parts are contiguous, differ by one picture at most and cover the set. By the compute thread. */

@@ -23,16 +23,10 @@ struct worker {
     struct batch batch;       /* the loaded one, while `loaded` */
     bool loaded;
     uint64_t step;            /* gradients computed: names the dropout masks */
-    float *images;            /* owned, (batch, channels, height, width): pictures under test */
-    int32_t *labels;          /* owned, (batch) */
+    struct evaluator evaluator;
     float *statistics;        /* owned, (buffer_size), host memory */
     double *statistics_sum;   /* owned, (buffer_size) */
 };
-
-static size_t image_size(const struct net_spec *spec)
-{
-    return (size_t)spec->channels * (size_t)spec->height * (size_t)spec->width;
-}
 
 /* A vector of at least one element, so that a network without batch norm needs no special case. */
 static enum status create_vector(const struct worker_params *p, size_t count, const float *initial, float **out)
@@ -85,8 +79,7 @@ static enum status create_parts(struct worker *worker)
     TRY(create_algo(worker));
     TRY(p->ops->net_create(p->device, spec, p->batch, worker->gradient, worker->buffers, &worker->net));
     p->ops->net_cast(worker->net, worker->x);
-    worker->images = memory_alloc_aligned(p->batch * image_size(spec) * sizeof worker->images[0]);
-    worker->labels = memory_zalloc(p->batch, sizeof worker->labels[0]);
+    evaluator_init(&worker->evaluator, p->ops, spec, p->batch);
     worker->statistics = memory_zalloc(spec->buffer_size, sizeof worker->statistics[0]);
     worker->statistics_sum = memory_zalloc(spec->buffer_size, sizeof worker->statistics_sum[0]);
     return create_loader(worker);
@@ -98,9 +91,8 @@ enum status worker_create(const struct worker_params *params, struct worker **ou
     assert(params->worker >= 0 && params->worker < params->worker_count);
     struct worker *worker = memory_zalloc(1, sizeof *worker);
     worker->params = *params;
-    worker->params.initial_parameters = NULL;
-    worker->params.initial_buffers = NULL;
     enum status status = create_parts(worker);
+    worker->params.initial_parameters = worker->params.initial_buffers = NULL;
     if (status == STATUS_OK)
         *out = worker;
     else
@@ -121,8 +113,7 @@ void worker_destroy(struct worker *worker)
     p->ops->vector_free(p->device, worker->buffers);
     p->ops->vector_free(p->device, worker->gradient);
     p->ops->vector_free(p->device, worker->x);
-    memory_free_aligned(worker->images);
-    free(worker->labels);
+    evaluator_release(&worker->evaluator);
     free(worker->statistics);
     free(worker->statistics_sum);
     free(worker);
@@ -194,42 +185,19 @@ void worker_exchange(struct worker *worker, double t, const float *own, const fl
     worker->params.algo->on_pair(worker->algo, t, false, &pair);
 }
 
-/* Pictures [first, first + count) of a set, or of the list `indices` of its pictures, into the batch under test. */
-static enum status fetch_batch(struct worker *worker, const struct dataset *set, const uint32_t *indices, size_t first,
-                               size_t count)
-{
-    size_t size = image_size(worker->params.spec);
-    for (size_t i = 0; i < count; i++) {
-        size_t index = indices != NULL ? indices[first + i] : first + i;
-        TRY(set->ops->fetch(set, index, NULL, worker->images + i * size));
-        worker->labels[i] = set->labels[index];
-    }
-    return STATUS_OK;
-}
-
 enum status worker_evaluate(struct worker *worker, bool held_out, int part, int part_count, struct evaluation *out)
 {
     const struct worker_params *p = &worker->params;
     assert(part >= 0 && part < part_count);
     assert(!held_out || (p->held_out_set != NULL && p->held_out != NULL));
-    const struct dataset *set = held_out ? p->held_out_set : p->test;
-    const uint32_t *indices = held_out ? p->held_out->indices : NULL;
-    size_t total = held_out ? p->held_out->count : set->count;
-    size_t first = total * (size_t)part / (size_t)part_count, last = total * ((size_t)part + 1) / (size_t)part_count;
-    struct evaluation sum = {0};
-    while (first < last) {
-        size_t count = last - first < p->batch ? last - first : p->batch;
-        TRY(fetch_batch(worker, set, indices, first, count));
-        struct net_batch batch = {.images = worker->images, .labels = worker->labels, .count = count};
-        struct net_result result;
-        TRY(p->ops->net_forward(worker->net, NET_EVALUATE, &batch, 0, &result));
-        sum.loss_sum += result.loss * (double)count;
-        sum.correct += result.correct;
-        sum.count += count;
-        first += count;
-    }
-    *out = sum;
-    return STATUS_OK;
+    size_t total = held_out ? p->held_out->count : p->test->count;
+    struct evaluation_range range = {
+        .set = held_out ? p->held_out_set : p->test,
+        .indices = held_out ? p->held_out->indices : NULL,
+        .first = total * (size_t)part / (size_t)part_count,
+        .last = total * ((size_t)part + 1) / (size_t)part_count,
+    };
+    return evaluator_run(&worker->evaluator, worker->net, &range, out);
 }
 
 /* Divide the summed statistics of one buffer by `divisor`, into host memory. */

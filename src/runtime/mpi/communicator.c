@@ -60,6 +60,7 @@ struct communicator {
     struct random_stream backoff;
     int asked; /* neighbor of our last ask that has neither been met nor refused, or PAIRING_NOBODY */
     double published_s, changed_s;
+    bool done; /* no gradient and no meeting of ours is due any more */
     enum status status;
     /* shared */
     pthread_mutex_t lock; /* guards the worker's vectors */
@@ -235,7 +236,7 @@ static void publish_load(struct communicator *c)
 
 static bool spread_progress(struct communicator *c, double now_s)
 {
-    bool changed = progress_set(&c->progress, worker_clock_steps(&c->clock), atomic_load(&c->compute_done));
+    bool changed = progress_set(&c->progress, worker_clock_steps(&c->clock), c->done);
     for (int j = 0; j < c->degree; j++)
         changed |= progress_merge(&c->progress, c->ops->read_counts(c->transport, j));
     if (changed) {
@@ -310,9 +311,12 @@ static bool round_once(struct communicator *c)
     return happened;
 }
 
-/* This worker makes no more gradients: its ticks are dropped, and counted. */
-static void drop_ticks(struct communicator *c)
+/* This worker makes no more gradients. What is still due is served first where the rate is enforced; the rest, and
+ * what is due with silent peers, is dropped and counted. Then the worker is done. */
+static void look_whether_done(struct communicator *c)
 {
+    if (c->done || !atomic_load(&c->compute_done) || (c->params.run->enforce_rate && atomic_load(&c->load) > 0))
+        return;
     uint64_t dropped = 0;
     for (int j = 0; j < c->degree; j++) {
         dropped += c->due[j].ticks;
@@ -321,6 +325,8 @@ static void drop_ticks(struct communicator *c)
     pthread_mutex_lock(&c->counts_mutex);
     c->counts.unserved += dropped;
     pthread_mutex_unlock(&c->counts_mutex);
+    c->changed_s = stopwatch_now();
+    c->done = true;
 }
 
 static void name_missing(struct communicator *c)
@@ -355,34 +361,42 @@ static bool closing_overdue(struct communicator *c)
     return true;
 }
 
+/* All workers are done: no one asks any more. True once every meeting of every worker is over. */
+static bool closed(struct communicator *c, struct closing_barrier *barrier)
+{
+    if (!progress_all_done(&c->progress))
+        return false;
+    pairing_forgive(&c->pairing);
+    if (!pairing_quiet(&c->pairing))
+        return false;
+    note(c, closing_barrier_enter(barrier));
+    return closing_barrier_passed(barrier);
+}
+
+/* The longest sleep between polls: a fraction of a gradient, so that ticks are seen soon after they are due. */
+static double longest_sleep(struct communicator *c)
+{
+    double limit_s = worker_clock_average(&c->clock) / 8;
+    if (limit_s < sleep_least_s)
+        return sleep_least_s;
+    return limit_s < sleep_most_s ? limit_s : sleep_most_s;
+}
+
 static void *run(void *context)
 {
     struct communicator *c = context;
     struct closing_barrier barrier = {0};
     double pause_s = sleep_least_s;
-    bool dropped = false;
     c->changed_s = stopwatch_now();
     while (c->status == STATUS_OK) {
         bool happened = round_once(c);
-        bool engaged = c->pairing.engaged != PAIRING_NOBODY;
-        if (atomic_load(&c->compute_done) && !dropped) {
-            drop_ticks(c);
-            c->changed_s = stopwatch_now();
-            dropped = true;
-        }
-        if (progress_all_done(&c->progress)) {
-            pairing_forgive(&c->pairing);
-            if (pairing_quiet(&c->pairing)) {
-                note(c, closing_barrier_enter(&barrier));
-                if (closing_barrier_passed(&barrier))
-                    break;
-            }
-        }
-        if (dropped && closing_overdue(c))
+        look_whether_done(c);
+        if (closed(c, &barrier) || (c->done && closing_overdue(c)))
             break;
-        pause_s = happened || engaged ? sleep_least_s : pause_s * 1.5;
-        if (pause_s > sleep_most_s)
-            pause_s = sleep_most_s;
+        double most_s = longest_sleep(c);
+        pause_s = happened || c->pairing.engaged != PAIRING_NOBODY ? sleep_least_s : pause_s * 1.5;
+        if (pause_s > most_s)
+            pause_s = most_s;
         if (!happened)
             stopwatch_sleep(pause_s);
     }

@@ -1,0 +1,53 @@
+/* Testing a network on pictures. */
+#include "worker/evaluation.h"
+
+#include <stdlib.h>
+
+#include "base/memory.h"
+
+void evaluator_init(struct evaluator *evaluator, const struct device_ops *ops, const struct net_spec *spec,
+                    size_t batch)
+{
+    size_t size = (size_t)spec->channels * (size_t)spec->height * (size_t)spec->width;
+    *evaluator = (struct evaluator){.ops = ops, .batch = batch, .picture_size = size};
+    evaluator->images = memory_alloc_aligned(batch * size * sizeof evaluator->images[0]);
+    evaluator->labels = memory_zalloc(batch, sizeof evaluator->labels[0]);
+}
+
+void evaluator_release(struct evaluator *evaluator)
+{
+    memory_free_aligned(evaluator->images);
+    free(evaluator->labels);
+    *evaluator = (struct evaluator){0};
+}
+
+static enum status fetch_batch(struct evaluator *evaluator, const struct evaluation_range *range, size_t first,
+                               size_t count)
+{
+    const struct dataset *set = range->set;
+    for (size_t i = 0; i < count; i++) {
+        size_t index = range->indices != NULL ? range->indices[first + i] : first + i;
+        TRY(set->ops->fetch(set, index, NULL, evaluator->images + i * evaluator->picture_size));
+        evaluator->labels[i] = set->labels[index];
+    }
+    return STATUS_OK;
+}
+
+enum status evaluator_run(struct evaluator *evaluator, struct net *net, const struct evaluation_range *range,
+                          struct evaluation *out)
+{
+    struct evaluation sum = {0};
+    for (size_t first = range->first; first < range->last;) {
+        size_t left = range->last - first, count = left < evaluator->batch ? left : evaluator->batch;
+        TRY(fetch_batch(evaluator, range, first, count));
+        struct net_batch batch = {.images = evaluator->images, .labels = evaluator->labels, .count = count};
+        struct net_result result;
+        TRY(evaluator->ops->net_forward(net, NET_EVALUATE, &batch, 0, &result));
+        sum.loss_sum += result.loss * (double)count;
+        sum.correct += result.correct;
+        sum.count += count;
+        first += count;
+    }
+    *out = sum;
+    return STATUS_OK;
+}
