@@ -63,7 +63,7 @@ static struct setup *setup_create(const char *model, double dropout)
     setup->counted_test.set.ops = setup->counted_train.set.ops = &counting_ops;
     struct model_params params = {.name = model, .channels = setup->train->channels, .height = setup->train->height,
                                   .width = setup->train->width, .class_count = setup->train->class_count,
-                                  .dropout = dropout, .width_hidden = 8};
+                                  .dropout = dropout, .width_hidden = 16};
     assert_int_equal(model_build(&params, &setup->spec), STATUS_OK);
     struct partition_params partition = {.name = "shared", .worker_count = 1, .seed = 1,
                                          .validation = (double)HELD_OUT_COUNT / TRAIN_COUNT};
@@ -119,14 +119,14 @@ static double step_gradient(struct worker *worker)
     return result.loss;
 }
 
-/* Train for `steps` steps; returns the mean loss of the last ten. */
-static double train(struct worker *worker, int steps)
+/* Steps [first, last), one gradient per unit of time; returns the mean loss of the last ten. */
+static double train(struct worker *worker, int first, int last)
 {
     double tail = 0;
-    for (int step = 0; step < steps; step++) {
+    for (int step = first; step < last; step++) {
         double loss = step_gradient(worker);
-        tail += step >= steps - 10 ? loss / 10 : 0;
-        worker_update(worker, step + 1, (step + 1.0) / steps);
+        tail += step >= last - 10 ? loss / 10 : 0;
+        worker_update(worker, step + 1, 0.5);
         worker_cast(worker);
     }
     return tail;
@@ -155,19 +155,60 @@ static double norm_of(const float *vector, size_t count)
     return sqrt(sum);
 }
 
+static void test_initial_values(void **state)
+{
+    (void)state;
+    struct setup *setup = setup_create("convnet", 0);
+    struct worker_params params = worker_params_of(setup, "acid");
+    struct worker *worker = create(&params);
+    size_t size = worker_parameter_size(worker), buffer_size = worker_buffer_size(worker);
+    float *x = read_vector(setup, worker_parameters(worker), size);
+    float *buffers = read_vector(setup, worker_buffers(worker), buffer_size);
+    assert_int_equal(size, setup->spec->parameter_size);
+    assert_memory_equal(x, setup->parameters, size * sizeof(float));
+    assert_memory_equal(buffers, setup->buffers, buffer_size * sizeof(float));
+    assert_true(worker_bytes(worker) > (4 * size + buffer_size) * sizeof(float)); /* four vectors and the net */
+    assert_null(worker_vector(worker, "velocity"));
+    free(x);
+    free(buffers);
+    worker_destroy(worker);
+    setup_destroy(setup);
+}
+
 static void test_loss_goes_down(void **state)
 {
     (void)state;
     struct setup *setup = setup_create("convnet", 0);
+    struct worker_params params = worker_params_of(setup, "acid");
+    struct worker *worker = create(&params);
+    double early = train(worker, 0, 10), late = train(worker, 10, 100);
+    print_message("loss %.3f over the first ten steps, %.3f over the last ten of a hundred\n", early, late);
+    assert_true(late < 0.8 * early);
+    worker_destroy(worker);
+    setup_destroy(setup);
+}
+
+/* A worker that meets nobody does plain SGD, whatever its algorithm: to the bit. */
+static void test_alone_all_algorithms_agree(void **state)
+{
+    (void)state;
+    struct setup *setup = setup_create("convnet", 0);
+    size_t size = setup->spec->parameter_size;
+    float *first = NULL;
     for (const char *const *name = algo_names(); *name != NULL; name++) {
         struct worker_params params = worker_params_of(setup, *name);
         struct worker *worker = create(&params);
-        double early = train(worker, 10), late = train(worker, 90);
-        print_message("%s: loss %.3f over the first ten steps, %.3f over the last ten of a hundred\n", *name, early,
-                      late);
-        assert_true(late < 0.8 * early);
+        train(worker, 0, 10);
+        float *x = read_vector(setup, worker_parameters(worker), size);
+        if (first == NULL) {
+            first = x;
+        } else {
+            assert_memory_equal(x, first, size * sizeof(float));
+            free(x);
+        }
         worker_destroy(worker);
     }
+    free(first);
     setup_destroy(setup);
 }
 
@@ -182,7 +223,7 @@ static void test_same_seed_same_bits(void **state)
         struct worker_params params = worker_params_of(setup, "acid");
         params.worker = run == 2;
         struct worker *worker = create(&params);
-        train(worker, 25);
+        train(worker, 0, 25);
         results[run] = read_vector(setup, worker_parameters(worker), size);
         worker_destroy(worker);
     }
@@ -227,7 +268,7 @@ static void test_evaluate_counts_each_picture_once(void **state)
     struct setup *setup = setup_create("convnet", 0);
     struct worker_params params = worker_params_of(setup, "acid");
     struct worker *worker = create(&params);
-    train(worker, 20);
+    train(worker, 0, 20);
     check_parts(worker, &setup->counted_test, false, TEST_COUNT);
     check_parts(worker, &setup->counted_train, true, HELD_OUT_COUNT);
     for (size_t i = 0; i < setup->held_out.count; i++)
@@ -364,7 +405,7 @@ static void test_exchange_reaches_the_network_by_cast(void **state)
     struct worker *one = create(&params);
     params.worker = 1;
     struct worker *two = create(&params);
-    train(two, 20);
+    train(two, 0, 20);
     float *own = NULL, *peer = NULL;
     assert_int_equal(setup->ops->vector_alloc(setup->device, size, &own), STATUS_OK);
     assert_int_equal(setup->ops->vector_alloc(setup->device, size, &peer), STATUS_OK);
@@ -394,7 +435,9 @@ static void test_exchange_reaches_the_network_by_cast(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_initial_values),
         cmocka_unit_test(test_loss_goes_down),
+        cmocka_unit_test(test_alone_all_algorithms_agree),
         cmocka_unit_test(test_same_seed_same_bits),
         cmocka_unit_test(test_evaluate_counts_each_picture_once),
         cmocka_unit_test(test_all_reduce_is_one_large_batch),
