@@ -190,7 +190,7 @@ KERNEL_INLINE void backward_apply_rows(const struct norm_slab *slab, const struc
                                        const float *p, const float *q, const float *r, float *d_x)
 {
     const lane_floats zero = {0.0f}, mean = *lanes_of(g->mean), a = *lanes_of(g->a), b = *lanes_of(g->b);
-    const lane_floats of_d = *lanes_of(p), of_x = *lanes_of(q), rest = *lanes_of(r);
+    const lane_floats factor = *lanes_of(p), slope = *lanes_of(q), rest = *lanes_of(r);
     for (size_t row = 0; row < slab->rows; row++) {
         size_t at = row * slab->stride;
         lane_floats x = *lanes_of(g->x + at), d = *lanes_of(g->d_y + at);
@@ -198,7 +198,7 @@ KERNEL_INLINE void backward_apply_rows(const struct norm_slab *slab, const struc
             d = (lane_floats)((*lanes_of(g->y + at) > zero) & (lane_bits)d);
         if (mask == MASK_FROM_X)
             d = (lane_floats)((x * a + b > zero) & (lane_bits)d);
-        *(lane_floats *)(d_x + at) = of_d * d + of_x * (x - mean) + rest;
+        *(lane_floats *)(d_x + at) = factor * ((d + rest) + slope * (x - mean));
     }
 }
 
@@ -212,7 +212,7 @@ void kernel_norm_backward_apply(const struct norm_slab *slab, const struct norm_
             for (size_t lane = 0; lane < slab->lanes; lane++) {
                 size_t at = row * slab->stride + lane;
                 float d = masked(g, mask, at, lane, false);
-                d_x[at] = p[lane] * d + q[lane] * (g->x[at] - g->mean[lane]) + r[lane];
+                d_x[at] = p[lane] * ((d + r[lane]) + q[lane] * (g->x[at] - g->mean[lane]));
             }
         }
     } else if (mask == MASK_NONE) {

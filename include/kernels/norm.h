@@ -5,7 +5,7 @@
  *
  *     forward    y = a·x + b (+ residual), then max(0, ·) where relu; a = scale/σ, b = shift − mean·a
  *     backward   d = Σ gradients of y, zero where the ReLU was closed;  s1 = Σ d,  s2 = Σ d·(x − mean)
- *                d_x = p·d + q·(x − mean) + r, where p, q, r follow from the sums over the whole batch
+ *                d_x = p·((d + r) + q·(x − mean)), where p, q, r follow from the sums over the whole batch
  *
  * Whether the ReLU was open is read from y where it is given, else found again as a·x + b > 0, the same bits as forward.
  * NaN passes through the ReLU, so that a diverged network is seen in its loss. */

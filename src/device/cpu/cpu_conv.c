@@ -1,13 +1,11 @@
 /* Convolution on oneDNN: y = w ∗ x (+ bias), zero padding, square kernels. Activations keep the layout of the value that
  * they belong to; weights are in whatever layout the chosen implementation prefers. */
-#include <assert.h>
-
 #include "device/cpu/cpu_product.h"
 
 /* What the three primitives of one convolution have in common while they are made. */
 struct conv_setup {
     struct onednn_window window;
-    struct onednn_layout source_any, destination_any, destination_plain, weights_any, weights_plain, bias;
+    struct onednn_layout source_any, destination_any, weights_any, weights_plain, bias;
     bool has_bias;
     dnnl_primitive_attr_t attributes; /* owned */
 };
@@ -33,10 +31,9 @@ static enum status setup_init(struct conv_setup *s, const struct net_node *node,
                    .pads = {node->pad, node->pad}},
         .has_bias = node->bias != NET_NONE,
     };
-    TRY(cpu_attributes(false, &s->attributes));
+    TRY(cpu_attributes(&s->attributes));
     TRY(cpu_layout_any(in, &s->source_any));
     TRY(cpu_layout_any(out, &s->destination_any));
-    TRY(cpu_layout_plain(out, &s->destination_plain));
     TRY_DNNL("describing convolution weights", onednn_layout_tag(&s->weights_any, 4, weights, dnnl_format_tag_any));
     TRY_DNNL("describing convolution weights", onednn_layout_tag(&s->weights_plain, 4, weights, dnnl_oihw));
     TRY_DNNL("describing a convolution bias", onednn_layout_tag(&s->bias, 1, bias, dnnl_a));
@@ -48,7 +45,6 @@ static void setup_release(struct conv_setup *s)
     dnnl_primitive_attr_destroy(s->attributes);
     onednn_layout_release(&s->source_any);
     onednn_layout_release(&s->destination_any);
-    onednn_layout_release(&s->destination_plain);
     onednn_layout_release(&s->weights_any);
     onednn_layout_release(&s->weights_plain);
     onednn_layout_release(&s->bias);
@@ -63,35 +59,43 @@ static enum status adopt_layout(const struct cpu_primitive *p, int arg, struct c
     return STATUS_OK;
 }
 
-/* The forward primitive decides the layout of its output, and of the images when it is the first to read them. */
+static enum status describe_forward(struct net *net, struct cpu_op *op, struct conv_setup *s,
+                                    const struct onednn_layout *source, const struct onednn_layout *destination)
+{
+    struct cpu_product *product = op->state;
+    struct onednn_operands operands = {.source = source, .weights = &s->weights_any,
+                                       .bias = s->has_bias ? &s->bias : NULL, .destination = destination};
+    if (product->forward.description != NULL)
+        dnnl_primitive_desc_destroy(product->forward.description);
+    product->forward.description = NULL;
+    TRY_DNNL("describing a convolution", onednn_describe_conv_forward(&product->forward.description,
+                                                                      net->device->engine, &s->window, &operands,
+                                                                      s->attributes));
+    return STATUS_OK;
+}
+
+/* The forward primitive decides the layout of its output, and of the images when it is the first to read them. Where
+ * that would end a blocked layout, or be one that our loops do not know, it is asked again. */
 static enum status create_forward(struct net *net, struct cpu_op *op, struct conv_setup *s)
 {
     struct cpu_product *product = op->state;
     struct cpu_value *in = cpu_input(net, op), *out = cpu_output(net, op);
-    bool open = in->shape.block == 0;
-    bool known_in = true, known_out = false;
-    struct onednn_operands operands = {.source = open ? &s->source_any : &in->layout, .weights = &s->weights_any,
-                                       .bias = s->has_bias ? &s->bias : NULL, .destination = &s->destination_any};
-    TRY_DNNL("describing a convolution", onednn_describe_conv_forward(&product->forward.description, net->device->engine,
-                                                                      &s->window, &operands, s->attributes));
+    bool open = in->shape.block == 0, known = true;
+    TRY(describe_forward(net, op, s, open ? &s->source_any : &in->layout, &s->destination_any));
     if (open)
-        TRY(adopt_layout(&product->forward, DNNL_ARG_SRC, in, &known_in));
-    TRY(adopt_layout(&product->forward, DNNL_ARG_DST, out, &known_out));
-    if (!known_in || !known_out) {
-        dnnl_primitive_desc_destroy(product->forward.description);
-        product->forward.description = NULL;
-        if (!known_in) {
-            onednn_layout_release(&in->layout);
-            in->shape.block = 1;
-            TRY(cpu_layout_plain(&in->shape, &in->layout));
-        }
-        operands.source = &in->layout;
-        operands.destination = &s->destination_plain;
-        TRY_DNNL("describing a convolution",
-                 onednn_describe_conv_forward(&product->forward.description, net->device->engine, &s->window, &operands,
-                                              s->attributes));
-        TRY(adopt_layout(&product->forward, DNNL_ARG_DST, out, &known_out));
-        assert(known_out);
+        TRY(adopt_layout(&product->forward, DNNL_ARG_SRC, in, &known));
+    if (!known) {
+        onednn_layout_release(&in->layout);
+        in->shape.block = 1;
+        TRY(cpu_layout_plain(&in->shape, &in->layout));
+        TRY(describe_forward(net, op, s, &in->layout, &s->destination_any));
+    }
+    TRY(adopt_layout(&product->forward, DNNL_ARG_DST, out, &known));
+    if (!known || (!open && in->shape.block > 1 && in->shape.block != out->shape.block)) {
+        out->shape.block = known ? in->shape.block : 1;
+        onednn_layout_release(&out->layout);
+        TRY(cpu_layout_blocked(&out->shape, &out->layout));
+        TRY(describe_forward(net, op, s, &in->layout, &out->layout));
     }
     out->data = cpu_plan_add(&net->plan, onednn_view_size(onednn_view(&out->layout)), cpu_step_forward(op));
     return cpu_primitive_make(net, &product->forward, "convolution forward", cpu_step_forward(op));
@@ -113,7 +117,7 @@ static enum status create_backward(struct net *net, struct cpu_op *op, struct co
         TRY_DNNL("describing a convolution's input gradient",
                  onednn_describe_conv_backward_data(&product->backward_data.description, net->device->engine, &s->window,
                                                     &operands, s->attributes, product->forward.description));
-        TRY(cpu_primitive_make(net, &product->backward_data, "convolution backward, data", step));
+        TRY(cpu_primitive_make(net, &product->backward_data, "convolution backward, data", step + 1));
     }
     return cpu_product_create_weight(net, op, &s->weights_plain);
 }
@@ -139,6 +143,7 @@ release:
 const struct cpu_op_class cpu_conv_class = {
     .name = "convolution",
     .reads_input = true,
+    .two_phases = true,
     .create = conv_create,
     .plan_backward = cpu_product_plan_backward,
     .bind = cpu_product_bind,

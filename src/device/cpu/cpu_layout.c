@@ -1,6 +1,8 @@
 /* How a value lies in memory: shapes, and their translation to and from oneDNN's layouts. */
 #include "device/cpu/cpu_layout.h"
 
+#include <string.h>
+
 size_t cpu_shape_blocks(const struct cpu_shape *shape)
 {
     return (shape->channels + shape->block - 1) / shape->block;
@@ -27,6 +29,24 @@ bool cpu_shape_is_plain(const struct cpu_shape *shape)
     return shape->block == 1 || (shape->height * shape->width == 1 && shape->channels % shape->block == 0);
 }
 
+void cpu_shape_convert(const struct cpu_shape *from, const float *x, const struct cpu_shape *to, float *y, int threads)
+{
+    size_t pixels = to->height * to->width, planes = cpu_shape_blocks(to), size = pixels * to->block;
+    if (from->block == to->block) {
+        memcpy(y, x, cpu_shape_count(to) * sizeof *y);
+        return;
+    }
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (size_t i = 0; i < to->batch * planes; i++) {
+        for (size_t j = 0; j < size; j++) {
+            size_t c = i % planes * to->block + j % to->block, pixel = j / to->block;
+            y[i * size + j] = c < to->channels ? x[cpu_shape_index(from, i / planes, c, pixel / to->width,
+                                                                   pixel % to->width)]
+                                               : 0.0f;
+        }
+    }
+}
+
 static enum status layout_of(const struct cpu_shape *shape, dnnl_format_tag_t tag, struct onednn_layout *out)
 {
     dnnl_dims_t dims = {(dnnl_dim_t)shape->batch, (dnnl_dim_t)shape->channels, (dnnl_dim_t)shape->height,
@@ -38,6 +58,16 @@ static enum status layout_of(const struct cpu_shape *shape, dnnl_format_tag_t ta
 enum status cpu_layout_plain(const struct cpu_shape *shape, struct onednn_layout *out)
 {
     return layout_of(shape, dnnl_nchw, out);
+}
+
+/* NHWC is told apart by its block, the number of channels; with 8 or 16 of them it is also a blocked layout of one block. */
+enum status cpu_layout_blocked(const struct cpu_shape *shape, struct onednn_layout *out)
+{
+    dnnl_format_tag_t tag = shape->block == 1    ? dnnl_nchw
+                            : shape->block == 8  ? dnnl_nChw8c
+                            : shape->block == 16 ? dnnl_nChw16c
+                                                 : dnnl_nhwc;
+    return layout_of(shape, tag, out);
 }
 
 enum status cpu_layout_any(const struct cpu_shape *shape, struct onednn_layout *out)

@@ -25,8 +25,13 @@ size_t cpu_shape_index(const struct cpu_shape *shape, size_t n, size_t c, size_t
 /* True where memory order is (batch, channels, height, width): also a blocked one without pixels or padding. */
 bool cpu_shape_is_plain(const struct cpu_shape *shape);
 
+/* Copy the elements from one order to the other; padding lanes become zero. Dimensions are equal. */
+void cpu_shape_convert(const struct cpu_shape *from, const float *x, const struct cpu_shape *to, float *y, int threads);
+
 /* The library's layout of a plain (NCHW) shape; STATUS_MACHINE. */
 enum status cpu_layout_plain(const struct cpu_shape *shape, struct onednn_layout *out);
+/* The library's layout of a shape with its block. */
+enum status cpu_layout_blocked(const struct cpu_shape *shape, struct onednn_layout *out);
 /* The same dimensions, order left to the library. */
 enum status cpu_layout_any(const struct cpu_shape *shape, struct onednn_layout *out);
 /* Read the order back: sets shape->block, or returns false for one that our loops do not know. */

@@ -6,7 +6,7 @@ struct linear_setup {
     struct onednn_layout source_plain; /* (batch, C·H·W), used where the input is plain */
     struct onednn_layout weights_any, weights_plain, bias, destination;
     const struct onednn_layout *source;
-    dnnl_primitive_attr_t attributes, attributes_relu; /* owned */
+    dnnl_primitive_attr_t attributes; /* owned */
 };
 
 static enum status setup_init(struct linear_setup *s, const struct net_node *node, const struct cpu_value *in)
@@ -22,8 +22,7 @@ static enum status setup_init(struct linear_setup *s, const struct net_node *nod
                                    (dnnl_dim_t)shape->width};
     const dnnl_dim_t *weights = flat ? flat_weights : spatial_weights;
     *s = (struct linear_setup){.source = flat ? &s->source_plain : &in->layout};
-    TRY(cpu_attributes(false, &s->attributes));
-    TRY(cpu_attributes(node->relu, &s->attributes_relu));
+    TRY(cpu_attributes(&s->attributes));
     TRY_DNNL("describing a linear layer", onednn_layout_tag(&s->source_plain, 2, source, dnnl_nc));
     TRY_DNNL("describing a linear layer", onednn_layout_tag(&s->weights_any, rank, weights, dnnl_format_tag_any));
     TRY_DNNL("describing a linear layer", onednn_layout_tag(&s->weights_plain, rank, weights,
@@ -36,7 +35,6 @@ static enum status setup_init(struct linear_setup *s, const struct net_node *nod
 static void setup_release(struct linear_setup *s)
 {
     dnnl_primitive_attr_destroy(s->attributes);
-    dnnl_primitive_attr_destroy(s->attributes_relu);
     onednn_layout_release(&s->source_plain);
     onednn_layout_release(&s->weights_any);
     onednn_layout_release(&s->weights_plain);
@@ -54,7 +52,7 @@ static enum status create_primitives(struct net *net, struct cpu_op *op, struct 
                                        .bias = op->node->bias != NET_NONE ? &s->bias : NULL,
                                        .destination = &s->destination};
     TRY_DNNL("describing a linear layer",
-             onednn_describe_linear_forward(&product->forward.description, engine, &operands, s->attributes_relu));
+             onednn_describe_linear_forward(&product->forward.description, engine, &operands, s->attributes));
     TRY(cpu_primitive_make(net, &product->forward, "linear forward", cpu_step_forward(op)));
     TRY_DNNL("describing a linear layer's weight gradient",
              onednn_describe_linear_backward_weights(&product->backward_weights.description, engine, &operands,
@@ -65,7 +63,7 @@ static enum status create_primitives(struct net *net, struct cpu_op *op, struct 
         TRY_DNNL("describing a linear layer's input gradient",
                  onednn_describe_linear_backward_data(&product->backward_data.description, engine, &operands,
                                                       s->attributes, product->forward.description));
-        TRY(cpu_primitive_make(net, &product->backward_data, "linear backward, data", step));
+        TRY(cpu_primitive_make(net, &product->backward_data, "linear backward, data", step + 1));
     }
     return cpu_product_create_weight(net, op, &s->weights_plain);
 }
@@ -86,6 +84,16 @@ release:
     return status;
 }
 
+/* The ReLU is ours: the library's turns NaN into zero, which would hide a diverged network. */
+static enum status linear_forward(struct net *net, struct cpu_op *op, enum net_mode mode)
+{
+    const struct cpu_value *out = cpu_output(net, op);
+    TRY(cpu_product_forward(net, op, mode));
+    if (op->node->relu)
+        cpu_relu_forward(net, cpu_shape_count(&out->shape), cpu_pointer(net, out->data), cpu_pointer(net, out->data));
+    return STATUS_OK;
+}
+
 static enum status linear_backward(struct net *net, struct cpu_op *op)
 {
     const struct cpu_value *out = cpu_output(net, op);
@@ -98,11 +106,12 @@ static enum status linear_backward(struct net *net, struct cpu_op *op)
 const struct cpu_op_class cpu_linear_class = {
     .name = "linear",
     .reads_input = true,
+    .two_phases = true,
     .create = linear_create,
     .plan_backward = cpu_product_plan_backward,
     .bind = cpu_product_bind,
     .cast = cpu_product_cast,
-    .forward = cpu_product_forward,
+    .forward = linear_forward,
     .backward = linear_backward,
     .destroy = cpu_product_destroy,
 };

@@ -35,14 +35,8 @@ bool cpu_may_overwrite_input(struct net *net, const struct cpu_op *op)
 enum status cpu_output_like_input(struct net *net, struct cpu_op *op, bool in_place)
 {
     struct cpu_value *in = cpu_input(net, op), *out = cpu_output(net, op);
-    dnnl_format_tag_t tag = in->shape.block == 1    ? dnnl_nchw
-                            : in->shape.block == 8  ? dnnl_nChw8c
-                            : in->shape.block == 16 ? dnnl_nChw16c
-                                                    : dnnl_nhwc;
-    dnnl_dims_t dims = {(dnnl_dim_t)net->batch, (dnnl_dim_t)out->shape.channels, (dnnl_dim_t)out->shape.height,
-                        (dnnl_dim_t)out->shape.width};
     out->shape.block = in->shape.block;
-    TRY_DNNL("describing an activation", onednn_layout_tag(&out->layout, 4, dims, tag));
+    TRY(cpu_layout_blocked(&out->shape, &out->layout));
     out->data = in_place ? cpu_plan_alias(&net->plan, in->data, cpu_step_forward(op))
                          : cpu_plan_add(&net->plan, cpu_shape_count(&out->shape) * sizeof(float), cpu_step_forward(op));
     return STATUS_OK;
@@ -60,17 +54,18 @@ enum status cpu_output_plain(struct net *net, struct cpu_op *op)
 struct cpu_contribution cpu_net_contribute(struct net *net, struct cpu_op *op, struct cpu_value *value, int over)
 {
     struct cpu_contribution part = {.buffer = CPU_NO_BUFFER, .sum = CPU_NO_BUFFER};
-    int step = cpu_step_backward(net, op);
+    int last = cpu_step_backward_data(net, op), first = op->class->two_phases ? last : cpu_step_backward(net, op);
     if (!cpu_wants_gradient(value))
         return part;
     int capacity = net->spec.nodes[value->producer].op == NET_NORM ? CPU_GRADIENT_PARTS : 1;
-    part.buffer = over != CPU_NO_BUFFER ? cpu_plan_alias(&net->plan, over, step)
-                                        : cpu_plan_add(&net->plan, cpu_shape_count(&value->shape) * sizeof(float), step);
+    part.buffer = over != CPU_NO_BUFFER ? cpu_plan_alias(&net->plan, over, first)
+                                        : cpu_plan_add(&net->plan, cpu_shape_count(&value->shape) * sizeof(float), first);
+    cpu_plan_use(&net->plan, part.buffer, last);
     if (value->gradient_count < capacity) {
         value->gradient[value->gradient_count++] = part.buffer;
     } else {
         part.sum = value->gradient[0];
-        cpu_plan_use(&net->plan, part.sum, step);
+        cpu_plan_use(&net->plan, part.sum, last);
     }
     return part;
 }
@@ -128,13 +123,11 @@ static enum status create_ops(struct net *net)
         const struct cpu_shape *shape = &net->values[k + 1].shape;
         assert(node->channels == 0 || (shape->channels == (size_t)node->channels &&
                                        shape->height == (size_t)node->height && shape->width == (size_t)node->width));
-        assert(node->residual == NET_NONE || node->op != NET_NORM ||
-               net->values[node->residual].shape.block == shape->block);
         if (images->shape.block != 0 && images->data == CPU_NO_BUFFER)
             images->data = cpu_plan_add(&net->plan, cpu_shape_count(&images->shape) * sizeof(float), 0);
-        cpu_plan_use(&net->plan, net->values[node->input].data, k);
+        cpu_plan_use(&net->plan, net->values[node->input].data, cpu_step_forward(op));
         if (node->op == NET_NORM && node->residual != NET_NONE)
-            cpu_plan_use(&net->plan, net->values[node->residual].data, k);
+            cpu_plan_use(&net->plan, net->values[node->residual].data, cpu_step_forward(op));
     }
     return STATUS_OK;
 }
@@ -163,6 +156,7 @@ static void plan_kept_input(struct net *net, struct cpu_op *op, int step)
             op->recompute_input = true;
         }
     }
+    cpu_plan_use(&net->plan, in->kept, op->class->two_phases ? step : cpu_step_backward_data(net, op));
     cpu_plan_use(&net->plan, in->kept, step);
     if (op->recompute_input)
         cpu_plan_use(&net->plan, cpu_input(net, &net->ops[in->producer])->data, step);
@@ -173,20 +167,20 @@ static void plan_backward(struct net *net)
     int count = net->spec.node_count;
     struct cpu_value *logits = &net->values[count];
     logits->gradient[logits->gradient_count++] =
-        cpu_plan_add(&net->plan, cpu_shape_count(&logits->shape) * sizeof(float), count);
+        cpu_plan_add(&net->plan, cpu_shape_count(&logits->shape) * sizeof(float), 2 * count);
     cpu_plan_use(&net->plan, logits->data, 0);
-    cpu_plan_use(&net->plan, logits->data, 2 * count);
+    cpu_plan_use(&net->plan, logits->data, 4 * count + 1);
     for (int k = count - 1; k >= 0; k--) {
         struct cpu_op *op = &net->ops[k];
         struct cpu_value *out = &net->values[k + 1];
         int step = cpu_step_backward(net, op);
         assert(out->gradient_count > 0);
         for (int i = 0; i < out->gradient_count; i++)
-            cpu_plan_use(&net->plan, out->gradient[i], step);
+            cpu_plan_use(&net->plan, out->gradient[i], cpu_step_backward_data(net, op));
         if (op->class->reads_input)
             plan_kept_input(net, op, step);
         if (cpu_op_reads_output(op))
-            cpu_plan_use(&net->plan, out->data, step);
+            cpu_plan_use(&net->plan, out->data, cpu_step_backward_data(net, op));
         op->class->plan_backward(net, op);
     }
 }
@@ -256,20 +250,13 @@ void cpu_net_cast(struct net *net, const float *x)
 /* The images in the layout of value 0, zeros beyond the real ones. */
 static void load_images(struct net *net, const struct net_batch *batch)
 {
-    const struct cpu_shape *shape = &net->values[0].shape;
-    size_t size = cpu_shape_image(shape), pixels = shape->height * shape->width;
+    struct cpu_shape plain = net->values[0].shape, real = plain;
     float *to = cpu_pointer(net, net->values[0].data);
-#pragma omp parallel for schedule(static) num_threads(net->device->threads)
-    for (size_t n = 0; n < net->batch; n++) {
-        const float *from = batch->images + n * shape->channels * pixels;
-        if (n < batch->count && shape->block == 1) {
-            memcpy(to + n * size, from, size * sizeof *to);
-            continue;
-        }
-        memset(to + n * size, 0, size * sizeof *to);
-        for (size_t i = 0; n < batch->count && i < shape->channels * pixels; i++)
-            to[cpu_shape_index(shape, n, i / pixels, i % pixels / shape->width, i % shape->width)] = from[i];
-    }
+    plain.block = 1;
+    plain.batch = real.batch = batch->count;
+    cpu_shape_convert(&plain, batch->images, &real, to, net->device->threads);
+    size_t loaded = cpu_shape_count(&real);
+    memset(to + loaded, 0, (cpu_shape_count(&net->values[0].shape) - loaded) * sizeof *to);
 }
 
 enum status cpu_net_forward(struct net *net, enum net_mode mode, const struct net_batch *batch, uint64_t dropout_seed,

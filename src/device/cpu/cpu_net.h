@@ -1,8 +1,8 @@
 /* A network compiled for the CPU: values, operations and the memory plan. Private to this folder (and to the benchmark
  * that times its parts).
  *
- * Program steps: node k runs forward at step k, the loss at step `node_count`, node k backward at step
- * 2·node_count − k. All lifetimes in the plan are in these steps.
+ * Program steps: with n nodes, node k runs forward at step 2k, the loss at step 2n, and node k backward at steps 2(2n − k)
+ * (gradients of the weights) and the one after it (gradient of the input). All lifetimes in the plan are in these steps.
  *
  * Gradients: each consumer of a value contributes one part of its gradient. The first parts stay apart when the
  * value's producer can add them while it reads them (batch norm takes two), further ones are added to the first.
@@ -53,6 +53,7 @@ struct net;
 struct cpu_op_class {
     const char *name;
     bool reads_input, reads_output; /* in the backward pass; cpu_op_reads_output refines the latter */
+    bool two_phases;                /* its two backward steps share only the output's gradient */
     /* Choose the output's layout and buffer, make what is needed, add scratch to the plan. */
     enum status (*create)(struct net *net, struct cpu_op *op);
     /* Say where the gradients go (cpu_net_contribute). */
@@ -100,12 +101,17 @@ static inline struct cpu_value *cpu_output(struct net *net, const struct cpu_op 
 
 static inline int cpu_step_forward(const struct cpu_op *op)
 {
-    return op->index;
+    return 2 * op->index;
 }
 
 static inline int cpu_step_backward(const struct net *net, const struct cpu_op *op)
 {
-    return 2 * net->spec.node_count - op->index;
+    return 2 * (2 * net->spec.node_count - op->index);
+}
+
+static inline int cpu_step_backward_data(const struct net *net, const struct cpu_op *op)
+{
+    return cpu_step_backward(net, op) + 1;
 }
 
 static inline float *cpu_pointer(const struct net *net, int buffer)
@@ -136,6 +142,8 @@ enum status cpu_output_plain(struct net *net, struct cpu_op *op);
  * CPU_NO_BUFFER. */
 struct cpu_contribution cpu_net_contribute(struct net *net, struct cpu_op *op, struct cpu_value *value, int over);
 
+/* y = max(x, 0), NaN kept (cpu_relu.c); y may be x. */
+void cpu_relu_forward(const struct net *net, size_t count, const float *x, float *y);
 /* d_x = d_y where y > 0, else 0 (cpu_relu.c); d_x may be d_y. */
 void cpu_relu_backward(const struct net *net, size_t count, const float *y, const float *d_y, float *d_x);
 /* sum += part (cpu_relu.c). */

@@ -27,6 +27,7 @@ struct norm_state {
     float *scale, *shift;          /* owned working copies (padded); zero beyond the channels */
     double *mean, *inverse;        /* owned (padded): of the last batch; inverse = 1/σ */
     float *image_sums[2];          /* owned (batch, padded): partial sums of each image */
+    int residual;                  /* buffer of the residual in our layout where its own differs, or CPU_NO_BUFFER */
     float *lanes;                  /* owned (LANES_COUNT, units, NORM_LANES) */
 };
 
@@ -91,6 +92,13 @@ static void fold(const struct norm_geometry *g, const float lanes[NORM_LANES], f
     }
 }
 
+/* The residual comes in another layout: two branches that started differently. It then costs a copy each way. */
+static bool residual_differs(const struct net *net, const struct cpu_op *op)
+{
+    return op->node->residual != NET_NONE &&
+           net->values[op->node->residual].shape.block != net->values[op->node->input].shape.block;
+}
+
 static enum status norm_create(struct net *net, struct cpu_op *op)
 {
     const struct cpu_shape *in = &cpu_input(net, op)->shape;
@@ -100,6 +108,9 @@ static enum status norm_create(struct net *net, struct cpu_op *op)
     out->height = in->height;
     out->width = in->width;
     TRY(cpu_output_like_input(net, op, false));
+    state->residual = CPU_NO_BUFFER;
+    if (residual_differs(net, op))
+        state->residual = cpu_plan_add(&net->plan, cpu_shape_count(out) * sizeof(float), cpu_step_forward(op));
     const struct norm_geometry g = state->geometry = geometry_of(in);
     state->padded = g.units * g.channels_per_unit;
     state->scale = memory_alloc_aligned(state->padded * sizeof *state->scale);
@@ -120,7 +131,8 @@ static void norm_plan_backward(struct net *net, struct cpu_op *op)
     struct cpu_value *in = cpu_input(net, op);
     if (op->node->residual != NET_NONE)
         op->d_residual = cpu_net_contribute(net, op, &net->values[op->node->residual],
-                                            cpu_output(net, op)->gradient[0]);
+                                            residual_differs(net, op) ? CPU_NO_BUFFER
+                                                                      : cpu_output(net, op)->gradient[0]);
     op->d_input = cpu_net_contribute(net, op, in, cpu_may_overwrite_input(net, op) ? in->kept : CPU_NO_BUFFER);
 }
 
@@ -231,13 +243,26 @@ static void measure_group(struct net *net, const struct cpu_op *op, size_t first
         combine_statistics(net, op, channel);
 }
 
+/* The residual in the layout of the output, or NULL. */
+static const float *residual_of(const struct net *net, const struct cpu_op *op)
+{
+    const struct norm_state *state = op->state;
+    if (op->node->residual == NET_NONE)
+        return NULL;
+    const struct cpu_value *value = &net->values[op->node->residual];
+    if (state->residual == CPU_NO_BUFFER)
+        return cpu_pointer(net, value->data);
+    cpu_shape_convert(&value->shape, cpu_pointer(net, value->data), &net->values[op->index + 1].shape,
+                      cpu_pointer(net, state->residual), net->device->threads);
+    return cpu_pointer(net, state->residual);
+}
+
 static enum status norm_forward(struct net *net, struct cpu_op *op, enum net_mode mode)
 {
     struct norm_state *state = op->state;
     const struct norm_geometry *g = &state->geometry;
     const float *x = cpu_pointer(net, cpu_input(net, op)->data);
-    const float *residual =
-        op->node->residual == NET_NONE ? NULL : cpu_pointer(net, net->values[op->node->residual].data);
+    const float *residual = residual_of(net, op);
     float *y = cpu_pointer(net, cpu_output(net, op)->data);
     if (mode == NET_EVALUATE) {
         const float *mean = net->buffers + net->spec.buffers[op->node->mean].offset;
@@ -320,10 +345,10 @@ static void combine_gradient(struct net *net, const struct cpu_op *op, size_t ch
         s1 += state->image_sums[0][n * state->padded + channel];
         s2 += state->image_sums[1][n * state->padded + channel];
     }
-    double inverse = state->inverse[channel], p = state->scale[channel] * inverse;
-    spread(state, LANES_P, channel, p);
-    spread(state, LANES_Q, channel, -p * inverse * inverse * s2 / count);
-    spread(state, LANES_R, channel, -p * s1 / count);
+    double inverse = state->inverse[channel];
+    spread(state, LANES_P, channel, state->scale[channel] * inverse);
+    spread(state, LANES_Q, channel, -inverse * inverse * s2 / count);
+    spread(state, LANES_R, channel, -s1 / count);
     if (channel < cpu_input(net, op)->shape.channels) {
         net->gradient[net->spec.parameters[op->node->weight].offset + channel] = (float)(s2 * inverse);
         net->gradient[net->spec.parameters[op->node->bias].offset + channel] = (float)s1;
@@ -371,6 +396,11 @@ static enum status norm_backward(struct net *net, struct cpu_op *op)
 #pragma omp parallel num_threads(net->device->threads)
     for (size_t first = 0; first < g->units; first += g->group)
         backward_group(net, op, first, first + g->group < g->units ? first + g->group : g->units);
+    if (residual_differs(net, op) && op->d_residual.buffer != CPU_NO_BUFFER) {
+        const struct cpu_value *out = cpu_output(net, op);
+        cpu_shape_convert(&out->shape, cpu_pointer(net, out->gradient[0]), &net->values[op->node->residual].shape,
+                          cpu_pointer(net, op->d_residual.buffer), net->device->threads);
+    }
     return STATUS_OK;
 }
 

@@ -1,6 +1,5 @@
 /* Max pooling and adaptive average pooling, in the layout of their input. */
 #include <assert.h>
-#include <float.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -180,41 +179,62 @@ static void avg_pool_plan_backward(struct net *net, struct cpu_op *op)
     op->d_input = cpu_net_contribute(net, op, cpu_input(net, op), CPU_NO_BUFFER);
 }
 
-/* PyTorch's bins: floor(i·in/out) to ceil((i + 1)·in/out); they overlap where out does not divide in. */
-static size_t bin_first(size_t i, size_t in, size_t out)
+/* PyTorch's bins: from floor(i·in/out) to ceil((i + 1)·in/out); they overlap where out does not divide in.
+ * A bin of the input: rows [top, bottom), columns [left, right). */
+struct bin {
+    size_t top, bottom, left, right;
+    float share; /* 1 / pixels */
+};
+
+static struct bin bin_at(const struct cpu_shape *in, const struct cpu_shape *out, size_t row, size_t column)
 {
-    return i * in / out;
+    struct bin bin = {.top = row * in->height / out->height,
+                      .bottom = ((row + 1) * in->height + out->height - 1) / out->height,
+                      .left = column * in->width / out->width,
+                      .right = ((column + 1) * in->width + out->width - 1) / out->width};
+    bin.share = 1.0f / (float)((bin.bottom - bin.top) * (bin.right - bin.left));
+    return bin;
 }
 
-static size_t bin_last(size_t i, size_t in, size_t out)
+/* The output is plain, the input any: `plane` is the input's (height, width, block), lane by lane another channel. */
+static void avg_forward_plane(const struct cpu_shape *in, const struct cpu_shape *out, size_t lanes, const float *plane,
+                              float *y)
 {
-    return ((i + 1) * in + out - 1) / out;
-}
-
-static double bin_area(const struct cpu_shape *in, const struct cpu_shape *out, size_t row, size_t column)
-{
-    return (double)((bin_last(row, in->height, out->height) - bin_first(row, in->height, out->height)) *
-                    (bin_last(column, in->width, out->width) - bin_first(column, in->width, out->width)));
-}
-
-static float bin_mean(const struct cpu_shape *in, const struct cpu_shape *out, const float *x, size_t n, size_t c,
-                      size_t row, size_t column)
-{
-    double sum = 0.0;
-    for (size_t h = bin_first(row, in->height, out->height); h < bin_last(row, in->height, out->height); h++) {
-        for (size_t w = bin_first(column, in->width, out->width); w < bin_last(column, in->width, out->width); w++)
-            sum += x[cpu_shape_index(in, n, c, h, w)];
+    size_t bins = out->height * out->width;
+    for (size_t i = 0; i < bins; i++) {
+        const struct bin bin = bin_at(in, out, i / out->width, i % out->width);
+        for (size_t lane = 0; lane < lanes; lane++) {
+            float sum = 0.0f;
+            for (size_t h = bin.top; h < bin.bottom; h++) {
+                for (size_t w = bin.left; w < bin.right; w++)
+                    sum += plane[(h * in->width + w) * in->block + lane];
+            }
+            y[lane * bins + i] = sum * bin.share;
+        }
     }
-    return (float)(sum / bin_area(in, out, row, column));
 }
 
-static void bin_spread(const struct cpu_shape *in, const struct cpu_shape *out, float share, float *d_x, size_t n,
-                       size_t c, size_t row, size_t column)
+static void avg_backward_plane(const struct cpu_shape *in, const struct cpu_shape *out, size_t lanes, const float *d_y,
+                               float *d_plane)
 {
-    for (size_t h = bin_first(row, in->height, out->height); h < bin_last(row, in->height, out->height); h++) {
-        for (size_t w = bin_first(column, in->width, out->width); w < bin_last(column, in->width, out->width); w++)
-            d_x[cpu_shape_index(in, n, c, h, w)] += share;
+    size_t bins = out->height * out->width;
+    memset(d_plane, 0, in->height * in->width * in->block * sizeof *d_plane);
+    for (size_t i = 0; i < bins; i++) {
+        const struct bin bin = bin_at(in, out, i / out->width, i % out->width);
+        for (size_t h = bin.top; h < bin.bottom; h++) {
+            for (size_t w = bin.left; w < bin.right; w++) {
+                for (size_t lane = 0; lane < lanes; lane++)
+                    d_plane[(h * in->width + w) * in->block + lane] += d_y[lane * bins + i] * bin.share;
+            }
+        }
     }
+}
+
+/* Channels that plane `block` of an image holds: fewer than a block in the last one where there is padding. */
+static size_t lanes_in_block(const struct cpu_shape *in, size_t block)
+{
+    size_t rest = in->channels - block * in->block;
+    return rest < in->block ? rest : in->block;
 }
 
 static enum status avg_pool_forward(struct net *net, struct cpu_op *op, enum net_mode mode)
@@ -223,13 +243,11 @@ static enum status avg_pool_forward(struct net *net, struct cpu_op *op, enum net
     const struct cpu_shape *in = &cpu_input(net, op)->shape, *out = &cpu_output(net, op)->shape;
     const float *x = cpu_pointer(net, cpu_input(net, op)->data);
     float *y = cpu_pointer(net, cpu_output(net, op)->data);
+    size_t blocks = cpu_shape_blocks(in), plane = cpu_shape_image(in) / blocks, bins = out->height * out->width;
 #pragma omp parallel for schedule(static) num_threads(net->device->threads)
-    for (size_t n = 0; n < net->batch; n++) {
-        for (size_t i = 0; i < out->channels * out->height * out->width; i++) {
-            size_t c = i / (out->height * out->width), row = i / out->width % out->height, column = i % out->width;
-            y[cpu_shape_index(out, n, c, row, column)] = bin_mean(in, out, x, n, c, row, column);
-        }
-    }
+    for (size_t i = 0; i < net->batch * blocks; i++)
+        avg_forward_plane(in, out, lanes_in_block(in, i % blocks), x + i * plane,
+                          y + (i / blocks * out->channels + i % blocks * in->block) * bins);
     return STATUS_OK;
 }
 
@@ -240,15 +258,11 @@ static enum status avg_pool_backward(struct net *net, struct cpu_op *op)
     const struct cpu_shape *in = &cpu_input(net, op)->shape, *out = &cpu_output(net, op)->shape;
     const float *d_y = cpu_pointer(net, cpu_output(net, op)->gradient[0]);
     float *d_x = cpu_pointer(net, op->d_input.buffer);
+    size_t blocks = cpu_shape_blocks(in), plane = cpu_shape_image(in) / blocks, bins = out->height * out->width;
 #pragma omp parallel for schedule(static) num_threads(net->device->threads)
-    for (size_t n = 0; n < net->batch; n++) {
-        memset(d_x + n * cpu_shape_image(in), 0, cpu_shape_image(in) * sizeof *d_x);
-        for (size_t i = 0; i < out->channels * out->height * out->width; i++) {
-            size_t c = i / (out->height * out->width), row = i / out->width % out->height, column = i % out->width;
-            float share = d_y[cpu_shape_index(out, n, c, row, column)] / (float)bin_area(in, out, row, column);
-            bin_spread(in, out, share, d_x, n, c, row, column);
-        }
-    }
+    for (size_t i = 0; i < net->batch * blocks; i++)
+        avg_backward_plane(in, out, lanes_in_block(in, i % blocks),
+                           d_y + (i / blocks * out->channels + i % blocks * in->block) * bins, d_x + i * plane);
     return STATUS_OK;
 }
 

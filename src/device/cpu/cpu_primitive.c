@@ -3,18 +3,11 @@
 
 #include <assert.h>
 
-enum status cpu_attributes(bool relu, dnnl_primitive_attr_t *out)
+enum status cpu_attributes(dnnl_primitive_attr_t *out)
 {
     dnnl_primitive_attr_t attributes;
     TRY_DNNL("attributes", dnnl_primitive_attr_create(&attributes));
     TRY_DNNL("attributes", dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user));
-    if (relu) {
-        dnnl_post_ops_t operations;
-        TRY_DNNL("fused ReLU", dnnl_post_ops_create(&operations));
-        TRY_DNNL("fused ReLU", onednn_append_relu(operations));
-        TRY_DNNL("fused ReLU", dnnl_primitive_attr_set_post_ops(attributes, operations));
-        TRY_DNNL("fused ReLU", dnnl_post_ops_destroy(operations));
-    }
     *out = attributes;
     return STATUS_OK;
 }

@@ -16,8 +16,8 @@ struct cpu_primitive {
     int scratch; /* buffer */
 };
 
-/* Attributes that all our primitives have: scratch memory is ours. Owned by the caller; `relu` fuses one after it. */
-enum status cpu_attributes(bool relu, dnnl_primitive_attr_t *out);
+/* Attributes that all our primitives have: scratch memory is ours. Owned by the caller. */
+enum status cpu_attributes(dnnl_primitive_attr_t *out);
 
 /* Make it from p->description; scratch memory is planned for step `step`. */
 enum status cpu_primitive_make(struct net *net, struct cpu_primitive *p, const char *what, int step);

@@ -34,6 +34,13 @@ static void add_range(size_t first, size_t last, float *restrict sum, const floa
         sum[i] += part[i];
 }
 
+void cpu_relu_forward(const struct net *net, size_t count, const float *x, float *y)
+{
+#pragma omp parallel for schedule(static) num_threads(net->device->threads)
+    for (size_t first = 0; first < count; first += ELEMENTS_PER_ITEM)
+        relu_forward_range(first, item_end(first, count), x, y);
+}
+
 void cpu_relu_backward(const struct net *net, size_t count, const float *y, const float *d_y, float *d_x)
 {
 #pragma omp parallel for schedule(static) num_threads(net->device->threads)
@@ -67,12 +74,8 @@ static enum status relu_forward(struct net *net, struct cpu_op *op, enum net_mod
 {
     (void)mode;
     const struct cpu_value *out = cpu_output(net, op);
-    const float *x = cpu_pointer(net, cpu_input(net, op)->data);
-    float *y = cpu_pointer(net, out->data);
-    size_t count = cpu_shape_count(&out->shape);
-#pragma omp parallel for schedule(static) num_threads(net->device->threads)
-    for (size_t first = 0; first < count; first += ELEMENTS_PER_ITEM)
-        relu_forward_range(first, item_end(first, count), x, y);
+    cpu_relu_forward(net, cpu_shape_count(&out->shape), cpu_pointer(net, cpu_input(net, op)->data),
+                     cpu_pointer(net, out->data));
     return STATUS_OK;
 }
 

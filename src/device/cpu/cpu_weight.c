@@ -12,7 +12,7 @@ static enum status make_reorder(struct net *net, struct cpu_primitive *p, const 
     if (dnnl_memory_desc_equal(onednn_view(from), onednn_view(to)))
         return STATUS_OK;
     dnnl_primitive_attr_t attributes;
-    TRY(cpu_attributes(false, &attributes));
+    TRY(cpu_attributes(&attributes));
     dnnl_status_t result = dnnl_reorder_primitive_desc_create(&p->description, onednn_view(from), net->device->engine,
                                                               onednn_view(to), net->device->engine, attributes);
     dnnl_primitive_attr_destroy(attributes);

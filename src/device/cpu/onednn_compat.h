@@ -170,11 +170,6 @@ static inline size_t onednn_view_size(const_dnnl_memory_desc_t view)
     return dnnl_memory_desc_get_size(view);
 }
 
-static inline dnnl_status_t onednn_append_relu(dnnl_post_ops_t operations)
-{
-    return dnnl_post_ops_append_eltwise(operations, dnnl_eltwise_relu, 0.0f, 0.0f);
-}
-
 #else /* version 2 */
 
 static inline const dnnl_memory_desc_t *onednn_view(const struct onednn_layout *layout)
@@ -288,11 +283,6 @@ static inline dnnl_status_t onednn_describe_linear_backward_weights(dnnl_primiti
 static inline size_t onednn_view_size(const dnnl_memory_desc_t *view)
 {
     return dnnl_memory_desc_get_size(view);
-}
-
-static inline dnnl_status_t onednn_append_relu(dnnl_post_ops_t operations)
-{
-    return dnnl_post_ops_append_eltwise(operations, 1.0f, dnnl_eltwise_relu, 0.0f, 0.0f);
 }
 
 #endif
