@@ -7,12 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "app/checkpoint.h"
 #include "app/command.h"
 #include "app/plan.h"
+#include "app/progress_line.h"
 #include "app/record.h"
 #include "app/run_directory.h"
 #include "app/summary.h"
@@ -148,14 +148,6 @@ static enum status make_directory(struct training *training)
     return status;
 }
 
-static int terminal_columns(void)
-{
-    struct winsize size;
-    if (!isatty(STDOUT_FILENO))
-        return 0;
-    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
-}
-
 static enum status open_record(struct training *training)
 {
     struct record_params params = {
@@ -164,7 +156,7 @@ static enum status open_record(struct training *training)
         .trace = training->config->run.trace,
         .tensorboard = training->config->run.tensorboard,
         .progress = training->job.rank == 0 ? stdout : NULL,
-        .columns = terminal_columns(),
+        .columns = progress_line_columns(),
     };
     return record_create(&params, &training->record);
 }

@@ -36,7 +36,8 @@ double worker_clock_time(struct worker_clock *clock, double now_s)
     double time = (double)clock->steps;
     if (clock->running && clock->average_s > 0) {
         double share = (now_s - clock->begin_s) / clock->average_s;
-        time += share < 1 ? share : 1;
+        /* Below 0: the gradient began after the caller had looked at the clock. */
+        time += share < 0 ? 0 : share < 1 ? share : 1;
     }
     pthread_mutex_unlock(&clock->mutex);
     return time;
