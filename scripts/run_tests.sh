@@ -8,7 +8,7 @@
 # the exit status (0: one passed, 77: one skipped, its last line being the reason, other: one failed).
 # A crash, a time limit or a bad exit status without a failed test counts as one failure.
 # The tests see BUILD (the build folder), MPIRUN (the launcher with this machine's flags, before -n) and PYTHON.
-# TIME_LIMIT_S (default 300) is the limit of one test, LONG_TIME_LIMIT_S (default 7200) that of a *_long.sh.
+# TIME_LIMIT_S (default 600) is the limit of one test, LONG_TIME_LIMIT_S (default 7200) that of a *_long.sh.
 # The last line is "N passed, N failed, N skipped"; exit status 1 if anything failed.
 set -uo pipefail
 
@@ -28,7 +28,7 @@ interpreter() {
 limit_of() {
     case $1 in
     *_long.sh) echo "${LONG_TIME_LIMIT_S:-7200}" ;;
-    *) echo "${TIME_LIMIT_S:-300}" ;;
+    *) echo "${TIME_LIMIT_S:-600}" ;;
     esac
 }
 
