@@ -1,9 +1,10 @@
-/* An in-process network of workers that pair: for tests of runtime/mpi/pairing.
+/* An in-process network of workers that pair: for tests of runtime/mpi/pairing. Not a model of MPI's speed.
  *
- * Words and payloads travel as the transport promises and no better: the words of one direction arrive in order, at any later
- * time, and a reader may miss some; a payload arrives at any later time, unordered to everything else; a put is locally
- * complete at any later time. Workers are scheduled at random, time is an argument. A ghost record of every attempt holds
- * what both ends have done, and each thing that the protocol promises is tested where it would first be broken. */
+ * Words and payloads travel as the transport promises and no better: the words of one direction arrive in order, at any
+ * later time, and a reader may miss some; a payload arrives at any later time, unordered to everything else; a put is
+ * locally complete at any later time. Workers are scheduled at random, time is an argument. A ghost record of every
+ * attempt holds what both ends have done, and each thing that the protocol promises is tested where it would first be
+ * broken. */
 #ifndef GRAPEVINE_TESTS_PAIRING_NETWORK_H
 #define GRAPEVINE_TESTS_PAIRING_NETWORK_H
 
@@ -76,13 +77,13 @@ struct network {
     unsigned char (*ghost)[WORKERS_MAX][ATTEMPTS_MAX];     /* owned: what `from` has done with `to` in an attempt */
 };
 
-#define EXPECT(network, condition)                                                                                     \
-    do {                                                                                                               \
-        if (!(condition))                                                                                              \
-            fail_msg("%s (seed %lu, topology %d, %d workers, %d records, patience %g, step %ld)", #condition,          \
-                     (unsigned long)(network)->params.seed, (int)(network)->params.topology,                           \
-                     (network)->params.worker_count, (network)->params.records, (network)->params.patience_s,          \
-                     (network)->steps);                                                                                \
+#define EXPECT(network, condition)                                                                            \
+    do {                                                                                                      \
+        if (!(condition))                                                                                     \
+            fail_msg("%s (seed %lu, topology %d, %d workers, %d records, patience %g, step %ld)", #condition, \
+                     (unsigned long)(network)->params.seed, (int)(network)->params.topology,                  \
+                     (network)->params.worker_count, (network)->params.records, (network)->params.patience_s, \
+                     (network)->steps);                                                                       \
     } while (0)
 
 static inline bool network_chance(struct network *network, uint32_t one_in)
@@ -294,16 +295,16 @@ static inline void network_check(struct network *network, const struct member *m
         const struct pairing_edge *edge = &member->pairing.edges[j];
         uint64_t theirs = member_edge(&network->members[edge->peer], member->id)->attempt;
         EXPECT(network, edge->attempt <= theirs + 1 && theirs <= edge->attempt + 1);
-        EXPECT(network, (edge->record == PAIRING_NOBODY) ==
-                            (edge->state == EDGE_IDLE || edge->state == EDGE_CANCELLED));
+        EXPECT(network,
+               (edge->record == PAIRING_NOBODY) == (edge->state == EDGE_IDLE || edge->state == EDGE_CANCELLED));
         if (edge->record != PAIRING_NOBODY) {
             EXPECT(network, member->pairing.records[edge->record] == RECORD_HELD);
             held++;
         }
         if (j == member->pairing.engaged)
             EXPECT(network, edge->state != EDGE_IDLE && edge->state != EDGE_CANCELLED);
-        EXPECT(network, pairing_silent(&member->pairing, j) ==
-                            (edge->state != EDGE_IDLE && j != member->pairing.engaged));
+        EXPECT(network,
+               pairing_silent(&member->pairing, j) == (edge->state != EDGE_IDLE && j != member->pairing.engaged));
     }
     for (int k = 0; k < member->pairing.record_count; k++)
         held -= member->pairing.records[k] == RECORD_HELD;
@@ -358,13 +359,14 @@ static inline void network_run(struct network *network, int steps, uint32_t one_
     for (int k = 0; k < steps; k++) {
         if (network_chance(network, one_in)) {
             int worker = (int)random_below(&network->chance, (uint32_t)network->params.worker_count);
-            network_draw_tick(network, worker, (int)random_below(&network->chance, (uint32_t)network->params.worker_count));
+            network_draw_tick(network, worker,
+                              (int)random_below(&network->chance, (uint32_t)network->params.worker_count));
         }
         network_step(network);
     }
 }
 
-/* A worker that never comes back: each of its puts on the way arrives or vanishes, of words any tail. Ticks with it are void. */
+/* A worker that never comes back: each of its puts on the way arrives or vanishes, of words any tail. */
 static inline void network_kill(struct network *network, int dead)
 {
     network->members[dead].stopped = network->members[dead].dead = true;
@@ -400,7 +402,8 @@ static inline void network_finish(struct network *network, long steps_max)
     EXPECT(network, network_quiet(network));
 }
 
-/* The same attempts on both sides of every edge between the living, applied exactly where committed; every tick served once. */
+/* The same attempts on both sides of every edge between the living, applied exactly where committed; if all live, every
+ * tick served once. */
 static inline void network_check_end(struct network *network)
 {
     bool all_live = true;

@@ -1,4 +1,4 @@
-/* runtime/mpi/pairing.h: every rule by scripted words, and random networks (pairing_network.h) with time-outs, stops and deaths. */
+/* runtime/mpi/pairing.h: every rule of the protocol by scripted words. Whole networks are in pairing_network_test.c. */
 #include "pairing_network.h"
 
 /* --- one worker whose neighbors are played by the test --- */
@@ -497,146 +497,6 @@ static void an_older_word_is_not_believed(void **state)
     desk_close(desk);
 }
 
-/* --- random networks --- */
-
-/* From "never gives up" to "gives up before anything can arrive". */
-static const double patiences_s[] = {1e9, 400, 60, 15, 3};
-enum { PATIENCES = sizeof patiences_s / sizeof patiences_s[0] };
-
-static struct network_params draw_params(uint64_t seed)
-{
-    static const int worker_counts[] = {2, 3, 4, 5, 6};
-    return (struct network_params){
-        .seed = seed,
-        .topology = (enum topology)(seed % 3),
-        .worker_count = worker_counts[seed / 3 % 5],
-        .records = 1 + (int)(seed / 15 % 3),
-        .patience_s = patiences_s[seed / 45 % PATIENCES],
-    };
-}
-
-static void random_networks_keep_every_promise(void **state)
-{
-    (void)state;
-    uint64_t meetings = 0;
-    for (uint64_t seed = 0; seed < 4500; seed++) {
-        struct network_params params = draw_params(seed);
-        struct network *network = network_create(&params);
-        network_run(network, 1000, seed % 2 == 0 ? 3 : 30);
-        if (network->params.patience_s < 60)
-            network->params.patience_s = 60; /* else few waits end well */
-        network_finish(network, 1000000);
-        network_check_end(network);
-        meetings += network->drawn;
-        network_destroy(network);
-    }
-    assert_true(meetings > 100000);
-}
-
-/* No wait is ever given up from some moment on: whatever was parked or owed by then resolves by itself. */
-static void no_state_needs_time_outs_to_get_out_of(void **state)
-{
-    (void)state;
-    for (uint64_t seed = 10000; seed < 11800; seed++) {
-        struct network_params params = draw_params(seed);
-        struct network *network = network_create(&params);
-        network_run(network, 400, 4);
-        network->params.patience_s = forever_s;
-        network_finish(network, 1000000);
-        network_check_end(network);
-        network_destroy(network);
-    }
-}
-
-static void a_stopped_worker_holds_up_nobody_and_catches_up(void **state)
-{
-    (void)state;
-    for (uint64_t seed = 20000; seed < 20300; seed++) {
-        struct network_params params = draw_params(seed);
-        params.topology = TOPOLOGY_COMPLETE;
-        params.worker_count = 4 + (int)(seed % 2);
-        params.records = 2 + (int)(seed / 2 % 2);
-        params.patience_s = 60;
-        struct network *network = network_create(&params);
-        network_run(network, (int)(seed % 100) * 4, 6);
-        struct member *stopped = &network->members[seed / 7 % 4];
-        stopped->stopped = true;
-        for (int window = 0; window < 3; window++) {
-            uint64_t before[WORKERS_MAX];
-            for (int i = 0; i < params.worker_count; i++)
-                before[i] = network->members[i].meetings;
-            network_run(network, 3000, 10);
-            for (int i = 0; i < params.worker_count; i++)
-                EXPECT(network, (network->members[i].meetings > before[i]) == (i != stopped->id));
-        }
-        stopped->stopped = false;
-        network_finish(network, 1000000);
-        network_check_end(network);
-        network_destroy(network);
-    }
-}
-
-/* Ticks that can no longer be served, or all that wait for a dead worker. */
-static void void_ticks(struct network *network, int dead)
-{
-    for (int i = 0; i < network->params.worker_count; i++)
-        network->members[i].ticks[dead] = 0;
-}
-
-static void a_dead_worker_blocks_no_third_one(void **state)
-{
-    (void)state;
-    for (uint64_t seed = 30000; seed < 30300; seed++) {
-        struct network_params params = draw_params(seed);
-        params.topology = seed % 2 == 0 ? TOPOLOGY_COMPLETE : TOPOLOGY_RING;
-        params.worker_count = 4 + (int)(seed / 2 % 3);
-        params.records = 3;
-        params.patience_s = 60;
-        struct network *network = network_create(&params);
-        network_run(network, (int)(seed % 100) * 4, 6);
-        int dead = (int)(seed / 7 % 4);
-        network_kill(network, dead);
-        for (int window = 0; window < 3; window++) {
-            uint64_t before[WORKERS_MAX];
-            for (int i = 0; i < params.worker_count; i++)
-                before[i] = network->members[i].meetings;
-            network_run(network, 4000, 10);
-            for (int i = 0; i < params.worker_count; i++)
-                EXPECT(network, i == dead || network->members[i].meetings > before[i]);
-        }
-        void_ticks(network, dead);
-        network_finish(network, 1000000);
-        network_check_end(network);
-        network_destroy(network);
-    }
-}
-
-/* Everybody always wants everybody: nobody is left out, whoever was met before. */
-static void nobody_starves_in_a_complete_graph_of_three(void **state)
-{
-    (void)state;
-    for (uint64_t seed = 40000; seed < 40030; seed++) {
-        struct network_params params = {
-            .seed = seed, .topology = TOPOLOGY_COMPLETE, .worker_count = 3, .records = 1 + (int)(seed % 3)};
-        params.patience_s = forever_s;
-        struct network *network = network_create(&params);
-        for (int i = 0; i < 3; i++)
-            for (int k = 0; k < 1000; k++)
-                for (int j = 0; j < 3; j++)
-                    network_draw_tick(network, i, j);
-        for (int window = 0; window < 30; window++) {
-            uint64_t before[3];
-            for (int i = 0; i < 3; i++)
-                before[i] = network->members[i].meetings;
-            for (int k = 0; k < 500; k++)
-                network_step(network);
-            for (int i = 0; i < 3; i++)
-                EXPECT(network, network->members[i].meetings > before[i]);
-        }
-        network_destroy(network);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -654,11 +514,6 @@ int main(void)
         cmocka_unit_test(a_grant_ends_by_cancel_or_anything_newer),
         cmocka_unit_test(an_exchange_given_up_is_a_debt),
         cmocka_unit_test(an_older_word_is_not_believed),
-        cmocka_unit_test(random_networks_keep_every_promise),
-        cmocka_unit_test(no_state_needs_time_outs_to_get_out_of),
-        cmocka_unit_test(a_stopped_worker_holds_up_nobody_and_catches_up),
-        cmocka_unit_test(a_dead_worker_blocks_no_third_one),
-        cmocka_unit_test(nobody_starves_in_a_complete_graph_of_three),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
