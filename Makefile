@@ -47,7 +47,7 @@ TEST_SRC  := $(sort $(wildcard tests/unit/*_test.c tests/laws/*_test.c tests/par
 TEST_BIN  := $(TEST_SRC:tests/%.c=$(BUILD)/tests/%)
 DUMP_BIN  := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/parity/*_dump.c)))
 BENCH_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/bench/*_bench.c)))
-MPI_BIN   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/mpi/*.c)))
+MPI_BIN   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/mpi/*.c tests/bench/mpi_*.c)))
 
 $(TEST_BIN) $(DUMP_BIN) $(BENCH_BIN): $(BUILD)/tests/%: tests/%.c $(LIBRARY)
 	@mkdir -p $(@D)

@@ -106,7 +106,7 @@ int main(int argc, char **argv)
     }
     struct mpi_fixture f;
     double exchanges = atof(argv[4]), rate = atof(argv[6]);
-    mpi_fixture_open(&f, &argc, &argv, argv[1], argv[2], argv[3], rate, atoi(argv[5]));
+    mpi_fixture_open(&f, &argc, &argv, argv[1], "mlp", argv[2], argv[3], rate, atoi(argv[5]));
     /* n/2·rate meetings per unit of time, in which every rank makes one gradient. */
     f.run.gradient_total = (uint64_t)(2 * exchanges / rate) + 1;
     size_t count = worker_parameter_size(f.worker);

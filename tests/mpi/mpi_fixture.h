@@ -50,9 +50,10 @@ static inline void ignore_evaluation(void *context, const struct evaluation_repo
     (void)context, (void)report;
 }
 
-/* `width`: hidden units of the mlp, which sets the length of the vectors. */
+/* `width`: hidden units of an mlp, which sets the length of the vectors; 0: the model's own. */
 static inline void mpi_fixture_open(struct mpi_fixture *f, int *argc, char ***argv, const char *graph_name,
-                                    const char *algorithm, const char *transport, double rate, int width)
+                                    const char *model_name, const char *algorithm, const char *transport, double rate,
+                                    int width)
 {
     memset(f, 0, sizeof *f);
     f->job.limit_s = 60;
@@ -70,7 +71,7 @@ static inline void mpi_fixture_open(struct mpi_fixture *f, int *argc, char ***ar
     struct partition_params part = {.name = "shared", .worker_count = 1, .seed = 1};
     must(partition_create(&part, f->set, &f->partition, NULL), "partition_create");
     struct model_params model = {
-        .name = "mlp", .channels = 3, .height = 32, .width = 32, .class_count = 10, .width_hidden = width};
+        .name = model_name, .channels = 3, .height = 32, .width = 32, .class_count = 10, .width_hidden = width};
     must(model_build(&model, &f->spec), "model_build");
     struct device_params device = {.name = "cpu", .threads = 1, .precision = "auto"};
     f->ops = device_choose("cpu");
@@ -82,7 +83,7 @@ static inline void mpi_fixture_open(struct mpi_fixture *f, int *argc, char ***ar
         .worker = f->job.rank,
         .worker_count = f->job.size,
         .seed = 1,
-        .batch = 4,
+        .batch = 2,
         .ops = f->ops,
         .device = f->device,
         .spec = f->spec,
@@ -99,7 +100,7 @@ static inline void mpi_fixture_open(struct mpi_fixture *f, int *argc, char ***ar
     };
     struct schedule_params schedule = {.name = "constant",
                                        .base_rate = 0.01,
-                                       .batch = 4,
+                                       .batch = 2,
                                        .worker_count = f->job.size,
                                        .epochs = 1,
                                        .warmup_epochs = 0};
