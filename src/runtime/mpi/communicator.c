@@ -89,6 +89,42 @@ static void note(struct communicator *c, enum status status)
         c->status = status;
 }
 
+/* --- ticks and load --- */
+
+static void draw_ticks(struct communicator *c, double now_s)
+{
+    if (atomic_load(&c->compute_done))
+        return;
+    double time = worker_clock_time(&c->clock, now_s);
+    uint64_t drawn = 0;
+    for (int neighbor; edge_clock_tick(&c->ticks, time, &neighbor); drawn++)
+        c->due[neighbor].ticks++;
+    if (drawn == 0)
+        return;
+    pthread_mutex_lock(&c->counts_mutex);
+    c->counts.ticks += drawn;
+    pthread_mutex_unlock(&c->counts_mutex);
+}
+
+/* The load that may hold compute back: ticks towards a silent peer are not in it. */
+static void publish_load(struct communicator *c)
+{
+    uint64_t load = 0, pending = 0;
+    for (int j = 0; j < c->degree; j++) {
+        pending += c->due[j].ticks;
+        if (!pairing_silent(&c->pairing, j))
+            load += c->due[j].ticks;
+    }
+    if (load == atomic_load(&c->load) && pending == c->counts.pending)
+        return;
+    pthread_mutex_lock(&c->counts_mutex);
+    c->counts.pending = pending;
+    pthread_mutex_unlock(&c->counts_mutex);
+    atomic_store(&c->load, load);
+    if (load <= c->params.run->pending_limit)
+        wakeup_set(&c->rate_wakeup);
+}
+
 /* --- what the pairing protocol asks of this worker --- */
 
 static uint64_t read_word(void *context, int neighbor)
@@ -132,6 +168,8 @@ static void begin_exchange(void *context, int neighbor, int record_index, int pe
     double begin_s = stopwatch_now();
     for (int chunk = 0; chunk < c->shape.chunk_count; chunk++) {
         size_t offset = payload_chunk_offset(&c->shape, chunk);
+        draw_ticks(c, stopwatch_now()); /* a long put must not hide what has become due meanwhile */
+        publish_load(c);
         record->tags[chunk] = payload_seal(&c->shape, record->snapshot, chunk, c->id, attempt);
         note(c, c->ops->put_payload(c->transport, neighbor, peer_slot, offset, (char *)record->snapshot + offset,
                                     payload_chunk_length(&c->shape, chunk), record_index));
@@ -202,38 +240,6 @@ static bool put_drained(void *context, int record)
 
 /* --- the thread's loop --- */
 
-static void draw_ticks(struct communicator *c, double now_s)
-{
-    double time = worker_clock_time(&c->clock, now_s);
-    uint64_t drawn = 0;
-    for (int neighbor; edge_clock_tick(&c->ticks, time, &neighbor); drawn++)
-        c->due[neighbor].ticks++;
-    if (drawn == 0)
-        return;
-    pthread_mutex_lock(&c->counts_mutex);
-    c->counts.ticks += drawn;
-    pthread_mutex_unlock(&c->counts_mutex);
-}
-
-/* The load that may hold compute back: ticks towards a silent peer are not in it. */
-static void publish_load(struct communicator *c)
-{
-    uint64_t load = 0, pending = 0;
-    for (int j = 0; j < c->degree; j++) {
-        pending += c->due[j].ticks;
-        if (!pairing_silent(&c->pairing, j))
-            load += c->due[j].ticks;
-    }
-    if (load == atomic_load(&c->load) && pending == c->counts.pending)
-        return;
-    pthread_mutex_lock(&c->counts_mutex);
-    c->counts.pending = pending;
-    pthread_mutex_unlock(&c->counts_mutex);
-    atomic_store(&c->load, load);
-    if (load <= c->params.run->pending_limit)
-        wakeup_set(&c->rate_wakeup);
-}
-
 static bool spread_progress(struct communicator *c, double now_s)
 {
     bool changed = progress_set(&c->progress, worker_clock_steps(&c->clock), c->done);
@@ -295,8 +301,7 @@ static bool round_once(struct communicator *c)
     double now_s = stopwatch_now();
     uint64_t refused = c->pairing.refused;
     note(c, c->ops->poll(c->transport));
-    if (!atomic_load(&c->compute_done))
-        draw_ticks(c, now_s);
+    draw_ticks(c, now_s);
     bool happened = spread_progress(c, now_s);
     happened |= pairing_sweep(&c->pairing, now_s, c->params.run->patience_s);
     note_refusal(c, refused, now_s);
