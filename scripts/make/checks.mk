@@ -72,7 +72,7 @@ $(BUILD)/lint/%.ok: %.c $(filter %.h,$(C_FILES)) .clang-tidy
 	    { cat $(@:.ok=.log) >&2; exit 1; }
 	@touch $@
 
-# Excluded for the tests: names that come from, or go to, the fixture that they source, and statuses of declarations.
+# Not for the tests: names shared with the fixture that they source, and statuses that a declaration hides.
 lint-scripts:
 	@shellcheck $(sort $(wildcard scripts/*.sh)) .ci/run
 	@shellcheck --severity=warning --shell=bash --exclude=SC2034,SC2154,SC2155 /dev/null $(sort $(wildcard tests/*.bash tests/*/*.sh))
