@@ -72,10 +72,11 @@ $(BUILD)/lint/%.ok: %.c $(filter %.h,$(C_FILES)) .clang-tidy
 	    { cat $(@:.ok=.log) >&2; exit 1; }
 	@touch $@
 
-# Not for the tests: names shared with the fixture that they source, and statuses that a declaration hides.
+# Not for the tests: names shared with their fixture, and statuses that a declaration hides.
 lint-scripts:
 	@shellcheck $(sort $(wildcard scripts/*.sh)) .ci/run
-	@shellcheck --severity=warning --shell=bash --exclude=SC2034,SC2154,SC2155 /dev/null $(sort $(wildcard tests/*.bash tests/*/*.sh))
+	@shellcheck --severity=warning --shell=bash --exclude=SC2034,SC2154,SC2155 /dev/null \
+	    $(sort $(wildcard tests/*.bash tests/*/*.sh))
 
 format: ## clang-format all C files in place
 	@scripts/setup.sh --lint
