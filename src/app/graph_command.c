@@ -19,18 +19,24 @@ struct request {
     bool json;
 };
 
-static enum status parse_number(const char *name, const char *word, double least, double most, double *value)
+/* What an option's number may be, in the order of `options`; --json has none. */
+static const struct number_rule {
+    double least, most;
+    bool whole;
+} rules[] = {{1, WORKERS_MOST, true}, {0, 1e6, false}, {1, WORKERS_MOST, true}, {0, 1, false}, {0, 4294967295.0, true}};
+
+static enum status parse_number(const char *name, const char *word, const struct number_rule *rule, double *value)
 {
-    if (text_parse_double(word, value) && *value >= least && *value <= most)
+    if (text_parse_double(word, value) && *value >= rule->least && *value <= rule->most &&
+        (!rule->whole || *value == floor(*value)))
         return STATUS_OK;
-    log_error("graph: %s %s: give a number in [%g, %g]", name, word, least, most);
+    log_error("graph: %s %s: give a %snumber in [%.10g, %.10g]", name, word, rule->whole ? "whole " : "", rule->least,
+              rule->most);
     return STATUS_USAGE;
 }
 
 static enum status parse_option(struct request *request, int count, char **arguments, int *index)
 {
-    static const double most[] = {WORKERS_MOST, 1e6, WORKERS_MOST, 1, 4294967295.0};
-    static const double least[] = {1, 0, 1, 0, 0};
     if (strcmp(arguments[*index], "--json") == 0) {
         request->json = true;
         return STATUS_OK;
@@ -42,7 +48,7 @@ static enum status parse_option(struct request *request, int count, char **argum
             return STATUS_USAGE;
         if (word == NULL)
             continue;
-        TRY(parse_number(options[k], word, least[k], most[k], &value));
+        TRY(parse_number(options[k], word, &rules[k], &value));
         switch (k) {
         case 0:
             request->params.worker_count = (int)value;
