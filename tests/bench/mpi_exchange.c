@@ -23,6 +23,15 @@ static double process_cpu(void)
            1e-6 * (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
+/* Seconds spent on each kind of span, by the communication thread. */
+static double spent_s[SPAN_KIND_COUNT];
+
+static void add_span(void *context, enum span_lane lane, enum span_kind kind, double begin_s, double end_s, int peer)
+{
+    (void)context, (void)lane, (void)peer;
+    spent_s[kind] += end_s - begin_s;
+}
+
 /* Seconds of one exchange, back to back; time stands still between rounds. */
 static double time_exchanges(struct mpi_fixture *f, double *idle_cpu)
 {
@@ -73,13 +82,14 @@ int main(int argc, char **argv)
     struct mpi_fixture f;
     double exchange[ROUNDS_MOST], copy[ROUNDS_MOST], ratio[ROUNDS_MOST], idle_cpu = 0;
     mpi_fixture_open(&f, &argc, &argv, "ring", "resnet18", "acid", "auto", 4.0, 0);
-    f.run.chunk_bytes = 1 << 20;
+    f.run.chunk_bytes = argc > 2 ? (size_t)atol(argv[2]) : 1 << 20;
     size_t count = worker_parameter_size(f.worker);
     float *from = memory_alloc_aligned(count * sizeof(float)), *to = memory_alloc_aligned(count * sizeof(float));
     float *x = worker_parameters(f.worker);
     for (size_t k = 0; k < count; k++)
         x[k] = f.job.rank == 0 ? 1.0f : 3.0f;
     worker_reset(f.worker, 0);
+    f.observer.on_span = add_span;
     rounds = rounds < ROUNDS_MOST ? rounds : ROUNDS_MOST;
     for (int k = 0; k < rounds; k++) {
         exchange[k] = time_exchanges(&f, k == 0 ? &idle_cpu : NULL);
@@ -97,6 +107,9 @@ int main(int argc, char **argv)
                rounds, EXCHANGES_PER_ROUND, exchange[rounds / 2] * 1e3, copy[rounds / 2] * 1e3);
         printf("memcpy time over exchange time  %.2f (median; %.2f to %.2f)   to reach: 0.70\n", ratio[rounds / 2],
                ratio[0], ratio[rounds - 1]);
+        double all = rounds * EXCHANGES_PER_ROUND * 1e-3;
+        printf("  of which snapshot %.1f, put %.1f, wait for the peer %.1f, apply %.1f ms\n", spent_s[SPAN_COPY] / all,
+               spent_s[SPAN_PUT] / all, spent_s[SPAN_PEER] / all, spent_s[SPAN_APPLY] / all);
         printf("communication thread with nothing to do  %.4f of a core      to reach: at most 0.02\n", idle_cpu);
         printf("replicas off their mean by %.2g\n", off);
     }

@@ -50,40 +50,31 @@ static inline void ignore_evaluation(void *context, const struct evaluation_repo
     (void)context, (void)report;
 }
 
-/* `width`: hidden units of an mlp, which sets the length of the vectors; 0: the model's own. */
-static inline void mpi_fixture_open(struct mpi_fixture *f, int *argc, char ***argv, const char *graph_name,
-                                    const char *model_name, const char *algorithm, const char *transport, double rate,
-                                    int width)
+static inline void mpi_fixture_open_data(struct mpi_fixture *f, const char *model_name, int width)
 {
-    memset(f, 0, sizeof *f);
-    f->job.limit_s = 60;
-    must(job_start(argc, argv, &f->job), "job_start");
-    struct graph_params graph_params = {
-        .name = graph_name, .worker_count = f->job.size, .rate = rate, .degree = 3, .probability = 0.5, .seed = 1};
-    must(graph_create(&graph_params, &f->graph), "graph_create");
-    struct spectrum spectrum;
-    must(spectrum_compute(f->graph, &spectrum), "spectrum_compute");
-    f->constants = (struct acid_constants){.alpha = 0.5, .alpha_tilde = 0.5};
-    if (strcmp(algorithm, "acid") == 0)
-        f->constants = acid_constants_from(&spectrum);
-    struct dataset_params data = {.name = "shapes", .path = "", .train = true, .count = 64, .seed = 1};
+    struct dataset_params data = {.name = "shapes", .path = "", .train = true, .count = 256, .seed = 1};
     must(dataset_open(&data, &f->set), "dataset_open");
     struct partition_params part = {.name = "shared", .worker_count = 1, .seed = 1};
     must(partition_create(&part, f->set, &f->partition, NULL), "partition_create");
     struct model_params model = {
         .name = model_name, .channels = 3, .height = 32, .width = 32, .class_count = 10, .width_hidden = width};
     must(model_build(&model, &f->spec), "model_build");
-    struct device_params device = {.name = "cpu", .threads = 1, .precision = "auto"};
-    f->ops = device_choose("cpu");
-    must(f->ops->create(&device, &f->device), "device");
     f->initial = memory_alloc_aligned(f->spec->parameter_size * sizeof(float));
     f->buffers = memory_zalloc(f->spec->buffer_size + 1, sizeof(float));
     store_init_parameters(f->spec, 1, f->initial);
+    store_init_buffers(f->spec, f->buffers);
+}
+
+static inline void mpi_fixture_open_worker(struct mpi_fixture *f, const char *algorithm, size_t batch)
+{
+    struct device_params device = {.name = "cpu", .threads = 1, .precision = "auto"};
+    f->ops = device_choose("cpu");
+    must(f->ops->create(&device, &f->device), "device");
     struct worker_params worker = {
         .worker = f->job.rank,
         .worker_count = f->job.size,
         .seed = 1,
-        .batch = 2,
+        .batch = batch,
         .ops = f->ops,
         .device = f->device,
         .spec = f->spec,
@@ -100,12 +91,32 @@ static inline void mpi_fixture_open(struct mpi_fixture *f, int *argc, char ***ar
     };
     struct schedule_params schedule = {.name = "constant",
                                        .base_rate = 0.01,
-                                       .batch = 2,
+                                       .batch = batch,
                                        .worker_count = f->job.size,
                                        .epochs = 1,
                                        .warmup_epochs = 0};
     must(schedule_init(&worker.schedule, &schedule), "schedule_init");
     must(worker_create(&worker, &f->worker), "worker_create");
+}
+
+/* `width`: hidden units of an mlp, which sets the length of the vectors; 0: the model's own. */
+static inline void mpi_fixture_open_batch(struct mpi_fixture *f, int *argc, char ***argv, const char *graph_name,
+                                          const char *model_name, const char *algorithm, const char *transport,
+                                          double rate, int width, size_t batch)
+{
+    memset(f, 0, sizeof *f);
+    f->job.limit_s = 60;
+    must(job_start(argc, argv, &f->job), "job_start");
+    struct graph_params graph_params = {
+        .name = graph_name, .worker_count = f->job.size, .rate = rate, .degree = 3, .probability = 0.5, .seed = 1};
+    must(graph_create(&graph_params, &f->graph), "graph_create");
+    struct spectrum spectrum;
+    must(spectrum_compute(f->graph, &spectrum), "spectrum_compute");
+    f->constants = (struct acid_constants){.alpha = 0.5, .alpha_tilde = 0.5};
+    if (strcmp(algorithm, "acid") == 0)
+        f->constants = acid_constants_from(&spectrum);
+    mpi_fixture_open_data(f, model_name, width);
+    mpi_fixture_open_worker(f, algorithm, batch);
     f->observer = (struct observer){.on_step = ignore_step, .on_evaluation = ignore_evaluation};
     f->run = (struct runtime_params){
         .seed = 1,
@@ -121,6 +132,13 @@ static inline void mpi_fixture_open(struct mpi_fixture *f, int *argc, char ***ar
         .chunk_bytes = 1 << 16,
         .bucket_bytes = 1 << 16,
     };
+}
+
+static inline void mpi_fixture_open(struct mpi_fixture *f, int *argc, char ***argv, const char *graph_name,
+                                    const char *model_name, const char *algorithm, const char *transport, double rate,
+                                    int width)
+{
+    mpi_fixture_open_batch(f, argc, argv, graph_name, model_name, algorithm, transport, rate, width, 2);
 }
 
 static inline struct communicator_params mpi_fixture_communicator(struct mpi_fixture *f)

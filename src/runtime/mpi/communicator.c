@@ -381,10 +381,10 @@ static bool closed(struct communicator *c, struct closing_barrier *barrier)
 /* The longest sleep between polls: a fraction of a gradient, so that ticks are seen soon after they are due. */
 static double longest_sleep(struct communicator *c)
 {
-    double limit_s = worker_clock_average(&c->clock) / 8;
-    if (limit_s < sleep_least_s)
-        return sleep_least_s;
-    return limit_s < sleep_most_s ? limit_s : sleep_most_s;
+    double average_s = worker_clock_average(&c->clock), limit_s = average_s / 8;
+    if (average_s == 0 || limit_s > sleep_most_s) /* 0: no gradient yet, and so no tick */
+        return sleep_most_s;
+    return limit_s > sleep_least_s ? limit_s : sleep_least_s;
 }
 
 static void *run(void *context)
