@@ -1,5 +1,5 @@
-/* grapevine doctor: is this machine fit to train? A table of what was found and measured, and what to do where something is
- * wrong. Under mpirun or srun it looks at all ranks and puts between every pair of them. */
+/* grapevine doctor: is this machine fit to train? A table of what was found and measured, and what to do where
+ * something is wrong. Under mpirun or srun it looks at all ranks and puts between every pair of them. */
 #include <glob.h>
 #include <math.h>
 #include <sched.h>

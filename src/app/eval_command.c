@@ -1,4 +1,5 @@
-/* grapevine eval CHECKPOINT CONFIG [key=value ...]: test a checkpoint on the configuration's test set, in one process. */
+/* grapevine eval CHECKPOINT CONFIG [key=value ...]: test a checkpoint on the configuration's test set, in one
+ * process. */
 #include <stdio.h>
 #include <stdlib.h>
 

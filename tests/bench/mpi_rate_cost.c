@@ -3,8 +3,8 @@
  *   mpirun -n 2 … mpi_rate_cost [STEPS]        batch 128, synthetic pictures
  *
  * One run, in windows of a few gradients that alternate between the two: in a window without exchanges the worker's
- * clock stands still, so no meeting falls due, while everything else is the same. Both ranks change windows together, by
- * the host's clock. The figure is the ratio of the mean durations of a gradient, with the gradients of both ranks
+ * clock stands still, so no meeting falls due, while everything else is the same. Both ranks change windows together,
+ * by the host's clock. The figure is the ratio of the mean durations of a gradient, with the gradients of both ranks
  * pooled; a gradient that began in one window and ended in the next counts for neither. */
 #include <math.h>
 

@@ -44,7 +44,8 @@ static void prefer_working_components(void)
     prefer("OMPI_MCA_mpi_yield_when_idle", "1");
     struct statvfs shm;
     if (statvfs("/dev/shm", &shm) == 0 && (double)shm.f_bavail * (double)shm.f_frsize < SMALL_SHM_BYTES) {
-        const char *folder = getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp";
+        const char *temporary = getenv("TMPDIR");
+        const char *folder = temporary != NULL ? temporary : "/tmp";
         prefer("OMPI_MCA_osc_sm_backing_directory", folder);
         prefer("OMPI_MCA_btl_vader_backing_directory", folder);
     }
@@ -94,6 +95,16 @@ enum status mpi_call_wait(const struct job *job, const char *step, MPI_Request *
         stopwatch_sleep(pause_s);
         pause_s = pause_s < 1e-3 ? pause_s * 1.3 : pause_s;
     }
+}
+
+bool mpi_call_all_complete(MPI_Request *requests, int count)
+{
+    for (int k = 0; k < count; k++) {
+        int done = 1;
+        if (MPI_Test(&requests[k], &done, MPI_STATUS_IGNORE) != MPI_SUCCESS || !done)
+            return false;
+    }
+    return true;
 }
 
 enum status job_barrier(const struct job *job, const char *step)

@@ -3,6 +3,7 @@
 #define GRAPEVINE_RUNTIME_MPI_CALL_H
 
 #include <mpi.h>
+#include <stdbool.h>
 
 #include "base/status.h"
 #include "runtime/job.h"
@@ -20,5 +21,8 @@ enum status mpi_call_failed(const char *call, int code);
 /* Wait for a started operation, entering MPI between short sleeps, for at most job->limit_s seconds; says which step
  * did not end and which ranks are missing. */
 enum status mpi_call_wait(const struct job *job, const char *step, MPI_Request *request);
+
+/* All of `count` requests are complete; those that are, are set to MPI_REQUEST_NULL. False also when MPI fails. */
+bool mpi_call_all_complete(MPI_Request *requests, int count);
 
 #endif

@@ -165,6 +165,8 @@ static void describe_library(struct probe_result *out)
     int length = 0, level = MPI_THREAD_SINGLE;
     MPI_Get_library_version(version, &length);
     version[strcspn(version, "\n")] = '\0';
+    for (char *tab = strchr(version, '\t'); tab != NULL; tab = strchr(tab, '\t'))
+        *tab = ' ';
     char *comma = strchr(version, ','); /* Open MPI goes on with package and identity */
     if (comma != NULL)
         *comma = '\0';

@@ -219,12 +219,10 @@ static enum status sendrecv_put_payload(struct transport *transport, int neighbo
 static bool sendrecv_drained(struct transport *transport, int record)
 {
     struct record_out *puts = &transport->records[record];
-    int done = 1;
-    if (puts->count > 0 && MPI_Testall(2 * puts->count, puts->requests, &done, MPI_STATUSES_IGNORE) != MPI_SUCCESS)
+    if (!mpi_call_all_complete(puts->requests, 2 * puts->count))
         return false;
-    if (done)
-        puts->count = 0;
-    return done;
+    puts->count = 0;
+    return true;
 }
 
 const struct transport_ops transport_sendrecv = {

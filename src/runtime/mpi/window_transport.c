@@ -217,12 +217,10 @@ static enum status window_put_payload(struct transport *transport, int neighbor,
 static bool window_drained(struct transport *transport, int record)
 {
     struct record_out *puts = &transport->records[record];
-    int done = 1;
-    if (puts->count > 0 && MPI_Testall(puts->count, puts->requests, &done, MPI_STATUSES_IGNORE) != MPI_SUCCESS)
+    if (!mpi_call_all_complete(puts->requests, puts->count))
         return false;
-    if (done)
-        puts->count = 0;
-    return done;
+    puts->count = 0;
+    return true;
 }
 
 const struct transport_ops transport_put = {
