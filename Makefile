@@ -8,7 +8,8 @@ DESTDIR ?=
 VERSION := 0.1.0
 
 CSTD     := -std=c11 -D_GNU_SOURCE
-WARN     := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wvla
+WARN     := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+            -Wpointer-arith -Wwrite-strings -Wvla
 OPT      ?= -O3 -g -fno-math-errno -fno-trapping-math
 CPPFLAGS += -Iinclude -Isrc -DGRAPEVINE_VERSION='"$(VERSION)"'
 CFLAGS   += $(CSTD) $(OPT) $(WARN) $(EXTRA_CFLAGS) -fopenmp -MMD -MP

@@ -8,7 +8,8 @@
  *   2. who met whom is symmetric, and only neighbors met;
  *   3. meetings served over ticks drawn is at least 0.99 with enforce_rate (ticks dropped at the end aside: at most the
  *      limit of pending meetings per rank and edge);
- *   4. every edge was met at its rate, λ_ij times the mean number of gradients of its ends: χ² of the counts below its 10⁻⁶ quantile. */
+ *   4. every edge was met at its rate, λ_ij times the mean number of gradients of its ends: χ² of the counts is below
+ *      its 10⁻⁶ quantile. */
 #include <math.h>
 
 #include "mpi/mpi_fixture.h"
