@@ -98,7 +98,7 @@ static enum status linear_backward(struct net *net, struct cpu_op *op)
 {
     const struct cpu_value *out = cpu_output(net, op);
     if (op->node->relu)
-        cpu_relu_backward(net, cpu_shape_count(&out->shape), cpu_pointer(net, out->data),
+        cpu_relu_backward(net, cpu_shape_count(&out->shape), cpu_pointer(net, out->kept),
                           cpu_pointer(net, out->gradient[0]), cpu_pointer(net, out->gradient[0]));
     return cpu_product_backward(net, op);
 }

@@ -132,34 +132,53 @@ static enum status create_ops(struct net *net)
     return STATUS_OK;
 }
 
-/* The output of a norm after a convolution is cheaper to compute again than to keep: one pass over memory against its
- * size from here to the backward pass. With a residual it is kept, for its sign. */
-static bool worth_recomputing(const struct net *net, const struct cpu_value *value)
+/* The output of a norm of a convolution's output, without residual. */
+static bool is_plain_norm(const struct net *net, int value)
 {
-    if (value->producer < 0)
+    if (value == 0 || net->spec.nodes[value - 1].op != NET_NORM)
         return false;
-    const struct net_node *node = &net->spec.nodes[value->producer];
-    if (node->op != NET_NORM || node->residual != NET_NONE)
+    const struct net_node *node = &net->spec.nodes[value - 1];
+    return node->residual == NET_NONE && node->input > 0 && net->spec.nodes[node->input - 1].op == NET_CONV;
+}
+
+/* The output of a norm after a convolution is cheaper to compute again than to keep: one pass over memory against its
+ * size from here to the backward pass. So is one with a residual that is such a norm's output itself. */
+static bool worth_recomputing(const struct net *net, int value)
+{
+    if (is_plain_norm(net, value))
+        return true;
+    if (value == 0 || net->spec.nodes[value - 1].op != NET_NORM)
         return false;
-    int producer = net->values[node->input].producer;
-    return producer >= 0 && net->spec.nodes[producer].op == NET_CONV;
+    const struct net_node *node = &net->spec.nodes[value - 1];
+    return node->input > 0 && net->spec.nodes[node->input - 1].op == NET_CONV && is_plain_norm(net, node->residual) &&
+           net->values[node->residual].shape.block == net->values[value].shape.block;
+}
+
+/* Have `value` computed again before `op` runs backward, at `step`, after the residual that it needs. */
+static void plan_recompute(struct net *net, struct cpu_op *op, int value, int step)
+{
+    struct cpu_value *again = &net->values[value];
+    const struct net_node *node = &net->spec.nodes[again->producer];
+    if (node->residual != NET_NONE) {
+        if (net->values[node->residual].kept == CPU_NO_BUFFER)
+            plan_recompute(net, op, node->residual, step);
+        cpu_plan_use(&net->plan, net->values[node->residual].kept, step);
+    }
+    again->kept = cpu_plan_add(&net->plan, cpu_shape_count(&again->shape) * sizeof(float), step);
+    cpu_plan_use(&net->plan, net->values[node->input].data, step);
+    op->recompute[op->recompute_count++] = value;
 }
 
 /* `op` reads its input in the backward pass: keep it until then, or have it made again. */
 static void plan_kept_input(struct net *net, struct cpu_op *op, int step)
 {
     struct cpu_value *in = cpu_input(net, op);
-    if (in->kept == CPU_NO_BUFFER) {
+    if (in->kept == CPU_NO_BUFFER && worth_recomputing(net, op->node->input))
+        plan_recompute(net, op, op->node->input, step);
+    else if (in->kept == CPU_NO_BUFFER)
         in->kept = in->data;
-        if (worth_recomputing(net, in)) {
-            in->kept = cpu_plan_add(&net->plan, cpu_shape_count(&in->shape) * sizeof(float), step);
-            op->recompute_input = true;
-        }
-    }
-    cpu_plan_use(&net->plan, in->kept, op->class->two_phases ? step : cpu_step_backward_data(net, op));
     cpu_plan_use(&net->plan, in->kept, step);
-    if (op->recompute_input)
-        cpu_plan_use(&net->plan, cpu_input(net, &net->ops[in->producer])->data, step);
+    cpu_plan_use(&net->plan, in->kept, op->class->two_phases ? step : cpu_step_backward_data(net, op));
 }
 
 static void plan_backward(struct net *net)
@@ -179,8 +198,10 @@ static void plan_backward(struct net *net)
             cpu_plan_use(&net->plan, out->gradient[i], cpu_step_backward_data(net, op));
         if (op->class->reads_input)
             plan_kept_input(net, op, step);
-        if (cpu_op_reads_output(op))
-            cpu_plan_use(&net->plan, out->data, cpu_step_backward_data(net, op));
+        if (cpu_op_reads_output(op)) {
+            out->kept = out->kept == CPU_NO_BUFFER ? out->data : out->kept;
+            cpu_plan_use(&net->plan, out->kept, cpu_step_backward_data(net, op));
+        }
         op->class->plan_backward(net, op);
     }
 }
@@ -285,8 +306,10 @@ enum status cpu_net_backward_node(struct net *net, int index)
 {
     struct cpu_op *op = &net->ops[index];
     const struct cpu_value *in = cpu_input(net, op);
-    if (op->recompute_input)
-        net->ops[in->producer].class->recompute(net, &net->ops[in->producer]);
+    for (int i = 0; i < op->recompute_count; i++) {
+        struct cpu_op *producer = &net->ops[net->values[op->recompute[i]].producer];
+        producer->class->recompute(net, producer);
+    }
     TRY(op->class->backward(net, op));
     add_contribution(net, in, op->d_input);
     if (op->node->op == NET_NORM && op->node->residual != NET_NONE)

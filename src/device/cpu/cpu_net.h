@@ -44,7 +44,7 @@ struct cpu_op {
     const struct net_node *node;
     int index;
     void *state;                /* owned, the class's own */
-    bool recompute_input;       /* run the input's producer again before this node's backward pass */
+    int recompute[2], recompute_count; /* values to compute again before this node's backward pass, in this order */
     struct cpu_contribution d_input, d_residual;
 };
 

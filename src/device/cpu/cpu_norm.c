@@ -284,10 +284,12 @@ static enum status norm_forward(struct net *net, struct cpu_op *op, enum net_mod
 static void norm_recompute(struct net *net, struct cpu_op *op)
 {
     const struct norm_state *state = op->state;
+    int residual_value = op->node->residual;
     const float *x = cpu_pointer(net, cpu_input(net, op)->data);
+    const float *residual = residual_value == NET_NONE ? NULL : cpu_pointer(net, net->values[residual_value].kept);
     float *y = cpu_pointer(net, cpu_output(net, op)->kept);
 #pragma omp parallel num_threads(net->device->threads)
-    apply_group(net, op, 0, state->geometry.units, x, NULL, y);
+    apply_group(net, op, 0, state->geometry.units, x, residual, y);
 }
 
 /* What both backward passes read, at element `at` of unit `unit`. */
@@ -301,7 +303,7 @@ static struct norm_gradient gradient_of(const struct net *net, const struct cpu_
         .b = lanes_of(state, LANES_B, unit),
         .mean = lanes_of(state, LANES_MEAN, unit),
         .x = cpu_pointer(net, in->kept) + at,
-        .y = residual && op->node->relu ? cpu_pointer(net, out->data) + at : NULL,
+        .y = residual && op->node->relu ? cpu_pointer(net, out->kept) + at : NULL,
         .relu = op->node->relu,
         .d_y = cpu_pointer(net, out->gradient[0]) + at,
         .d_y_other = out->gradient_count > 1 ? cpu_pointer(net, out->gradient[1]) + at : NULL,
