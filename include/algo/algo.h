@@ -52,8 +52,8 @@ struct algo_ops {
     void (*destroy)(struct algo *algo);
     void (*on_update)(struct algo *algo, double t, const struct update *update);
     void (*on_pair)(struct algo *algo, double t, bool shared, const struct pair *pair); /* NULL unless meets ONE */
-    /* out = x advanced to t; the state is unchanged. */
-    void (*snapshot)(struct algo *algo, double t, bool shared, float *out);
+    /* out (count) = elements [first, first + count) of x, advanced to t; the state is unchanged. */
+    void (*snapshot)(struct algo *algo, double t, bool shared, size_t first, size_t count, float *out);
     /* Vectors of length count beside x, for checkpoints and tests: "x_tilde", "momentum"; NULL for another name. */
     float *(*vector)(struct algo *algo, const char *name);
     /* x was set from outside (final average, checkpoint): x̃ ← x, time of the last event ← t. */

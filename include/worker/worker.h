@@ -63,8 +63,8 @@ enum status worker_gradient(struct worker *worker, net_ready_fn *ready, void *co
 void worker_update(struct worker *worker, double t, double progress);
 /* Working copy ← x. By the compute thread, under the lock (it reads x). */
 void worker_cast(struct worker *worker);
-/* x advanced to t into `out`. Under the lock. */
-void worker_snapshot(struct worker *worker, double t, float *out);
+/* out (count) = elements [first, first + count) of x, advanced to t. Under the lock. */
+void worker_snapshot(struct worker *worker, double t, size_t first, size_t count, float *out);
 /* Pair event at t. Under the lock. */
 void worker_exchange(struct worker *worker, double t, const float *own, const float *peer);
 

@@ -39,7 +39,7 @@ static void acid_destroy(struct algo *algo)
 
 static void acid_reset(struct algo *algo, double t)
 {
-    replica_copy(&algo->replica, true, algo->x_tilde);
+    replica_copy(&algo->replica, true, 0, algo->replica.params.count, algo->x_tilde);
     algo->t_last = t;
 }
 
@@ -72,10 +72,10 @@ static void acid_on_pair(struct algo *algo, double t, bool shared, const struct 
     algo->t_last = t;
 }
 
-static void acid_snapshot(struct algo *algo, double t, bool shared, float *out)
+static void acid_snapshot(struct algo *algo, double t, bool shared, size_t first, size_t count, float *out)
 {
     const struct algo_params *p = &algo->replica.params;
-    p->ops->snapshot(p->device, shared, mix_at(algo, t), p->count, p->x, algo->x_tilde, out);
+    p->ops->snapshot(p->device, shared, mix_at(algo, t), count, p->x + first, algo->x_tilde + first, out);
 }
 
 static float *acid_vector(struct algo *algo, const char *name)

@@ -3,10 +3,7 @@
 
 #include <string.h>
 
-#define ALGORITHMS(entry) \
-    entry(acid)           \
-    entry(gossip)         \
-    entry(allreduce)
+#define ALGORITHMS(entry) entry(acid) entry(gossip) entry(allreduce)
 
 #define DECLARE(algorithm) extern const struct algo_ops algorithm##_ops;
 #define ADDRESS(algorithm) &algorithm##_ops,

@@ -34,10 +34,10 @@ static void allreduce_on_update(struct algo *algo, double t, const struct update
     replica_update(&algo->replica, 0, NULL, update);
 }
 
-static void allreduce_snapshot(struct algo *algo, double t, bool shared, float *out)
+static void allreduce_snapshot(struct algo *algo, double t, bool shared, size_t first, size_t count, float *out)
 {
     (void)t;
-    replica_copy(&algo->replica, shared, out);
+    replica_copy(&algo->replica, shared, first, count, out);
 }
 
 static float *allreduce_vector(struct algo *algo, const char *name)

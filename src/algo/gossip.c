@@ -42,10 +42,10 @@ static void gossip_on_pair(struct algo *algo, double t, bool shared, const struc
     p->ops->pair(p->device, shared, &c, p->count, p->x, NULL, pair->own, pair->peer);
 }
 
-static void gossip_snapshot(struct algo *algo, double t, bool shared, float *out)
+static void gossip_snapshot(struct algo *algo, double t, bool shared, size_t first, size_t count, float *out)
 {
     (void)t;
-    replica_copy(&algo->replica, shared, out);
+    replica_copy(&algo->replica, shared, first, count, out);
 }
 
 static float *gossip_vector(struct algo *algo, const char *name)

@@ -28,10 +28,10 @@ void replica_update(struct replica *replica, double mix, float *x_tilde, const s
     p->ops->update(p->device, true, &c, p->count, p->decayed, p->x, x_tilde, replica->momentum, update->gradient);
 }
 
-void replica_copy(const struct replica *replica, bool shared, float *out)
+void replica_copy(const struct replica *replica, bool shared, size_t first, size_t count, float *out)
 {
     const struct algo_params *p = &replica->params;
-    p->ops->snapshot(p->device, shared, 0, p->count, p->x, NULL, out);
+    p->ops->snapshot(p->device, shared, 0, count, p->x + first, NULL, out);
 }
 
 float *replica_vector(const struct replica *replica, const char *name)

@@ -174,9 +174,9 @@ void worker_cast(struct worker *worker)
     worker->params.ops->net_cast(worker->net, worker->x);
 }
 
-void worker_snapshot(struct worker *worker, double t, float *out)
+void worker_snapshot(struct worker *worker, double t, size_t first, size_t count, float *out)
 {
-    worker->params.algo->snapshot(worker->algo, t, false, out);
+    worker->params.algo->snapshot(worker->algo, t, false, first, count, out);
 }
 
 void worker_exchange(struct worker *worker, double t, const float *own, const float *peer)

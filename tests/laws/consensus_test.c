@@ -53,8 +53,8 @@ static void gossip_release(struct gossip *gossip)
 static void meet(struct gossip *gossip, double t, const struct graph_edge *edge)
 {
     struct replica_under_test *a = &gossip->replicas[edge->a], *b = &gossip->replicas[edge->b];
-    a->ops->snapshot(a->algo, t, false, gossip->own);
-    b->ops->snapshot(b->algo, t, false, gossip->peer);
+    a->ops->snapshot(a->algo, t, false, 0, DIMENSION, gossip->own);
+    b->ops->snapshot(b->algo, t, false, 0, DIMENSION, gossip->peer);
     replica_meet(a, t, gossip->own, gossip->peer);
     replica_meet(b, t, gossip->peer, gossip->own);
 }
@@ -66,7 +66,7 @@ static double log_distance(struct gossip *gossip, double t)
     double sum[DIMENSION] = {0}, squares = 0;
     for (int i = 0; i < workers; i++) {
         struct replica_under_test *replica = &gossip->replicas[i];
-        replica->ops->snapshot(replica->algo, t, false, gossip->own);
+        replica->ops->snapshot(replica->algo, t, false, 0, DIMENSION, gossip->own);
         for (size_t k = 0; k < DIMENSION; k++) {
             sum[k] += (double)gossip->own[k];
             squares += (double)gossip->own[k] * (double)gossip->own[k];

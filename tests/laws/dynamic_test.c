@@ -64,7 +64,7 @@ static void open_meeting(struct swarm *swarm, struct meeting *meeting)
     meeting->applied[0] = meeting->applied[1] = false;
     for (int side = 0; side < 2; side++) {
         struct replica_under_test *replica = &swarm->replicas[meeting->ends[side]];
-        replica->ops->snapshot(replica->algo, swarm->t[meeting->ends[side]], false, meeting->snapshots[side]);
+        replica->ops->snapshot(replica->algo, swarm->t[meeting->ends[side]], false, 0, COUNT, meeting->snapshots[side]);
     }
 }
 
@@ -183,9 +183,12 @@ static void test_total_changes_by_updates_only(void **state)
     (void)state;
     enum { EVENTS = 10000 };
     struct swarm swarm;
-    struct algo_params params = {
-        .count = COUNT, .decayed = DECAYED, .eta = eta, .alpha = 0.5, .alpha_tilde = alpha_tilde,
-        .optimizer = {.momentum = 0.9, .weight_decay = 1e-3, .clip_norm = 1}};
+    struct algo_params params = {.count = COUNT,
+                                 .decayed = DECAYED,
+                                 .eta = eta,
+                                 .alpha = 0.5,
+                                 .alpha_tilde = alpha_tilde,
+                                 .optimizer = {.momentum = 0.9, .weight_decay = 1e-3, .clip_norm = 1}};
     swarm_init(&swarm, "acid", &params);
     double expected[COUNT] = {0}, total[COUNT] = {0}, error = 0, size = 0;
     add_vectors(&swarm, false, expected);
@@ -215,7 +218,11 @@ static void test_acid_without_momentum_is_gossip(void **state)
 {
     (void)state;
     struct swarm acid, gossip;
-    struct algo_params params = {.count = COUNT, .decayed = DECAYED, .eta = 0, .alpha = 0.5, .alpha_tilde = 0.5,
+    struct algo_params params = {.count = COUNT,
+                                 .decayed = DECAYED,
+                                 .eta = 0,
+                                 .alpha = 0.5,
+                                 .alpha_tilde = 0.5,
                                  .optimizer = {.momentum = 0.9, .weight_decay = 1e-3, .clip_norm = 1}};
     swarm_init(&acid, "acid", &params);
     swarm_init(&gossip, "gossip", &params);
@@ -249,7 +256,11 @@ static void test_one_worker_is_plain_sgd(void **state)
     fill_normal(initial, COUNT, 0, 0);
     for (int variant = 0; variant < 4; variant++) {
         struct algo_params params = {
-            .count = COUNT, .decayed = DECAYED, .eta = variant % 2 ? eta : 0, .alpha = 0.5, .alpha_tilde = alpha_tilde,
+            .count = COUNT,
+            .decayed = DECAYED,
+            .eta = variant % 2 ? eta : 0,
+            .alpha = 0.5,
+            .alpha_tilde = alpha_tilde,
             .optimizer = {.momentum = 0.9, .weight_decay = 1e-3, .clip_norm = 1, .nesterov = variant / 2}};
         struct replica_under_test sgd = replica_create(&fixture, "allreduce", &params, initial);
         struct replica_under_test acid = replica_create(&fixture, "acid", &params, initial);
@@ -300,12 +311,9 @@ static void test_advances_compose(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_meetings_conserve_both_sums),
-        cmocka_unit_test(test_advances_conserve_the_total),
-        cmocka_unit_test(test_total_changes_by_updates_only),
-        cmocka_unit_test(test_acid_without_momentum_is_gossip),
-        cmocka_unit_test(test_one_worker_is_plain_sgd),
-        cmocka_unit_test(test_advances_compose),
+        cmocka_unit_test(test_meetings_conserve_both_sums),   cmocka_unit_test(test_advances_conserve_the_total),
+        cmocka_unit_test(test_total_changes_by_updates_only), cmocka_unit_test(test_acid_without_momentum_is_gossip),
+        cmocka_unit_test(test_one_worker_is_plain_sgd),       cmocka_unit_test(test_advances_compose),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -57,7 +57,7 @@ static void test_snapshot_advances(void **state)
     float *x_tilde = replica.ops->vector(replica.algo, "x_tilde"), *out = fixture_vector(&fixture, COUNT);
     memcpy(x_tilde, other, sizeof other);
     memcpy(before, replica.x, sizeof before);
-    replica.ops->snapshot(replica.algo, t, true, out);
+    replica.ops->snapshot(replica.algo, t, true, 0, COUNT, out);
     double e = exp(-2 * eta * t);
     for (size_t i = 0; i < COUNT; i++) {
         double exact = 0.5 * (1 + e) * (double)initial[i] + 0.5 * (1 - e) * (double)other[i];
@@ -86,10 +86,10 @@ static void test_reset(void **state)
     memcpy(replica.x, set, sizeof set);
     replica.ops->reset(replica.algo, 3);
     assert_memory_equal(x_tilde, set, sizeof set);
-    replica.ops->snapshot(replica.algo, 9, false, out);
+    replica.ops->snapshot(replica.algo, 9, false, 0, COUNT, out);
     assert_memory_equal(out, set, sizeof set);
     x_tilde[0] = set[0] + 1;
-    replica.ops->snapshot(replica.algo, 3, false, out);
+    replica.ops->snapshot(replica.algo, 3, false, 0, COUNT, out);
     assert_true(out[0] == set[0]); /* no time has passed since the reset */
     fixture_free(&fixture, out);
     replica_destroy(&replica);

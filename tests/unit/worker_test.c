@@ -409,8 +409,9 @@ static void test_exchange_reaches_the_network_by_cast(void **state)
     float *own = NULL, *peer = NULL;
     assert_int_equal(setup->ops->vector_alloc(setup->device, size, &own), STATUS_OK);
     assert_int_equal(setup->ops->vector_alloc(setup->device, size, &peer), STATUS_OK);
-    worker_snapshot(one, 0, own);
-    worker_snapshot(two, 20, peer);
+    worker_snapshot(one, 0, 0, size, own);
+    worker_snapshot(two, 20, 0, size / 3, peer);
+    worker_snapshot(two, 20, size / 3, size - size / 3, peer + size / 3); /* in two parts */
     struct evaluation before, meanwhile, after;
     assert_int_equal(worker_evaluate(one, false, 0, 1, &before), STATUS_OK);
     worker_exchange(one, 0, own, peer);

@@ -14,8 +14,8 @@
 #include "base/thread.h"
 #include "graph/edge_clock.h"
 #include "runtime/mpi/closing_barrier.h"
+#include "runtime/mpi/exchange.h"
 #include "runtime/mpi/pairing.h"
-#include "runtime/mpi/payload.h"
 #include "runtime/mpi/progress.h"
 #include "runtime/mpi/transport.h"
 #include "runtime/mpi/worker_clock.h"
@@ -25,14 +25,6 @@ static const double sleep_least_s = 50e-6, sleep_most_s = 2e-3;
 static const double backoff_least_s = 200e-6, backoff_most_s = 10e-3;
 static const double publish_least_s = 2e-3;
 static const double rate_poll_s = 0.02;
-enum { DISTANCE_BLOCK = 1024, DISTANCE_EXACT = 1 << 17, DISTANCE_STRIDE = 16 };
-
-struct record {
-    float *snapshot;          /* owned (count), device memory */
-    int chunks_seen;          /* of the peer's payload: verified so far */
-    struct payload_tag *tags; /* owned (chunk_count): sources of the tags' puts */
-    double begun_s;
-};
 
 /* Meetings that are due with one neighbor. */
 struct due {
@@ -47,16 +39,15 @@ struct communicator {
     /* set before the thread starts */
     const struct transport_ops *ops;
     struct transport *transport;
-    struct payload_shape shape;
     struct thread thread;
     /* the communication thread's own */
     struct pairing pairing;
     struct edge_clock ticks;
     struct progress progress;
-    struct due *due;        /* owned (degree) */
-    struct record *records; /* owned (K) */
-    uint64_t *meetings;     /* owned (worker_count) */
-    bool *stale;            /* owned (degree): the neighbor has not been sent our latest progress */
+    struct exchange exchange;
+    struct due *due;    /* owned (degree) */
+    uint64_t *meetings; /* owned (worker_count) */
+    bool *stale;        /* owned (degree): the neighbor has not been sent our latest progress */
     struct random_stream backoff;
     int asked; /* neighbor of our last ask that has neither been met nor refused, or PAIRING_NOBODY */
     double published_s, changed_s;
@@ -71,17 +62,8 @@ struct communicator {
     atomic_uint_fast64_t load;         /* meetings due with peers that answer; a hint, any order will do */
     atomic_uint_fast64_t global_steps; /* a count that only grows; any order will do */
     atomic_bool stop;                  /* set once by the communication thread; nothing is published through it */
-    atomic_bool
-        compute_done; /* set once by the compute thread after its last write to the vectors (the lock orders these) */
+    atomic_bool compute_done;          /* set once by the compute thread, after its last gradient */
 };
-
-static void span(const struct communicator *c, enum span_kind kind, double begin_s, int peer)
-{
-    const struct observer *observer = c->params.observer;
-    if (observer->on_span != NULL)
-        observer->on_span(observer->context, LANE_COMMUNICATION, kind, begin_s - c->params.origin_s,
-                          stopwatch_now() - c->params.origin_s, peer);
-}
 
 static void note(struct communicator *c, enum status status)
 {
@@ -145,91 +127,40 @@ static bool has_tick(void *context, int neighbor)
     return c->due[neighbor].ticks > 0;
 }
 
-static void take_snapshot(struct communicator *c, struct record *record, int peer)
-{
-    double begin_s = stopwatch_now();
-    pthread_mutex_lock(&c->lock);
-    worker_snapshot(c->params.worker, worker_clock_time(&c->clock, stopwatch_now()), record->snapshot);
-    pthread_mutex_unlock(&c->lock);
-    span(c, SPAN_COPY, begin_s, peer);
-}
-
-static void begin_exchange(void *context, int neighbor, int record_index, int peer_slot, uint64_t attempt,
-                           bool by_my_tick)
+static void begin_exchange(void *context, int neighbor, int record, int peer_slot, uint64_t attempt, bool by_my_tick)
 {
     struct communicator *c = context;
-    struct record *record = &c->records[record_index];
-    int peer = c->pairing.edges[neighbor].peer;
     if (by_my_tick && c->due[neighbor].ticks > 0)
         c->due[neighbor].ticks--;
     c->due[neighbor].backoff_s = 0;
-    record->chunks_seen = 0;
-    take_snapshot(c, record, peer);
-    double begin_s = stopwatch_now();
-    for (int chunk = 0; chunk < c->shape.chunk_count; chunk++) {
-        size_t offset = payload_chunk_offset(&c->shape, chunk);
-        draw_ticks(c, stopwatch_now()); /* a long put must not hide what has become due meanwhile */
-        publish_load(c);
-        record->tags[chunk] = payload_seal(&c->shape, record->snapshot, chunk, c->id, attempt);
-        note(c, c->ops->put_payload(c->transport, neighbor, peer_slot, offset, (char *)record->snapshot + offset,
-                                    payload_chunk_length(&c->shape, chunk), record_index));
-        note(c, c->ops->put_payload(c->transport, neighbor, peer_slot,
-                                    c->shape.tags_offset + (size_t)chunk * sizeof record->tags[0], &record->tags[chunk],
-                                    sizeof record->tags[0], record_index));
-    }
-    span(c, SPAN_PUT, begin_s, peer);
-    record->begun_s = stopwatch_now();
+    note(c, exchange_begin(&c->exchange, neighbor, c->pairing.edges[neighbor].peer, record, peer_slot, attempt));
 }
 
-static bool payload_arrived(void *context, int neighbor, int record_index, uint64_t attempt)
+/* A long put must not hide what has become due meanwhile. */
+static void between_chunks(void *context)
 {
     struct communicator *c = context;
-    struct record *record = &c->records[record_index];
-    int peer = c->pairing.edges[neighbor].peer;
-    const unsigned char *slot = c->ops->slot(c->transport, record_index);
-    while (record->chunks_seen < c->shape.chunk_count &&
-           payload_chunk_valid(&c->shape, slot, record->chunks_seen, peer, attempt))
-        record->chunks_seen++;
-    return record->chunks_seen == c->shape.chunk_count;
+    draw_ticks(c, stopwatch_now());
+    publish_load(c);
 }
 
-/* ‖own − peer‖²/2, from every DISTANCE_STRIDE-th block of a long vector. */
-static double pair_distance(const float *own, const float *peer, size_t count)
-{
-    size_t stride = count <= DISTANCE_EXACT ? 1 : DISTANCE_STRIDE, used = 0;
-    double sum = 0;
-    for (size_t first = 0; first < count; first += stride * DISTANCE_BLOCK) {
-        size_t last = first + DISTANCE_BLOCK < count ? first + DISTANCE_BLOCK : count;
-        float block = 0;
-        for (size_t k = first; k < last; k++)
-            block += (own[k] - peer[k]) * (own[k] - peer[k]);
-        sum += (double)block;
-        used += last - first;
-    }
-    return sum * (double)count / (double)used / 2;
-}
-
-static void apply_difference(void *context, int neighbor, int record_index, uint64_t attempt)
+static bool payload_arrived(void *context, int neighbor, int record, uint64_t attempt)
 {
     struct communicator *c = context;
-    struct record *record = &c->records[record_index];
+    return exchange_arrived(&c->exchange, c->pairing.edges[neighbor].peer, record, attempt);
+}
+
+static void apply_difference(void *context, int neighbor, int record, uint64_t attempt)
+{
+    struct communicator *c = context;
     int peer = c->pairing.edges[neighbor].peer;
-    unsigned char *slot = c->ops->slot(c->transport, record_index);
-    const float *theirs = (const float *)(const void *)slot;
-    (void)attempt;
-    span(c, SPAN_PEER, record->begun_s, peer);
-    double begin_s = stopwatch_now();
-    double distance = pair_distance(record->snapshot, theirs, c->shape.count);
-    pthread_mutex_lock(&c->lock);
-    worker_exchange(c->params.worker, worker_clock_time(&c->clock, stopwatch_now()), record->snapshot, theirs);
-    pthread_mutex_unlock(&c->lock);
-    payload_spoil(&c->shape, slot);
+    (void)attempt; /* a record belongs to one attempt at a time */
+    double distance = exchange_apply(&c->exchange, peer, record);
     c->meetings[peer]++;
     pthread_mutex_lock(&c->counts_mutex);
     c->counts.exchanges++;
     c->counts.distance_sum += distance;
     pthread_mutex_unlock(&c->counts_mutex);
-    span(c, SPAN_APPLY, begin_s, peer);
 }
 
 static bool put_drained(void *context, int record)
@@ -502,6 +433,38 @@ static void init_pairing(struct communicator *c)
     free(peers);
 }
 
+/* Slots in a transport, and snapshots to put into the neighbors'. */
+static enum status open_exchange(struct communicator *c)
+{
+    const struct runtime_params *run_params = c->params.run;
+    struct payload_shape shape = payload_shape(worker_parameter_size(c->params.worker), run_params->chunk_bytes);
+    struct transport_params params = {
+        .job = c->params.job,
+        .graph = run_params->graph,
+        .worker = c->id,
+        .slots = run_params->records,
+        .slot_bytes = shape.slot_bytes,
+        .puts_per_slot = 2 * shape.chunk_count,
+    };
+    TRY(transport_open(run_params->transport, &params, &c->ops, &c->transport));
+    c->exchange = (struct exchange){
+        .ops = c->ops,
+        .transport = c->transport,
+        .worker = c->params.worker,
+        .lock = &c->lock,
+        .clock = &c->clock,
+        .observer = c->params.observer,
+        .origin_s = c->params.origin_s,
+        .id = c->id,
+        .record_count = run_params->records,
+        .shape = shape,
+        .between = between_chunks,
+        .context = c,
+    };
+    exchange_init(&c->exchange);
+    return STATUS_OK;
+}
+
 enum status communicator_create(const struct communicator_params *params, struct communicator **out)
 {
     const struct runtime_params *run_params = params->run;
@@ -510,7 +473,6 @@ enum status communicator_create(const struct communicator_params *params, struct
     c->id = params->job->rank;
     c->degree = graph_degree(run_params->graph, c->id);
     c->asked = PAIRING_NOBODY;
-    c->shape = payload_shape(worker_parameter_size(params->worker), run_params->chunk_bytes);
     c->backoff = random_stream(run_params->seed, RANDOM_BACKOFF, (uint32_t)c->id, 0);
     pthread_mutex_init(&c->lock, NULL);
     pthread_mutex_init(&c->counts_mutex, NULL);
@@ -521,21 +483,8 @@ enum status communicator_create(const struct communicator_params *params, struct
     c->due = memory_zalloc((size_t)c->degree, sizeof c->due[0]);
     c->stale = memory_zalloc((size_t)c->degree, sizeof c->stale[0]);
     c->meetings = memory_zalloc((size_t)run_params->graph->worker_count, sizeof c->meetings[0]);
-    c->records = memory_zalloc((size_t)run_params->records, sizeof c->records[0]);
-    for (int k = 0; k < run_params->records; k++) {
-        c->records[k].snapshot = memory_alloc_aligned(c->shape.count * sizeof(float));
-        c->records[k].tags = memory_zalloc((size_t)c->shape.chunk_count, sizeof(struct payload_tag));
-    }
     init_pairing(c);
-    struct transport_params transport_params = {
-        .job = params->job,
-        .graph = run_params->graph,
-        .worker = c->id,
-        .slots = run_params->records,
-        .slot_bytes = c->shape.slot_bytes,
-        .puts_per_slot = 2 * c->shape.chunk_count,
-    };
-    enum status status = transport_open(run_params->transport, &transport_params, &c->ops, &c->transport);
+    enum status status = open_exchange(c);
     if (status != STATUS_OK)
         communicator_destroy(c);
     else
@@ -549,10 +498,7 @@ void communicator_destroy(struct communicator *c)
         return;
     if (c->transport != NULL)
         c->ops->destroy(c->transport);
-    for (int k = 0; k < c->params.run->records; k++) {
-        memory_free_aligned(c->records[k].snapshot);
-        free(c->records[k].tags);
-    }
+    exchange_release(&c->exchange);
     pairing_release(&c->pairing);
     edge_clock_release(&c->ticks);
     progress_release(&c->progress);
@@ -560,7 +506,6 @@ void communicator_destroy(struct communicator *c)
     wakeup_release(&c->rate_wakeup);
     pthread_mutex_destroy(&c->counts_mutex);
     pthread_mutex_destroy(&c->lock);
-    free(c->records);
     free(c->meetings);
     free(c->stale);
     free(c->due);

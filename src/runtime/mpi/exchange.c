@@ -1,0 +1,129 @@
+/* An exchange: two snapshots and a difference. */
+#include "runtime/mpi/exchange.h"
+
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "base/stopwatch.h"
+
+enum { DISTANCE_BLOCK = 1024, DISTANCE_EXACT = 1 << 17, DISTANCE_STRIDE = 16 };
+
+struct exchange_record {
+    float *snapshot;          /* owned (count) */
+    struct payload_tag *tags; /* owned (chunk_count): sources of the tags' puts */
+    int chunks_seen;          /* of the peer's payload: found valid so far */
+    double put_s;             /* when our put was started: the wait for the peer's begins */
+};
+
+void exchange_init(struct exchange *exchange)
+{
+    exchange->records = memory_zalloc((size_t)exchange->record_count, sizeof exchange->records[0]);
+    for (int k = 0; k < exchange->record_count; k++) {
+        exchange->records[k].snapshot = memory_alloc_aligned(exchange->shape.count * sizeof(float));
+        exchange->records[k].tags = memory_zalloc((size_t)exchange->shape.chunk_count, sizeof(struct payload_tag));
+    }
+}
+
+void exchange_release(struct exchange *exchange)
+{
+    for (int k = 0; exchange->records != NULL && k < exchange->record_count; k++) {
+        memory_free_aligned(exchange->records[k].snapshot);
+        free(exchange->records[k].tags);
+    }
+    free(exchange->records);
+    exchange->records = NULL;
+}
+
+static void span(const struct exchange *exchange, enum span_kind kind, double begin_s, int peer)
+{
+    const struct observer *observer = exchange->observer;
+    if (observer->on_span != NULL)
+        observer->on_span(observer->context, LANE_COMMUNICATION, kind, begin_s - exchange->origin_s,
+                          stopwatch_now() - exchange->origin_s, peer);
+}
+
+/* Each chunk is sealed while it is still in the cache. */
+static void take_snapshot(struct exchange *exchange, struct exchange_record *record, int peer, uint64_t attempt)
+{
+    const struct payload_shape *shape = &exchange->shape;
+    double begin_s = stopwatch_now();
+    pthread_mutex_lock(exchange->lock);
+    double time = worker_clock_time(exchange->clock, stopwatch_now());
+    for (int chunk = 0; chunk < shape->chunk_count; chunk++) {
+        size_t first = payload_chunk_offset(shape, chunk) / sizeof(float);
+        size_t count = payload_chunk_length(shape, chunk) / sizeof(float);
+        worker_snapshot(exchange->worker, time, first, count, record->snapshot + first);
+        record->tags[chunk] = payload_seal(shape, record->snapshot, chunk, exchange->id, attempt);
+    }
+    pthread_mutex_unlock(exchange->lock);
+    span(exchange, SPAN_COPY, begin_s, peer);
+}
+
+static enum status put_chunk(struct exchange *exchange, int neighbor, int record, int peer_slot, int chunk)
+{
+    const struct exchange_record *of = &exchange->records[record];
+    const struct payload_shape *shape = &exchange->shape;
+    size_t offset = payload_chunk_offset(shape, chunk);
+    TRY(exchange->ops->put_payload(exchange->transport, neighbor, peer_slot, offset,
+                                   (const char *)of->snapshot + offset, payload_chunk_length(shape, chunk), record));
+    return exchange->ops->put_payload(exchange->transport, neighbor, peer_slot,
+                                      shape->tags_offset + (size_t)chunk * sizeof of->tags[0], &of->tags[chunk],
+                                      sizeof of->tags[0], record);
+}
+
+enum status exchange_begin(struct exchange *exchange, int neighbor, int peer, int record, int peer_slot,
+                           uint64_t attempt)
+{
+    struct exchange_record *of = &exchange->records[record];
+    of->chunks_seen = 0;
+    take_snapshot(exchange, of, peer, attempt);
+    double begin_s = stopwatch_now();
+    for (int chunk = 0; chunk < exchange->shape.chunk_count; chunk++) {
+        TRY(put_chunk(exchange, neighbor, record, peer_slot, chunk));
+        exchange->between(exchange->context);
+    }
+    span(exchange, SPAN_PUT, begin_s, peer);
+    of->put_s = stopwatch_now();
+    return STATUS_OK;
+}
+
+bool exchange_arrived(struct exchange *exchange, int peer, int record, uint64_t attempt)
+{
+    struct exchange_record *of = &exchange->records[record];
+    const unsigned char *slot = exchange->ops->slot(exchange->transport, record);
+    while (of->chunks_seen < exchange->shape.chunk_count &&
+           payload_chunk_valid(&exchange->shape, slot, of->chunks_seen, peer, attempt))
+        of->chunks_seen++;
+    return of->chunks_seen == exchange->shape.chunk_count;
+}
+
+static double pair_distance(const float *own, const float *peer, size_t count)
+{
+    size_t stride = count <= DISTANCE_EXACT ? 1 : DISTANCE_STRIDE, used = 0;
+    double sum = 0;
+    for (size_t first = 0; first < count; first += stride * DISTANCE_BLOCK) {
+        size_t last = first + DISTANCE_BLOCK < count ? first + DISTANCE_BLOCK : count;
+        float block = 0;
+        for (size_t k = first; k < last; k++)
+            block += (own[k] - peer[k]) * (own[k] - peer[k]);
+        sum += (double)block;
+        used += last - first;
+    }
+    return sum * (double)count / (double)used / 2;
+}
+
+double exchange_apply(struct exchange *exchange, int peer, int record)
+{
+    struct exchange_record *of = &exchange->records[record];
+    unsigned char *slot = exchange->ops->slot(exchange->transport, record);
+    const float *theirs = (const float *)(const void *)slot;
+    span(exchange, SPAN_PEER, of->put_s, peer);
+    double begin_s = stopwatch_now();
+    double distance = pair_distance(of->snapshot, theirs, exchange->shape.count);
+    pthread_mutex_lock(exchange->lock);
+    worker_exchange(exchange->worker, worker_clock_time(exchange->clock, stopwatch_now()), of->snapshot, theirs);
+    pthread_mutex_unlock(exchange->lock);
+    payload_spoil(&exchange->shape, slot);
+    span(exchange, SPAN_APPLY, begin_s, peer);
+    return distance;
+}

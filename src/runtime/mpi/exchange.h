@@ -1,0 +1,56 @@
+/* An exchange: two snapshots and a difference. What happens between COMMIT and the end of a meeting.
+ *
+ * Both ends take a snapshot of x, put it into the other's slot in chunks (payload.h), and apply ±(own − peer) once
+ * the peer's has arrived, however late. Both compute the difference from the same two snapshots, so Σ(x + x̃) is kept
+ * whatever lands in between. The worker's lock is held while the snapshot is taken and while the difference is
+ * applied, never across a put.
+ *
+ * A record k is one snapshot buffer and the slot k of the own window; pairing.h says which are in use. All calls from
+ * the communication thread. */
+#ifndef GRAPEVINE_RUNTIME_MPI_EXCHANGE_H
+#define GRAPEVINE_RUNTIME_MPI_EXCHANGE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "runtime/mpi/payload.h"
+#include "runtime/mpi/transport.h"
+#include "runtime/mpi/worker_clock.h"
+#include "runtime/observer.h"
+#include "worker/worker.h"
+
+struct exchange_record; /* its own */
+
+struct exchange {
+    const struct transport_ops *ops;
+    struct transport *transport;     /* borrowed */
+    struct worker *worker;           /* borrowed */
+    pthread_mutex_t *lock;           /* borrowed: guards the worker's vectors */
+    struct worker_clock *clock;      /* borrowed */
+    const struct observer *observer; /* borrowed */
+    double origin_s;                 /* that spans are counted from */
+    int id;                          /* this worker */
+    int record_count;
+    struct payload_shape shape;
+    void (*between)(void *context); /* called between chunks of a put: it may take long */
+    void *context;
+    struct exchange_record *records; /* owned (record_count) */
+};
+
+/* Allocates the snapshot buffers; all fields but `records` are set by the caller. */
+void exchange_init(struct exchange *exchange);
+void exchange_release(struct exchange *exchange);
+
+/* Take the snapshot and start to put it into the peer's slot. */
+enum status exchange_begin(struct exchange *exchange, int neighbor, int peer, int record, int peer_slot,
+                           uint64_t attempt);
+
+/* Has the peer's payload of this attempt arrived in the record's slot, whole? */
+bool exchange_arrived(struct exchange *exchange, int peer, int record, uint64_t attempt);
+
+/* Apply the difference; returns ‖own − peer‖²/2 (of a sample of a long vector, scaled). */
+double exchange_apply(struct exchange *exchange, int peer, int record);
+
+#endif
