@@ -34,12 +34,12 @@ check: check-build ## set-up, build, every check and test; the last line counts 
 check-long: check-build ## the same and the long tests (tests/*/*_long.sh)
 	@$(RUN_TESTS) $(CHECK_TESTS) $(LONG)
 
-# --- figures: programs (tests/bench/*_bench.c) and scripts (tests/bench/*.sh, *.py), in the order of their names ---
-bench: all $(BENCH_BIN) ## the figures, each beside what it is compared with
+# --- figures: every tests/bench/*_bench.sh; the programs that they run are built first ---
+BENCH_SRC := $(sort $(wildcard tests/bench/*_bench.c))
+
+bench: all $(BENCH_BIN) $(MPI_BIN)
 	@set -e; export BUILD=$(BUILD) PYTHON=$(PYTHON) MPIRUN="$$(BUILD=$(BUILD) scripts/launch.sh --mpirun)"; \
-	for bench in $(BENCH_BIN); do echo "== $$bench"; $$bench; done; \
-	for bench in $(sort $(wildcard tests/bench/*.sh)); do echo "== $$bench"; bash $$bench; done; \
-	for bench in $(sort $(wildcard tests/bench/*.py)); do echo "== $$bench"; $(PYTHON) $$bench; done
+	for bench in $(sort $(wildcard tests/bench/*_bench.sh)); do echo "== $$bench"; bash $$bench; done
 
 -include $(BENCH_BIN:%=%.d) $(DUMP_BIN:%=%.d)
 
