@@ -36,6 +36,11 @@ static enum status open_set(const struct config *config, bool train, bool augmen
 static enum status open_training_data(struct plan *plan)
 {
     const struct config *config = plan->config;
+    if (config->run.keep_best && config->data.validation == 0) {
+        log_error("run.keep_best: the best replica is chosen on held-out pictures, and data.validation is 0; give it a "
+                  "share of the training pictures, such as 0.1");
+        return STATUS_USAGE;
+    }
     TRY(open_set(config, true, config->data.augment, &plan->train));
     struct partition_params params = {
         .name = config->data.partition,

@@ -64,7 +64,7 @@ static struct checkpoint_info checkpoint_info(const struct training *training, d
 static void save_checkpoint(void *context, bool best, double epoch, const float *parameters, const float *buffers)
 {
     struct training *training = context;
-    if (training->job.rank != 0)
+    if (training->job.rank != 0 || (best && !training->config->run.keep_best))
         return;
     char *name = best ? memory_copy_text("best.safetensors") : text_format("checkpoint-%04.0f.safetensors", epoch);
     char *path = run_directory_file(training->directory, name);
