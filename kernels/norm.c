@@ -1,4 +1,5 @@
-/* Batch norm on slabs (kernels/norm.h): a full row is one vector of sixteen floats, a narrower one goes lane by lane. */
+/* Batch norm on slabs (kernels/norm.h): a full row is one vector of sixteen floats, a narrower one goes lane by
+ * lane. */
 #include "kernels/norm.h"
 
 #include <string.h>

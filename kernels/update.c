@@ -42,8 +42,8 @@ static void update_tilde(const struct update_constants *c, float decay, size_t f
         update_range(c, true, false, decay, first, last, x, x_tilde, m, g);
 }
 
-void kernel_update(const struct update_constants *c, size_t first, size_t last, size_t decayed, float *x, float *x_tilde,
-                   float *m, const float *g)
+void kernel_update(const struct update_constants *c, size_t first, size_t last, size_t decayed, float *x,
+                   float *x_tilde, float *m, const float *g)
 {
     size_t middle = decayed < first ? first : decayed < last ? decayed : last;
     if (x_tilde == NULL) {

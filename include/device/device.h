@@ -1,9 +1,9 @@
 /* A device: where vectors live and networks run. A backend is a folder (cpu/, cuda/) that fills in device_ops.
  *
  * Vectors are flat fp32 arrays of device memory, in the canonical layout of net_spec.h; on the CPU they are plain
- * pointers. Calls are made by one thread at a time for networks (the compute thread), while vector operations may be called by
- * the compute thread and the communication thread at once, on vectors that the caller's lock keeps apart.
- * `shared` selects how many threads a vector operation may use: the compute thread passes true (all of the
+ * pointers. Calls are made by one thread at a time for networks (the compute thread), while vector operations may
+ * be called by the compute thread and the communication thread at once, on vectors that the caller's lock keeps
+ * apart. `shared` selects how many threads a vector operation may use: the compute thread passes true (all of the
  * device's threads), the communication thread false (its own only).
  *
  * Errors: the machine's (memory, library) are logged where they are detected and returned as STATUS_MACHINE. */
@@ -45,7 +45,7 @@ struct pair_coefficients {
 
 enum net_mode {
     NET_TRAIN,     /* batch statistics, dropout, running statistics updated */
-    NET_STATISTICS, /* as NET_TRAIN without dropout and without keeping what backward needs: recomputes running statistics */
+    NET_STATISTICS, /* as NET_TRAIN without dropout, and no backward pass may follow: recomputes running statistics */
     NET_EVALUATE   /* running statistics, no dropout */
 };
 
@@ -81,8 +81,8 @@ struct device_ops {
     void (*vector_write)(struct device *device, float *vector, size_t count, const float *host);
 
     /* Gradient event (kernels/update.h): advance, then x and x̃ −= γ·direction. x_tilde may be NULL. */
-    void (*update)(struct device *device, bool shared, const struct update_coefficients *c, size_t count, size_t decayed,
-                   float *x, float *x_tilde, float *m, const float *g);
+    void (*update)(struct device *device, bool shared, const struct update_coefficients *c, size_t count,
+                   size_t decayed, float *x, float *x_tilde, float *m, const float *g);
     /* Pair event (kernels/pair.h): advance, then x −= α·(own − peer), x̃ −= α̃·(own − peer). x_tilde may be NULL. */
     void (*pair)(struct device *device, bool shared, const struct pair_coefficients *c, size_t count,
                  float *x, float *x_tilde, const float *own, const float *peer);
@@ -97,11 +97,12 @@ struct device_ops {
     enum status (*net_create)(struct device *device, const struct net_spec *spec, size_t batch, float *gradient,
                               float *buffers, struct net **out);
     void (*net_destroy)(struct net *net);
-    /* w ← x: the only writer of the working copy. */
+    /* w ← x: the only writer of the working copy. A failure is logged, and the next net_forward returns it. */
     void (*net_cast)(struct net *net, const float *x);
-    /* Forward pass and loss; `dropout_seed` names this step's dropout masks (NET_TRAIN). Keeps what net_backward needs. */
-    enum status (*net_forward)(struct net *net, enum net_mode mode, const struct net_batch *batch, uint64_t dropout_seed,
-                               struct net_result *result);
+    /* Forward pass and loss; `dropout_seed` names this step's dropout masks (NET_TRAIN). Keeps what net_backward
+     * needs. */
+    enum status (*net_forward)(struct net *net, enum net_mode mode, const struct net_batch *batch,
+                               uint64_t dropout_seed, struct net_result *result);
     /* Gradient of the mean loss of the last NET_TRAIN forward into `gradient` (overwritten). `ready` may be NULL. */
     enum status (*net_backward)(struct net *net, net_ready_fn *ready, void *context);
     /* Logits of the last forward pass, (batch, class_count), in host memory. */

@@ -14,13 +14,15 @@
 #include <stddef.h>
 
 enum net_op {
-    NET_CONV,              /* input (C, H, W), weight (K, C, kernel, kernel), optional bias (K): cross-correlation, zero padding */
-    NET_NORM,              /* batch norm over (batch, H, W) of each channel: scale, shift, running mean and variance; optional
-                              residual added after it, then optional ReLU: y = relu(norm(x) + residual) */
+    NET_CONV,              /* input (C, H, W), weight (K, C, kernel, kernel), optional bias (K): cross-correlation,
+                              zero padding */
+    NET_NORM,              /* batch norm over (batch, H, W) of each channel: scale, shift, running mean and variance;
+                              optional residual added after it, then optional ReLU: y = relu(norm(x) + residual) */
     NET_RELU,              /* max(x, 0) */
     NET_MAX_POOL,          /* kernel, stride, padding; padding counts as −∞ */
     NET_ADAPTIVE_AVG_POOL, /* to (C, out_size, out_size): PyTorch's bins, floor(i·H/out) … ceil((i+1)·H/out) */
-    NET_LINEAR,            /* input of any shape, flattened in (C, H, W) order, weight (K, C·H·W), optional bias (K); optional ReLU */
+    NET_LINEAR,            /* input of any shape, flattened in (C, H, W) order, weight (K, C·H·W), optional bias (K);
+                              optional ReLU */
     NET_DROPOUT            /* training only: zero with probability `rate`, else divide by 1 − rate */
 };
 
@@ -48,7 +50,8 @@ enum net_init {
     NET_INIT_ZERO,
     NET_INIT_ONE,
     NET_INIT_KAIMING_NORMAL_FAN_OUT, /* N(0, 2/fan_out): torchvision's ResNet and VGG convolutions */
-    NET_INIT_UNIFORM_FAN_IN,         /* U(−1/√fan_in, 1/√fan_in): PyTorch's default for linear and convolution, weight and bias */
+    NET_INIT_UNIFORM_FAN_IN,         /* U(−1/√fan_in, 1/√fan_in): PyTorch's default, linear and convolution, weight and
+                                        bias */
     NET_INIT_NORMAL_001              /* N(0, 0.01²): torchvision's VGG classifier */
 };
 

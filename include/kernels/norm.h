@@ -1,14 +1,15 @@
 /* Batch norm on slabs: the pixels of one image in up to sixteen channels that lie side by side in memory.
  *
- * A slab is `rows` rows of `lanes` floats, `stride` floats apart; a lane is a channel (or, where a channel's pixels are
- * contiguous, one of sixteen pixels of the same channel: the caller then folds the lanes). Per-lane arrays have 16 entries.
+ * A slab is `rows` rows of `lanes` floats, `stride` floats apart; a lane is a channel (or, where a channel's
+ * pixels are contiguous, one of sixteen pixels of the same channel: the caller then folds the lanes). Per-lane
+ * arrays have 16 entries.
  *
  *     forward    y = a·x + b (+ residual), then max(0, ·) where relu; a = scale/σ, b = shift − mean·a
  *     backward   d = Σ gradients of y, zero where the ReLU was closed;  s1 = Σ d,  s2 = Σ d·(x − mean)
  *                d_x = p·((d + r) + q·(x − mean)), where p, q, r follow from the sums over the whole batch
  *
- * Whether the ReLU was open is read from y where it is given, else found again as a·x + b > 0, the same bits as forward.
- * NaN passes through the ReLU, so that a diverged network is seen in its loss. */
+ * Whether the ReLU was open is read from y where it is given, else found again as a·x + b > 0, the same bits as
+ * forward. NaN passes through the ReLU, so that a diverged network is seen in its loss. */
 #ifndef GRAPEVINE_KERNELS_NORM_H
 #define GRAPEVINE_KERNELS_NORM_H
 
@@ -21,7 +22,8 @@ struct norm_slab {
     size_t rows, stride, lanes; /* lanes ≤ NORM_LANES */
 };
 
-/* Σ x and Σ (x − centre)² per lane, added to `sums` and `squares`; `centre` may be NULL: squares are then left alone. */
+/* Σ x and Σ (x − centre)² per lane, added to `sums` and `squares`; `centre` may be NULL: squares are then left
+ * alone. */
 void kernel_norm_sums(const struct norm_slab *slab, const float *x, float sums[NORM_LANES]);
 void kernel_norm_squares(const struct norm_slab *slab, const float *x, const float centre[NORM_LANES],
                          float squares[NORM_LANES]);

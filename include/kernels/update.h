@@ -5,8 +5,9 @@
  *     m ← μ·m + d;  u = m, or d + μ·m with Nesterov
  *     x ← x − γ·u;  x̃ ← x̃ − γ·u
  *
- * The decay term reads the advanced x. x̃ = NULL leaves out δ and x̃: plain SGD, bit for bit what the same call gives with
- * x̃ = x and any mix. Elements are independent: the result does not depend on the thread count or on [first, last). */
+ * The decay term reads the advanced x. x̃ = NULL leaves out δ and x̃: plain SGD, bit for bit what the same call
+ * gives with x̃ = x and any mix. Elements are independent: the result does not depend on the thread count or on
+ * [first, last). */
 #ifndef GRAPEVINE_KERNELS_UPDATE_H
 #define GRAPEVINE_KERNELS_UPDATE_H
 
@@ -19,7 +20,7 @@ struct update_constants {
 };
 
 /* Elements [first, last) of the vectors; x, x_tilde, m, g do not overlap. */
-void kernel_update(const struct update_constants *c, size_t first, size_t last, size_t decayed, float *x, float *x_tilde,
-                   float *m, const float *g);
+void kernel_update(const struct update_constants *c, size_t first, size_t last, size_t decayed, float *x,
+                   float *x_tilde, float *m, const float *g);
 
 #endif

@@ -1,11 +1,11 @@
-/* One training step of a network, beside its ceiling (all its convolutions alone, in the layouts that oneDNN likes best) and beside
- * PyTorch, measured in alternation in one run.
+/* One training step of a network, beside its ceiling (all its convolutions alone, in the layouts that oneDNN likes
+ * best) and beside PyTorch, measured in alternation in one run.
  *
  *     step_bench [--model NAME] [--batch N] [--threads N] [--rounds N] [--torch COMMAND]
  *
- * COMMAND runs step_torch.py, for instance "python3 tests/bench/step_torch.py" (ResNet-18 only); without it the PyTorch
- * rows are left out. The step is forward, backward, update and cast; "A2CiD2" updates x and x̃, "SGD" x alone.
- * Correct: the gradient agrees with one thread's, and the loss falls. */
+ * COMMAND runs step_torch.py, for instance "python3 tests/bench/step_torch.py" (ResNet-18 only); without it the
+ * PyTorch rows are left out. The step is forward, backward, update and cast; "A2CiD2" updates x and x̃, "SGD" x
+ * alone. Correct: the gradient agrees with one thread's, and the loss falls. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -116,7 +116,8 @@ static void alone_release(struct alone *alone)
     }
 }
 
-/* Best seconds of all convolutions, each pass by the faster of the library's two algorithms. Memory of one at a time. */
+/* Best seconds of all convolutions, each pass by the faster of the library's two algorithms. Memory of one at a
+ * time. */
 static enum status time_alone(struct bench *b, double *out)
 {
     static const dnnl_alg_kind_t algorithms[] = {dnnl_convolution_auto, dnnl_convolution_direct};

@@ -123,8 +123,8 @@ static void test_vectors(void **state)
     assert_true(fabs(wanted_sum - COUNT) < 5.0 * sqrt(2.0 * COUNT));
 }
 
-/* A net without products: batch norm, residual, ReLU, pooling, loss. Its sums are ours, so its bits are known to be the same
- * on any number of threads. */
+/* A net without products: batch norm, residual, ReLU, pooling, loss. Its sums are ours, so its bits are known to
+ * be the same on any number of threads. */
 struct outcome {
     struct net_result result;
     float logits[6 * 4], gradient[64], buffers[64];

@@ -1,4 +1,5 @@
-/* The flat-vector kernels: laws that hold to the last bit, formulas against float64, and independence of how a range is cut. */
+/* The flat-vector kernels: laws that hold to the last bit, formulas against float64, and independence of how a
+ * range is cut. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

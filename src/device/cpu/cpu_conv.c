@@ -1,5 +1,5 @@
-/* Convolution on oneDNN: y = w ∗ x (+ bias), zero padding, square kernels. Activations keep the layout of the value that
- * they belong to; weights are in whatever layout the chosen implementation prefers. */
+/* Convolution on oneDNN: y = w ∗ x (+ bias), zero padding, square kernels. Activations keep the layout of the
+ * value that they belong to; weights are in whatever layout the chosen implementation prefers. */
 #include "device/cpu/cpu_product.h"
 
 /* What the three primitives of one convolution have in common while they are made. */
@@ -115,8 +115,9 @@ static enum status create_backward(struct net *net, struct cpu_op *op, struct co
     if (cpu_wants_gradient(in)) {
         operands.bias = NULL;
         TRY_DNNL("describing a convolution's input gradient",
-                 onednn_describe_conv_backward_data(&product->backward_data.description, net->device->engine, &s->window,
-                                                    &operands, s->attributes, product->forward.description));
+                 onednn_describe_conv_backward_data(&product->backward_data.description, net->device->engine,
+                                                    &s->window, &operands, s->attributes,
+                                                    product->forward.description));
         TRY(cpu_primitive_make(net, &product->backward_data, "convolution backward, data", step + 1));
     }
     return cpu_product_create_weight(net, op, &s->weights_plain);

@@ -1,5 +1,6 @@
-/* Dropout: in training each element is zero with probability `rate`, else divided by 1 − rate. The mask is never stored:
- * forward and backward draw it from the same streams, named by the step's seed, the node and the element's chunk. */
+/* Dropout: in training each element is zero with probability `rate`, else divided by 1 − rate. The mask is never
+ * stored: forward and backward draw it from the same streams, named by the step's seed, the node and the element's
+ * chunk. */
 #include <string.h>
 
 #include "base/random.h"

@@ -60,7 +60,8 @@ enum status cpu_layout_plain(const struct cpu_shape *shape, struct onednn_layout
     return layout_of(shape, dnnl_nchw, out);
 }
 
-/* NHWC is told apart by its block, the number of channels; with 8 or 16 of them it is also a blocked layout of one block. */
+/* NHWC is told apart by its block, the number of channels; with 8 or 16 of them it is also a blocked layout of one
+ * block. */
 enum status cpu_layout_blocked(const struct cpu_shape *shape, struct onednn_layout *out)
 {
     dnnl_format_tag_t tag = shape->block == 1    ? dnnl_nchw

@@ -58,8 +58,9 @@ struct cpu_contribution cpu_net_contribute(struct net *net, struct cpu_op *op, s
     if (!cpu_wants_gradient(value))
         return part;
     int capacity = net->spec.nodes[value->producer].op == NET_NORM ? CPU_GRADIENT_PARTS : 1;
+    size_t bytes = cpu_shape_count(&value->shape) * sizeof(float);
     part.buffer = over != CPU_NO_BUFFER ? cpu_plan_alias(&net->plan, over, first)
-                                        : cpu_plan_add(&net->plan, cpu_shape_count(&value->shape) * sizeof(float), first);
+                                        : cpu_plan_add(&net->plan, bytes, first);
     cpu_plan_use(&net->plan, part.buffer, last);
     if (value->gradient_count < capacity) {
         value->gradient[value->gradient_count++] = part.buffer;

@@ -1,8 +1,9 @@
-/* A network compiled for the CPU: values, operations and the memory plan. Private to this folder (and to the benchmark
- * that times its parts).
+/* A network compiled for the CPU: values, operations and the memory plan. Private to this folder (and to the
+ * benchmark that times its parts).
  *
- * Program steps: with n nodes, node k runs forward at step 2k, the loss at step 2n, and node k backward at steps 2(2n − k)
- * (gradients of the weights) and the one after it (gradient of the input). All lifetimes in the plan are in these steps.
+ * Program steps: with n nodes, node k runs forward at step 2k, the loss at step 2n, and node k backward at steps
+ * 2(2n − k) (gradients of the weights) and the one after it (gradient of the input). All lifetimes in the plan are
+ * in these steps.
  *
  * Gradients: each consumer of a value contributes one part of its gradient. The first parts stay apart when the
  * value's producer can add them while it reads them (batch norm takes two), further ones are added to the first.

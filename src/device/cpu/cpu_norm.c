@@ -1,8 +1,8 @@
 /* Batch norm, with residual and ReLU in the same pass (kernels/norm.h has the arithmetic of one slab).
  *
- * Channels are taken in groups small enough that a group stays in cache between the pass that sums and the pass that
- * writes; all threads work on one group, each on its share of the images. Sums are kept per image and added in the order
- * of the images in float64, so that the result does not depend on the thread count. */
+ * Channels are taken in groups small enough that a group stays in cache between the pass that sums and the pass
+ * that writes; all threads work on one group, each on its share of the images. Sums are kept per image and added
+ * in the order of the images in float64, so that the result does not depend on the thread count. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -212,7 +212,8 @@ static void apply_unit(const struct norm_state *state, bool relu, size_t unit, c
                           residual == NULL ? NULL : residual + g->tail_offset, y + g->tail_offset);
 }
 
-/* Units [first, last) of every image: y from x (and residual), with the affine maps as they stand. Called by all threads. */
+/* Units [first, last) of every image: y from x (and residual), with the affine maps as they stand. Called by all
+ * threads. */
 static void apply_group(const struct net *net, const struct cpu_op *op, size_t first, size_t last, const float *x,
                         const float *residual, float *y)
 {

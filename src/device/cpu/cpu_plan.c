@@ -1,4 +1,5 @@
-/* Activation memory, planned once: the largest buffer first, each at the lowest offset free during its whole lifetime. */
+/* Activation memory, planned once: the largest buffer first, each at the lowest offset free during its whole
+ * lifetime. */
 #include "device/cpu/cpu_plan.h"
 
 #include <assert.h>

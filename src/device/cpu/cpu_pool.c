@@ -42,8 +42,8 @@ KERNEL_INLINE void max_window(const struct pool_plane *p, size_t block, int row,
     }
     for (int i = top; i < bottom; i++) {
         for (int j = left; j < right; j++) {
-            size_t pixel = (size_t)(row * p->stride - p->pad + i) * p->width + (size_t)(column * p->stride - p->pad + j);
-            const float *values = x + pixel * block;
+            int from_row = row * p->stride - p->pad + i, from_column = column * p->stride - p->pad + j;
+            const float *values = x + ((size_t)from_row * p->width + (size_t)from_column) * block;
             uint8_t place = (uint8_t)(i * p->kernel + j);
 #pragma omp simd
             for (size_t lane = 0; lane < block; lane++) {

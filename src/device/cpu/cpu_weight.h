@@ -1,4 +1,5 @@
-/* A weight tensor: the working copies that the library reads, in the layouts it prefers, and the way back of its gradient.
+/* A weight tensor: the working copies that the library reads, in the layouts it prefers, and the way back of its
+ * gradient.
  *
  * Forward and backward pass may prefer different layouts; there are then two copies, written together. */
 #ifndef GRAPEVINE_DEVICE_CPU_WEIGHT_H
