@@ -28,7 +28,7 @@ struct training {
     struct job job;
     struct plan *plan;     /* owned */
     char *directory;       /* owned; the run directory's name */
-    bool directory_made;   /* by this rank */
+    bool directory_made;   /* by rank 0, on a file system that all ranks see */
     struct record *record; /* owned */
     struct worker *worker; /* owned */
 };
@@ -144,7 +144,6 @@ static enum status make_directory(struct training *training)
     enum status status = STATUS_OK;
     if (training->job.rank == 0)
         status = run_directory_create(training->directory, write_config, training);
-    training->directory_made = training->job.rank == 0 && status == STATUS_OK;
     return status;
 }
 
@@ -232,6 +231,7 @@ static enum status train(struct training *training)
     }
     training->directory = directory_name(training);
     TRY(together(training, "run directory", make_directory));
+    training->directory_made = true;
     TRY(together(training, "record", open_record));
     if (training->job.rank == 0) {
         warn_of_binding();
@@ -280,7 +280,9 @@ int command_train(int count, char **arguments)
     status = job_start(NULL, NULL, &training.job);
     if (status == STATUS_OK)
         status = train(&training);
-    if (training.directory_made)
+    /* Rank 0 writes how the run ended; a rank that fails alone does, before it ends the others. */
+    bool alone = status != STATUS_OK && !training.job.agreed;
+    if (training.directory_made && (training.job.rank == 0 || alone))
         run_directory_finish(training.directory, status);
     struct job job = training.job;
     release(&training);
