@@ -21,7 +21,7 @@ struct probe_result {
 enum { PROBE_BYTES = 4 << 20 };
 
 /* Collective. The result is the same on every rank. */
-enum status probe_run(const struct job *job, struct probe_result *out);
+enum status probe_run(struct job *job, struct probe_result *out);
 void probe_release(struct probe_result *result);
 
 #endif

@@ -65,7 +65,7 @@ struct runtime_result {
 /* Train until all workers together have done gradient_total gradients, average, treat the batch-norm statistics,
  * test. On return the worker holds the averaged model. Every rank calls it. STATUS_MACHINE (logged) names the wait
  * that ran out and the peer. */
-enum status runtime_mpi_run(const struct runtime_params *params, const struct job *job, struct worker *worker,
+enum status runtime_mpi_run(const struct runtime_params *params, struct job *job, struct worker *worker,
                             const struct observer *observer, struct runtime_result *out);
 void runtime_result_release(struct runtime_result *result);
 

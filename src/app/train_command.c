@@ -20,7 +20,11 @@
 #include "base/memory.h"
 #include "base/text.h"
 
+enum { START_LIMIT_S = 120 }; /* until the configuration is read */
+
 struct training {
+    int argument_count;
+    char **arguments; /* borrowed from main: the configuration file, then key=value */
     const char *config_path;
     struct text command; /* the command line, for the record */
     bool dry_run;
@@ -169,6 +173,15 @@ static enum status together(struct training *training, const char *step, enum st
     return status;
 }
 
+/* Together too: a launcher ends all ranks when one has failed, maybe before rank 0 has spoken. */
+static enum status read_config(struct training *training)
+{
+    TRY(command_read_config(training->argument_count, training->arguments, &training->config));
+    training->config_path = training->arguments[0];
+    training->job.limit_s = training->config->communication.limit_s;
+    return STATUS_OK;
+}
+
 static enum status make_plan(struct training *training)
 {
     struct plan_place place = {
@@ -221,6 +234,7 @@ static enum status run(struct training *training)
 
 static enum status train(struct training *training)
 {
+    TRY(together(training, "configuration", read_config));
     TRY(together(training, "plan", make_plan));
     TRY(share_start(training));
     TRY(together(training, "worker", make_worker));
@@ -265,19 +279,12 @@ static int take_dry_run(int count, char **arguments, bool *dry_run)
 
 int command_train(int count, char **arguments)
 {
-    struct training training = {0};
+    struct training training = {.arguments = arguments, .job = {.limit_s = START_LIMIT_S}};
     text_add(&training.command, "grapevine train");
     for (int i = 0; i < count; i++)
         text_add(&training.command, " %s", arguments[i]);
-    count = take_dry_run(count, arguments, &training.dry_run);
-    enum status status = command_read_config(count, arguments, &training.config);
-    if (status != STATUS_OK) {
-        text_release(&training.command);
-        return (int)status;
-    }
-    training.config_path = arguments[0];
-    training.job.limit_s = training.config->communication.limit_s;
-    status = job_start(NULL, NULL, &training.job);
+    training.argument_count = take_dry_run(count, arguments, &training.dry_run);
+    enum status status = job_start(NULL, NULL, &training.job);
     if (status == STATUS_OK)
         status = train(&training);
     /* Rank 0 writes how the run ended; a rank that fails alone does, before it ends the others. */

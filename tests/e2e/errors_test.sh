@@ -3,7 +3,6 @@
 # and remedy, the documented exit status, no crash and no hang.
 # shellcheck source=tests/script_fixture.bash disable=SC2317  # the parts are called by name
 . "$(dirname "$0")/../script_fixture.bash"
-limit_s=${LIMIT_S:-60}
 
 config=$scratch/base.yaml
 cat >"$config" <<'YAML'
@@ -214,7 +213,22 @@ test_transport() {
     check "and says so" grep -q 'warning: .*two-sided' "$scratch/err"
     check "and records it" "$PYTHON" tests/e2e/inspect_run.py summary "$scratch/fallback" transport=sendrecv \
         rate_tolerance=1
-    unset OMPI_MCA_osc
+    export OMPI_MCA_osc=sm OMPI_MCA_osc_sm_backing_directory=$scratch/nowhere # one rank fails, the other is stuck
+    run_ranks 2 train "$config" "run.dir=$scratch/stuck" communication.limit_s=5
+    check "a window that one rank cannot open ends the run" test "$status" = 4
+    check "with the step that it waited in" grep -q 'error: waited 5 s .*"open transport"' "$scratch/err"
+    check "and in the status file" grep -q '^4 ' "$scratch/stuck/status"
+    unset OMPI_MCA_osc OMPI_MCA_osc_sm_backing_directory
+}
+
+# A launcher ends all ranks as soon as one has failed: the message must come even if rank 0 starts last.
+test_late_rank() {
+    local words
+    read -ra words <<<"$launcher -n 3"
+    # shellcheck disable=SC2016  # expanded by each rank
+    run_command "${words[@]}" bash -c '[ "${OMPI_COMM_WORLD_RANK:-${PMI_RANK:-0}}" != 0 ] || sleep 2; exec "$@"' late \
+        "$grapevine" train "$config" optimizer.lrr=1
+    check "rank 0 late: the message comes" grep -q 'error: .*optimizer\.lrr' "$scratch/err"
 }
 
 test_command_line() {
@@ -224,7 +238,7 @@ test_command_line() {
 }
 
 # A part of the name of a test function as argument runs that one only.
-for part in configuration names data checkpoints graph_files run_directory full_disk transport command_line; do
+for part in configuration names data checkpoints graph_files run_directory full_disk transport late_rank command_line; do
     case $part in *${1:-}*) "test_$part" ;; esac
 done
 finish

@@ -19,7 +19,7 @@ struct communicator;
 
 struct communicator_params {
     const struct runtime_params *run; /* borrowed */
-    const struct job *job;            /* borrowed */
+    struct job *job;                  /* borrowed */
     struct worker *worker;            /* borrowed */
     const struct observer *observer;  /* borrowed */
     double origin_s;                  /* stopwatch time that spans are counted from */

@@ -26,7 +26,7 @@ struct since_report {
 
 struct trainer {
     const struct runtime_params *params;
-    const struct job *job;
+    struct job *job;
     struct worker *worker;
     const struct observer *observer;
     struct communicator *communicator; /* owned; NULL unless the algorithm meets one peer and there is one */
@@ -401,7 +401,7 @@ static enum status run_all(struct trainer *trainer, struct runtime_result *out)
     return STATUS_OK;
 }
 
-enum status runtime_mpi_run(const struct runtime_params *params, const struct job *job, struct worker *worker,
+enum status runtime_mpi_run(const struct runtime_params *params, struct job *job, struct worker *worker,
                             const struct observer *observer, struct runtime_result *out)
 {
     struct trainer trainer = {

@@ -17,7 +17,7 @@ static const double pair_limit_s = 5;
 enum { ROUND_TRIPS = 20, CHUNK_BYTES = 1 << 18 };
 
 struct pair_probe {
-    const struct job *job;
+    struct job *job;
     const struct transport_ops *ops;
     struct transport *transport;
     struct payload_shape shape;
@@ -126,7 +126,7 @@ static enum status probe_pairs(struct pair_probe *probe, struct probe_result *ou
     return STATUS_OK;
 }
 
-static enum status probe_transport(const struct job *job, struct probe_result *out)
+static enum status probe_transport(struct job *job, struct probe_result *out)
 {
     struct graph_params graph_params = {.name = "complete", .worker_count = job->size, .rate = 1};
     struct graph *graph = NULL;
@@ -182,7 +182,7 @@ static void describe_library(struct probe_result *out)
         snprintf(out->windows, sizeof out->windows, "the library's own");
 }
 
-enum status probe_run(const struct job *job, struct probe_result *out)
+enum status probe_run(struct job *job, struct probe_result *out)
 {
     size_t pairs = (size_t)job->size * (size_t)job->size;
     *out = (struct probe_result){.thread_level = "unknown", .transport = "none"};

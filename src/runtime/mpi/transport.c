@@ -54,39 +54,57 @@ static enum status probe(const struct transport_ops *ops, struct transport *tran
     return status;
 }
 
-static enum status open_one(const struct transport_ops *ops, const struct transport_params *params, struct job *job,
+/* Whether all ranks are well. Not so is no error yet: another transport may do. A step that not all ranks reach is. */
+static enum status all_well(const struct job *job, const char *step, enum status status, bool *well)
+{
+    double bad = status != STATUS_OK;
+    TRY(job_sum_doubles(job, step, &bad, 1));
+    *well = bad == 0;
+    return STATUS_OK;
+}
+
+static enum status open_one(const struct transport_ops *ops, const struct transport_params *params, bool *works,
                             struct transport **out)
 {
+    log_hold(true); /* the one message is transport_open's */
     enum status status = ops->create(params, out);
-    status = job_agree(job, "open transport", status);
-    if (status == STATUS_OK)
-        status = job_agree(job, "probe transport", probe(ops, *out, params));
-    return status;
+    log_hold(false);
+    TRY(all_well(params->job, "open transport", status, works));
+    if (!*works)
+        return STATUS_OK;
+    log_hold(true);
+    status = probe(ops, *out, params);
+    log_hold(false);
+    return all_well(params->job, "probe transport", status, works);
 }
 
 enum status transport_open(const char *name, const struct transport_params *params, const struct transport_ops **ops,
                            struct transport **out)
 {
-    struct job job = *params->job;
-    bool automatic = strcmp(name, "auto") == 0;
+    bool automatic = strcmp(name, "auto") == 0, works = false;
     if (automatic || strcmp(name, "put") == 0) {
         *ops = &transport_put;
-        log_hold(true);
-        enum status status = open_one(*ops, params, &job, out);
-        log_hold(false);
-        if (status == STATUS_OK)
+        TRY(open_one(*ops, params, &works, out));
+        if (works)
             return STATUS_OK;
         /* A window that failed on some rank cannot be freed: freeing is collective. It stays until MPI ends. */
         if (!automatic) {
+            params->job->agreed = true;
             log_error("one-sided puts do not work with this MPI and its settings; on Open MPI 4 try "
                       "--mca osc sm,pt2pt (one node or TCP) or --mca pml ucx --mca osc ucx (InfiniBand), or set "
                       "communication.transport=sendrecv");
-            return status;
+            return STATUS_MACHINE;
         }
         log_warning("one-sided puts do not work with this MPI and its settings: exchanging by two-sided messages "
                     "(communication.transport: sendrecv); `grapevine doctor` tells more");
     }
     *ops = &transport_sendrecv;
-    TRY(open_one(*ops, params, &job, out));
-    return STATUS_OK;
+    TRY(open_one(*ops, params, &works, out));
+    if (works)
+        return STATUS_OK;
+    params->job->agreed = true;
+    log_error("messages between the ranks do not arrive within %.0f s; on Open MPI try --mca pml ob1, and name the "
+              "network with --mca btl_tcp_if_include; `grapevine doctor` tells which pairs are silent",
+              probe_limit_s);
+    return STATUS_MACHINE;
 }

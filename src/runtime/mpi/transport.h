@@ -18,7 +18,7 @@
 struct transport; /* a way's own */
 
 struct transport_params {
-    const struct job *job;
+    struct job *job;
     const struct graph *graph; /* borrowed for the transport's life */
     int worker;
     int slots;         /* K */
