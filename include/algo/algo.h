@@ -17,7 +17,6 @@
 
 enum algo_meeting {
     ALGO_MEETS_ONE,       /* one peer at a time, at the ticks of Poisson clocks */
-    ALGO_MEETS_NEIGHBORS, /* all neighbors together, after each gradient */
     ALGO_MEETS_EVERYONE   /* gradients are averaged over all workers before on_update */
 };
 

@@ -14,7 +14,7 @@
 #include "worker/worker.h"
 
 enum batch_norm_policy {
-    BATCH_NORM_RECOMPUTED, /* of the averaged model, on k training batches (shared among the workers) */
+    BATCH_NORM_RECOMPUTED, /* of the averaged model, on k training batches of every worker */
     BATCH_NORM_AVERAGED,   /* mean of the workers' running statistics */
     BATCH_NORM_OWN         /* worker 0's */
 };
@@ -24,7 +24,7 @@ struct runtime_params {
     const struct graph *graph;      /* borrowed; ignored by algorithms that meet everyone */
     uint64_t gradient_total;        /* of all workers together: where the run ends */
     double gradients_per_epoch;     /* of all workers together */
-    uint64_t log_every;             /* gradients of one worker between step reports, ≥ 1 */
+    uint64_t log_every;             /* gradients of one worker between step reports; 0: one at the end */
     double eval_every_epochs;       /* 0: never before the end */
     double checkpoint_every_epochs; /* 0: never before the end */
     bool validation;                /* evaluate the held-out pictures too */

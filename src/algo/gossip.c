@@ -1,5 +1,5 @@
-/* The asynchronous baseline: AD-PSGD with Poisson clocks (Lian et al. 2018): A²CiD² with η = 0, α = α̃ = ½, where
- * x̃ would always equal x and is not kept. A meeting replaces both models by their mean; nothing happens between. */
+/* The asynchronous baseline: AD-PSGD with Poisson clocks (Lian et al. 2018): A²CiD² with η = 0 and α̃ = α, where x̃ would
+ * always equal x and is not kept. With α = ½ a meeting replaces both models by their mean; nothing happens between. */
 #include <stdlib.h>
 
 #include "algo/replica.h"
@@ -38,7 +38,7 @@ static void gossip_on_pair(struct algo *algo, double t, bool shared, const struc
 {
     (void)t;
     const struct algo_params *p = &algo->replica.params;
-    struct pair_coefficients c = {.mix = 0, .alpha = 0.5, .alpha_tilde = 0.5};
+    struct pair_coefficients c = {.mix = 0, .alpha = p->alpha, .alpha_tilde = p->alpha};
     p->ops->pair(p->device, shared, &c, p->count, p->x, NULL, pair->own, pair->peer);
 }
 

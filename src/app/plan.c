@@ -359,7 +359,8 @@ void plan_print(const struct plan *plan, size_t worker_bytes, FILE *out)
             plan->test->class_count, plan->config->data.partition);
     fprintf(out, "model            %s, %zu parameters (%s)\n", plan->spec->name, plan->spec->parameter_size,
             text_bytes(bytes, (double)x_bytes));
-    fprintf(out, "algorithm        %s on %d workers\n", plan->algo->name, plan->place.worker_count);
+    fprintf(out, "algorithm        %s on %d worker%s\n", plan->algo->name, plan->place.worker_count,
+            plan->place.worker_count == 1 ? "" : "s");
     if (plan->graph != NULL)
         print_graph(plan, out);
     fprintf(out, "steps            %llu gradients of %lld pictures by all workers (%g epochs), about %llu each\n",

@@ -103,7 +103,7 @@ const struct schema_row schema_table[] = {
      .summary = "how snapshots travel",
      .details = "put: one-sided MPI_Rput into the peer's window. sendrecv: two-sided, where windows do not work. "
                 "auto: put where the start-up probe finds that it works."},
-    {KEY(communication, records), CLOSED(1, 64), .preset = "3", .summary = "exchanges a worker can hold open",
+    {KEY(communication, records), CLOSED(1, 16), .preset = "3", .summary = "exchanges a worker can hold open",
      .details = "Each costs twice the model's memory. More let a worker serve others while some peers are slow."},
     {KEY(communication, patience_s), ABOVE(0, 3600), .preset = "1.0",
      .summary = "seconds to wait for one step of a meeting",
@@ -165,7 +165,7 @@ const struct schema_row schema_table[] = {
     {KEY(device, threads), CLOSED(1, 1024), .preset = "1", .summary = "CPU threads of one worker's computation",
      .details = "The communication thread comes on top; it sleeps most of the time. Workers on a machine times "
                 "threads should not exceed its cores."},
-    {KEY(device, precision), WORDS("auto", "fp32", "bf16"), .preset = "auto",
+    {KEY(device, precision), WORDS("auto", "fp32"), .preset = "auto",
      .summary = "type of weights and activations in a step",
      .details = "Parameters, momentum and exchanges are always fp32. auto: what is fastest on the device without "
                 "loss of accuracy."},

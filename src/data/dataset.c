@@ -19,38 +19,45 @@ static const char *const cifar10_classes[] = {"airplane", "automobile", "bird", 
                                               "dog",      "frog",       "horse", "ship", "truck"};
 
 static const char *const cifar100_classes[] = {
-    "apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle", "bicycle", "bottle",
-    "bowl", "boy", "bridge", "bus", "butterfly", "camel", "can", "castle", "caterpillar", "cattle",
-    "chair", "chimpanzee", "clock", "cloud", "cockroach", "couch", "crab", "crocodile", "cup", "dinosaur",
-    "dolphin", "elephant", "flatfish", "forest", "fox", "girl", "hamster", "house", "kangaroo", "keyboard",
-    "lamp", "lawn_mower", "leopard", "lion", "lizard", "lobster", "man", "maple_tree", "motorcycle", "mountain",
-    "mouse", "mushroom", "oak_tree", "orange", "orchid", "otter", "palm_tree", "pear", "pickup_truck", "pine_tree",
-    "plain", "plate", "poppy", "porcupine", "possum", "rabbit", "raccoon", "ray", "road", "rocket",
-    "rose", "sea", "seal", "shark", "shrew", "skunk", "skyscraper", "snail", "snake", "spider",
-    "squirrel", "streetcar", "sunflower", "sweet_pepper", "table", "tank", "telephone", "television", "tiger",
-    "tractor", "train", "trout", "tulip", "turtle", "wardrobe", "whale", "willow_tree", "wolf", "woman", "worm"};
+    "apple",      "aquarium_fish", "baby",         "bear",       "beaver",      "bed",         "bee",
+    "beetle",     "bicycle",       "bottle",       "bowl",       "boy",         "bridge",      "bus",
+    "butterfly",  "camel",         "can",          "castle",     "caterpillar", "cattle",      "chair",
+    "chimpanzee", "clock",         "cloud",        "cockroach",  "couch",       "crab",        "crocodile",
+    "cup",        "dinosaur",      "dolphin",      "elephant",   "flatfish",    "forest",      "fox",
+    "girl",       "hamster",       "house",        "kangaroo",   "keyboard",    "lamp",        "lawn_mower",
+    "leopard",    "lion",          "lizard",       "lobster",    "man",         "maple_tree",  "motorcycle",
+    "mountain",   "mouse",         "mushroom",     "oak_tree",   "orange",      "orchid",      "otter",
+    "palm_tree",  "pear",          "pickup_truck", "pine_tree",  "plain",       "plate",       "poppy",
+    "porcupine",  "possum",        "rabbit",       "raccoon",    "ray",         "road",        "rocket",
+    "rose",       "sea",           "seal",         "shark",      "shrew",       "skunk",       "skyscraper",
+    "snail",      "snake",         "spider",       "squirrel",   "streetcar",   "sunflower",   "sweet_pepper",
+    "table",      "tank",          "telephone",    "television", "tiger",       "tractor",     "train",
+    "trout",      "tulip",         "turtle",       "wardrobe",   "whale",       "willow_tree", "wolf",
+    "woman",      "worm"};
 
 static const char *const mnist_classes[] = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
 
 static const char *const fashion_classes[] = {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
                                               "Sandal",      "Shirt",   "Sneaker",  "Bag",   "Ankle boot"};
 
-/* name, reader, folder, channels, height, width, classes, class names, flip, mean, deviation */
-static const struct dataset_kind kinds[] = {
-    {"shapes", shapes_open, NULL, 3, 32, 32, 10, shapes_classes, true, {.5, .5, .5}, {.25, .25, .25}},
-    {"cifar10", cifar10_open, "cifar-10-batches-bin", 3, 32, 32, 10, cifar10_classes, true,
-     {.4914, .4822, .4465}, {.2023, .1994, .2010}},
-    {"cifar100", cifar100_open, "cifar-100-binary", 3, 32, 32, 100, cifar100_classes, true,
-     {.5071, .4865, .4409}, {.2673, .2564, .2762}},
-    {"mnist", idx_open, "mnist", 1, 28, 28, 10, mnist_classes, false, {.1307}, {.3081}},
-    {"fashion-mnist", idx_open, "fashion-mnist", 1, 28, 28, 10, fashion_classes, true, {.2860}, {.3530}},
-};
+/* The data sets, one line each:
+ * name, reader, folder, channels, height, width, classes, class names, flip, mean, deviation */
+#define DATASETS(ENTRY)                                                                                    \
+    ENTRY("shapes", shapes_open, NULL, 3, 32, 32, 10, shapes_classes, true, {.5, .5, .5}, {.25, .25, .25}) \
+    ENTRY("cifar10", cifar10_open, "cifar-10-batches-bin", 3, 32, 32, 10, cifar10_classes, true,           \
+          {.4914, .4822, .4465}, {.2023, .1994, .2010})                                                    \
+    ENTRY("cifar100", cifar100_open, "cifar-100-binary", 3, 32, 32, 100, cifar100_classes, true,           \
+          {.5071, .4865, .4409}, {.2673, .2564, .2762})                                                    \
+    ENTRY("mnist", idx_open, "mnist", 1, 28, 28, 10, mnist_classes, false, {.1307}, {.3081})               \
+    ENTRY("fashion-mnist", idx_open, "fashion-mnist", 1, 28, 28, 10, fashion_classes, true, {.2860}, {.3530})
+
+#define KIND(...) {__VA_ARGS__},
+#define NAME(name, ...) name,
+
+static const struct dataset_kind kinds[] = {DATASETS(KIND)};
+static const char *const names[] = {DATASETS(NAME) NULL};
 
 enum { KIND_COUNT = sizeof kinds / sizeof kinds[0] };
-
-static const char *const names[] = {"shapes", "cifar10", "cifar100", "mnist", "fashion-mnist", NULL};
-
-static_assert(sizeof names / sizeof names[0] == KIND_COUNT + 1, "every kind has its name in dataset_names()");
 
 static enum status report_unknown(const char *name)
 {
@@ -76,7 +83,8 @@ enum status dataset_open(const struct dataset_params *params, struct dataset **o
         return report_unknown(params->name);
     if (kind->folder != NULL && (params->path == NULL || params->path[0] == '\0')) {
         log_error("data set %s: its folder is not known; set data.path or $GRAPEVINE_DATA to the folder that holds "
-                  "%s/, and get it with: scripts/get_data.sh %s DIR", kind->name, kind->folder, kind->name);
+                  "%s/, and get it with: scripts/get_data.sh %s DIR",
+                  kind->name, kind->folder, kind->name);
         return STATUS_DATA;
     }
     return kind->open(kind, params, out);

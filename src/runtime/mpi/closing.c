@@ -59,7 +59,7 @@ static enum status treat_statistics(const struct runtime_params *params, const s
     if (params->batch_norm == BATCH_NORM_OWN || worker_buffer_size(worker) == 0)
         return STATUS_OK;
     if (params->batch_norm == BATCH_NORM_RECOMPUTED)
-        TRY(worker_recompute_statistics(worker, (params->batch_norm_batches + job->size - 1) / job->size));
+        TRY(worker_recompute_statistics(worker, params->batch_norm_batches));
     return average_buffers(job, worker);
 }
 

@@ -256,7 +256,7 @@ static enum status train(struct trainer *trainer)
         trainer->since.loss += result.loss;
         trainer->since.correct += result.correct;
         trainer->since.steps++;
-        if (trainer->steps % trainer->params->log_every == 0)
+        if (trainer->params->log_every > 0 && trainer->steps % trainer->params->log_every == 0)
             report_step(trainer);
         TRY(look_at_epoch(trainer));
     }
