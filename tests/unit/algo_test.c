@@ -101,7 +101,7 @@ static void test_gossip_meets_in_the_middle(void **state)
     (void)state;
     struct fixture fixture = fixture_create();
     const float a[] = {0, 1, -3, 0.5f, 8}, b[] = {2, 1, 5, -0.25f, 16};
-    struct algo_params params = {.count = 5};
+    struct algo_params params = {.count = 5, .alpha = 0.5};
     struct replica_under_test one = replica_create(&fixture, "gossip", &params, a);
     struct replica_under_test two = replica_create(&fixture, "gossip", &params, b);
     replica_meet(&one, 1, a, b);
