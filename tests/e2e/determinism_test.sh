@@ -22,6 +22,7 @@ train() {
     run_well "$name" "$ranks" train "$config" "run.dir=$scratch/$name" "$@"
 }
 
+# shellcheck disable=SC2317  # called through check
 differ() {
     ! cmp -s "$1" "$2"
 }

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# 10,000 exchanges between real ranks on rings and complete graphs of 2, 3, 4 and 8, with compute threads running: no
+# deadlock, and the laws of exchange_laws.c hold. Both algorithms and both transports; MPICH where it is installed.
+#
+#   laws_test.sh          about a minute on two cores
+#   laws_long.sh          every combination, vectors of several sizes, low and high rates
+# shellcheck source=tests/script_fixture.bash
+. "$(dirname "$0")/../script_fixture.bash"
+# shellcheck source=tests/mpi/laws.bash
+. tests/mpi/laws.bash
+
+for graph in ring complete; do
+    for ranks in 2 3 4 8; do
+        for algorithm in acid gossip; do
+            laws "$ranks" $graph $algorithm put 10000 16 4
+        done
+    done
+done
+laws 3 ring acid sendrecv 10000 16 4
+laws 4 complete gossip sendrecv 10000 16 4
+use_mpich && laws 4 ring acid put 2000 16 4
+finish
