@@ -265,7 +265,7 @@ static double median(double *values, int count)
 }
 
 struct figures {
-    double sgd, acid, ceiling; /* seconds */
+    double sgd, acid, ceiling; /* seconds, the best of the rounds */
     double acid_over_sgd;      /* median of the rounds' ratios */
     double peak;               /* bytes */
     double torch_rate[2], torch_peak[2];
@@ -274,7 +274,7 @@ struct figures {
 static enum status measure(struct bench *b, struct figures *f)
 {
     static const char *const formats[] = {"channels_last", "contiguous_format"};
-    double sgd[MOST_ROUNDS], acid[MOST_ROUNDS], ratio[MOST_ROUNDS], seconds;
+    double sgd, acid, ratio[MOST_ROUNDS], seconds;
     struct rusage usage;
     TRY(step(b, NULL, &seconds));
     TRY(step(b, NULL, &seconds));
@@ -282,22 +282,22 @@ static enum status measure(struct bench *b, struct figures *f)
     f->peak = (double)usage.ru_maxrss * 1024.0;
     TRY(b->ops->vector_alloc(b->device, b->spec->parameter_size, &b->x_tilde));
     memcpy(b->x_tilde, b->x, b->spec->parameter_size * sizeof *b->x);
-    f->ceiling = INFINITY;
+    f->ceiling = f->sgd = f->acid = INFINITY;
     for (int round = 0; round < b->options.rounds; round++) {
-        TRY(step(b, NULL, &sgd[round]));
-        TRY(step(b, b->x_tilde, &acid[round]));
+        TRY(step(b, NULL, &sgd));
+        TRY(step(b, b->x_tilde, &acid));
         TRY(step(b, b->x_tilde, &seconds));
-        acid[round] = seconds < acid[round] ? seconds : acid[round];
+        acid = seconds < acid ? seconds : acid;
         TRY(step(b, NULL, &seconds));
-        sgd[round] = seconds < sgd[round] ? seconds : sgd[round];
-        ratio[round] = acid[round] / sgd[round];
+        sgd = seconds < sgd ? seconds : sgd;
+        ratio[round] = acid / sgd;
+        f->sgd = sgd < f->sgd ? sgd : f->sgd;
+        f->acid = acid < f->acid ? acid : f->acid;
         TRY(time_alone(b, &seconds));
         f->ceiling = seconds < f->ceiling ? seconds : f->ceiling;
         for (int i = 0; b->options.torch != NULL && i < 2; i++)
             run_torch(&b->options, formats[i], &f->torch_rate[i], &f->torch_peak[i]);
     }
-    f->sgd = median(sgd, b->options.rounds);
-    f->acid = median(acid, b->options.rounds);
     f->acid_over_sgd = median(ratio, b->options.rounds);
     return STATUS_OK;
 }
@@ -306,7 +306,7 @@ static void print_figures(const struct bench *b, const struct figures *f)
 {
     double batch = (double)b->options.batch, rate = batch / f->sgd;
     double torch = fmax(f->torch_rate[0], f->torch_rate[1]);
-    printf("%s, batch %zu, %d threads, fp32, %d rounds\n", b->options.model, b->options.batch, b->options.threads,
+    printf("%s, batch %zu, %d threads, fp32, best of %d rounds\n", b->options.model, b->options.batch, b->options.threads,
            b->options.rounds);
     printf("%-34s %10s %10s\n", "", "images/s", "peak MB");
     printf("%-34s %10.1f %10.0f\n", "step, SGD", rate, f->peak * 1e-6);
