@@ -306,8 +306,8 @@ static void print_figures(const struct bench *b, const struct figures *f)
 {
     double batch = (double)b->options.batch, rate = batch / f->sgd;
     double torch = fmax(f->torch_rate[0], f->torch_rate[1]);
-    printf("%s, batch %zu, %d threads, fp32, best of %d rounds\n", b->options.model, b->options.batch, b->options.threads,
-           b->options.rounds);
+    printf("%s, batch %zu, %d threads, fp32, best of %d rounds\n", b->options.model, b->options.batch,
+           b->options.threads, b->options.rounds);
     printf("%-34s %10s %10s\n", "", "images/s", "peak MB");
     printf("%-34s %10.1f %10.0f\n", "step, SGD", rate, f->peak * 1e-6);
     printf("%-34s %10.1f\n", "step, A2CiD2", batch / f->acid);
