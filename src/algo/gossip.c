@@ -1,5 +1,6 @@
-/* The asynchronous baseline: AD-PSGD with Poisson clocks (Lian et al. 2018): A²CiD² with η = 0 and α̃ = α, where x̃ would
- * always equal x and is not kept. With α = ½ a meeting replaces both models by their mean; nothing happens between. */
+/* The asynchronous baseline: AD-PSGD with Poisson clocks (Lian et al. 2018): A²CiD² with η = 0 and α̃ = α, where x̃
+ * would always equal x and is not kept. With α = ½ a meeting replaces both models by their mean; nothing happens
+ * between. */
 #include <stdlib.h>
 
 #include "algo/replica.h"

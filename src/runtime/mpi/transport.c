@@ -9,7 +9,7 @@
 #include "base/stopwatch.h"
 #include "runtime/mpi/progress.h"
 
-static const double probe_limit_s = 10;
+static const double first_probe_limit_s = 1.5, probe_limit_s = 10;
 
 static const char *const names[] = {"auto", "put", "sendrecv", NULL};
 
@@ -32,7 +32,7 @@ static bool all_arrived(const struct transport_ops *ops, struct transport *trans
 /* Put a word (attempt 0, which the pairing protocol ignores) and this worker's count to every neighbor, and wait for
  * theirs, with nothing but polls: what the steady state relies on. */
 static enum status probe(const struct transport_ops *ops, struct transport *transport,
-                         const struct transport_params *params)
+                         const struct transport_params *params, double limit_s)
 {
     const struct graph *graph = params->graph;
     uint64_t *counts = memory_zalloc((size_t)graph->worker_count, sizeof counts[0]);
@@ -44,11 +44,12 @@ static enum status probe(const struct transport_ops *ops, struct transport *tran
             status = STATUS_MACHINE;
     }
     double begin_s = stopwatch_now();
-    while (status == STATUS_OK && !all_arrived(ops, transport, graph, params->worker)) {
-        status = ops->poll(transport);
-        stopwatch_sleep(50e-6);
-        if (stopwatch_now() - begin_s > probe_limit_s)
+    for (bool arrived = false; status == STATUS_OK && !arrived;) {
+        status = ops->poll(transport); /* at least once: it may push what was put */
+        arrived = all_arrived(ops, transport, graph, params->worker);
+        if (!arrived && stopwatch_now() - begin_s > limit_s)
             status = STATUS_MACHINE;
+        stopwatch_sleep(50e-6);
     }
     free(counts);
     return status;
@@ -63,19 +64,31 @@ static enum status all_well(const struct job *job, const char *step, enum status
     return STATUS_OK;
 }
 
+static enum status probe_together(const struct transport_ops *ops, struct transport *transport,
+                                  const struct transport_params *params, double limit_s, bool *works)
+{
+    log_hold(true); /* the one message is transport_open's */
+    enum status status = probe(ops, transport, params, limit_s);
+    log_hold(false);
+    return all_well(params->job, "probe transport", status, works);
+}
+
 static enum status open_one(const struct transport_ops *ops, const struct transport_params *params, bool *works,
                             struct transport **out)
 {
-    log_hold(true); /* the one message is transport_open's */
+    log_hold(true);
     enum status status = ops->create(params, out);
     log_hold(false);
     TRY(all_well(params->job, "open transport", status, works));
     if (!*works)
         return STATUS_OK;
-    log_hold(true);
-    status = probe(ops, *out, params);
-    log_hold(false);
-    return all_well(params->job, "probe transport", status, works);
+    bool can_push = ops->push_small_puts != NULL;
+    TRY(probe_together(ops, *out, params, can_push ? first_probe_limit_s : probe_limit_s, works));
+    if (*works || !can_push)
+        return STATUS_OK;
+    log_debug("small puts do not arrive by themselves here: a larger one is sent after them");
+    ops->push_small_puts(*out);
+    return probe_together(ops, *out, params, probe_limit_s, works);
 }
 
 enum status transport_open(const char *name, const struct transport_params *params, const struct transport_ops **ops,

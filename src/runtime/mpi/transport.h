@@ -47,6 +47,8 @@ struct transport_ops {
                                size_t bytes, int record);
     /* All puts counted under the record are locally complete. */
     bool (*drained)(struct transport *transport, int record);
+    /* Small puts do not arrive by themselves with this MPI: see to it from now on. NULL where nothing can be done. */
+    void (*push_small_puts)(struct transport *transport);
 };
 
 extern const struct transport_ops transport_put;      /* one-sided: MPI_Rput into a window */

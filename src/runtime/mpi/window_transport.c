@@ -1,11 +1,15 @@
 /* One-sided transport: every worker exposes one window, and neighbors put into it.
  *
- *     window of a worker = [words: degree × 64 B] [counts: degree × worker_count × 8 B] [slots: K × slot_bytes]
+ *     window of a worker = [words: degree × 64 B] [counts: degree × worker_count × 8 B] [slots: K × slot_bytes] [spill]
  *
  * Words go by MPI_Raccumulate with MPI_REPLACE, which is ordered between one origin and one target location and never
  * torn; payloads and counts by MPI_Rput. The target is locked once, for the whole run, and no call here waits for a
  * peer: there is no flush. Requests complete locally; what arrived is seen by plain loads after MPI_Win_sync (the
- * window is MPI_WIN_UNIFIED). */
+ * window is MPI_WIN_UNIFIED).
+ *
+ * Open MPI 4's pt2pt component keeps small puts back until its buffer is full. Where the probe has shown that
+ * (push_small_puts), each poll sends something too large for the buffer after them, into the spill, which nobody
+ * reads. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,13 +19,16 @@
 #include "runtime/mpi/mpi_call.h"
 #include "runtime/mpi/transport.h"
 
-enum { WORD_STRIDE = 64, WORDS_IN_FLIGHT = 8 };
+enum { WORD_STRIDE = 64, WORDS_IN_FLIGHT = 8, SPILL_BYTES = 16384 };
+
+static const unsigned char nothing[SPILL_BYTES]; /* source of the pushes */
 
 /* What is on its way to one neighbor. */
 struct neighbor_out {
     int rank;
-    MPI_Aint word_offset, counts_offset, slots_offset; /* in the neighbor's window */
-    uint64_t words[WORDS_IN_FLIGHT];                   /* sources of word puts; at most 5 are ever in flight */
+    MPI_Aint word_offset, counts_offset, slots_offset, spill_offset; /* in the neighbor's window */
+    bool unpushed;                                                   /* small puts were started since the last push */
+    uint64_t words[WORDS_IN_FLIGHT]; /* sources of word puts; at most 5 are ever in flight */
     MPI_Request word_requests[WORDS_IN_FLIGHT];
     int next_word;
     uint64_t *counts; /* owned (worker_count): source of the counts put */
@@ -39,6 +46,7 @@ struct transport {
     MPI_Win window;
     unsigned char *base; /* owned by the window */
     size_t counts_start, slots_start;
+    bool pushing;               /* small puts do not arrive by themselves */
     struct neighbor_out *out;   /* owned (degree) */
     struct record_out *records; /* owned (slots) */
 };
@@ -63,6 +71,11 @@ static size_t slots_start_of(const struct graph *graph, int worker)
     return counts_start_of(graph, worker) + (size_t)graph_degree(graph, worker) * counts_bytes(graph);
 }
 
+static size_t slots_bytes(const struct transport_params *params)
+{
+    return (size_t)params->slots * round_up(params->slot_bytes);
+}
+
 /* Where `worker` stands in the list of its neighbor's neighbors. */
 static int place_at(const struct graph *graph, int neighbor, int worker)
 {
@@ -84,6 +97,7 @@ static void init_neighbors(struct transport *transport)
         out->word_offset = (MPI_Aint)place * WORD_STRIDE;
         out->counts_offset = (MPI_Aint)(counts_start_of(graph, out->rank) + (size_t)place * counts_bytes(graph));
         out->slots_offset = (MPI_Aint)slots_start_of(graph, out->rank);
+        out->spill_offset = out->slots_offset + (MPI_Aint)slots_bytes(&transport->params);
         for (int k = 0; k < WORDS_IN_FLIGHT; k++)
             out->word_requests[k] = MPI_REQUEST_NULL;
         out->counts_request = MPI_REQUEST_NULL;
@@ -141,8 +155,7 @@ static enum status window_create(const struct transport_params *params, struct t
     for (int k = 0; k < params->slots; k++)
         transport->records[k].requests = memory_zalloc((size_t)params->puts_per_slot, sizeof(MPI_Request));
     init_neighbors(transport);
-    enum status status =
-        open_window(transport, transport->slots_start + (size_t)params->slots * round_up(params->slot_bytes));
+    enum status status = open_window(transport, transport->slots_start + slots_bytes(params) + SPILL_BYTES);
     if (status != STATUS_OK) {
         window_destroy(transport);
         return status;
@@ -151,9 +164,30 @@ static enum status window_create(const struct transport_params *params, struct t
     return STATUS_OK;
 }
 
+/* Send something large after small puts. Plain puts are complete when the window is unlocked. */
+static enum status push(struct transport *transport)
+{
+    for (int j = 0; j < transport->degree; j++) {
+        struct neighbor_out *out = &transport->out[j];
+        if (!out->unpushed)
+            continue;
+        out->unpushed = false;
+        TRY_MPI(MPI_Put(nothing, SPILL_BYTES, MPI_BYTE, out->rank, out->spill_offset, SPILL_BYTES, MPI_BYTE,
+                        transport->window));
+    }
+    return STATUS_OK;
+}
+
+static void window_push_small_puts(struct transport *transport)
+{
+    transport->pushing = true;
+}
+
 static enum status window_poll(struct transport *transport)
 {
     int flag;
+    if (transport->pushing)
+        TRY(push(transport));
     TRY_MPI(MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, MPI_COMM_WORLD, &flag, MPI_STATUS_IGNORE)); /* progress */
     TRY_MPI(MPI_Win_sync(transport->window));
     return STATUS_OK;
@@ -174,6 +208,7 @@ static enum status window_put_word(struct transport *transport, int neighbor, ui
     assert(done); /* the protocol never has more than 5 words of one direction in flight */
     out->next_word = (place + 1) % WORDS_IN_FLIGHT;
     out->words[place] = word;
+    out->unpushed = true;
     TRY_MPI(MPI_Raccumulate(&out->words[place], 1, MPI_UINT64_T, out->rank, out->word_offset, 1, MPI_UINT64_T,
                             MPI_REPLACE, transport->window, &out->word_requests[place]));
     return STATUS_OK;
@@ -192,6 +227,7 @@ static bool window_put_counts(struct transport *transport, int neighbor, const u
     if (MPI_Test(&out->counts_request, &done, MPI_STATUS_IGNORE) != MPI_SUCCESS || !done)
         return false;
     memcpy(out->counts, counts, (size_t)worker_count * sizeof counts[0]);
+    out->unpushed = true;
     return MPI_Rput(out->counts, worker_count, MPI_UINT64_T, out->rank, out->counts_offset, worker_count, MPI_UINT64_T,
                     transport->window, &out->counts_request) == MPI_SUCCESS;
 }
@@ -211,6 +247,7 @@ static enum status window_put_payload(struct transport *transport, int neighbor,
     TRY_MPI(MPI_Rput(source, (int)bytes, MPI_BYTE, out->rank, target, (int)bytes, MPI_BYTE, transport->window,
                      &puts->requests[puts->count]));
     puts->count++;
+    out->unpushed = true;
     return STATUS_OK;
 }
 
@@ -236,4 +273,5 @@ const struct transport_ops transport_put = {
     .slot = window_slot,
     .put_payload = window_put_payload,
     .drained = window_drained,
+    .push_small_puts = window_push_small_puts,
 };
