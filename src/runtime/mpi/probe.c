@@ -60,7 +60,8 @@ static bool await_payload(struct pair_probe *probe, int rank, uint64_t attempt)
 
 static enum status send_word(struct pair_probe *probe, int rank)
 {
-    return probe->ops->put_word(probe->transport, neighbor_of(probe->job, rank), ++probe->words[rank]);
+    TRY(probe->ops->put_word(probe->transport, neighbor_of(probe->job, rank), ++probe->words[rank]));
+    return probe->ops->poll(probe->transport); /* a poll may push it out */
 }
 
 /* The first of the pair: measures. */
@@ -75,6 +76,8 @@ static enum status lead(struct pair_probe *probe, int rank, double *latency_s, d
             return STATUS_OK;
     }
     *latency_s = (stopwatch_now() - begin_s) / ROUND_TRIPS / 2;
+    if (!probe->ops->drained(probe->transport, 0)) /* the payload for a silent rank is still on its way */
+        return STATUS_OK;
     begin_s = stopwatch_now();
     int neighbor = neighbor_of(probe->job, rank);
     for (int chunk = 0; chunk < probe->shape.chunk_count; chunk++) {
