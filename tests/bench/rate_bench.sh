@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Meetings served over ticks drawn, and the share of the step spent waiting for data: quickstart's run on a ring and on a
-# complete graph of 4 ranks, enforce_rate on.
+# Meetings served over ticks drawn, and the share of the step spent waiting for data: quickstart's run on a ring and on
+# a complete graph of 4 ranks, enforce_rate on.
 set -e
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT

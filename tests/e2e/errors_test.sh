@@ -238,7 +238,8 @@ test_command_line() {
 }
 
 # A part of the name of a test function as argument runs that one only.
-for part in configuration names data checkpoints graph_files run_directory full_disk transport late_rank command_line; do
+for part in configuration names data checkpoints graph_files run_directory full_disk transport late_rank \
+    command_line; do
     case $part in *${1:-}*) "test_$part" ;; esac
 done
 finish

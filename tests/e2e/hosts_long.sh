@@ -24,7 +24,8 @@ remove_hosts() {
 # The four hosts and this machine, as 10.77.41.254, on one bridge.
 make_hosts() {
     local host k=0
-    ip link add "$bridge" type bridge && ip address add "$net.254/24" dev "$bridge" && ip link set "$bridge" up || return
+    ip link add "$bridge" type bridge && ip address add "$net.254/24" dev "$bridge" && ip link set "$bridge" up ||
+        return
     for host in $hosts; do
         k=$((k + 1))
         ip netns add "$host" && ip link add "$host-v" type veth peer name eth0 netns "$host" &&
@@ -79,8 +80,10 @@ for transport in auto sendrecv; do
         check "$name: one warning at most" test "$(grep -c 'grapevine: .*warning' "$scratch/err")" -le 1
         check "$name: summary" "$PYTHON" tests/e2e/inspect_run.py summary "$run" workers=4 total=1024
         check "$name: metrics" "$PYTHON" tests/e2e/inspect_run.py metrics "$run" 4
-        "$PYTHON" -c 'import json, sys; s = json.load(open(sys.argv[1])); print(sys.argv[1], s["transport"],
-            "accuracy", s["test_accuracy"], "rate", s["exchanges_per_gradient"], "samples/s", s["samples_per_second"])' \
+        "$PYTHON" -c 'import json, sys
+s = json.load(open(sys.argv[1]))
+print(sys.argv[1], s["transport"], "accuracy", s["test_accuracy"], "rate", s["exchanges_per_gradient"],
+      "samples/s", s["samples_per_second"])' \
             "$run/summary.json"
     done
 done

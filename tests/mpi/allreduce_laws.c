@@ -3,8 +3,9 @@
  *   allreduce_laws [BUCKET_BYTES]
  *
  *   1. The reducer yields the mean exactly where arithmetic allows: integers whose sum is a multiple of the ranks.
- *   2. n ranks with batch b equal one rank with batch n·b (a network without batch norm): the averaged gradient of n parts of
- *      a batch agrees with the whole batch's to ‖difference‖₂ ≤ 10⁻⁶·‖gradient‖₂, the error of summing in another order.
+ *   2. n ranks with batch b equal one rank with batch n·b (a network without batch norm): the averaged gradient of n
+ *      parts of a batch agrees with the whole batch's to ‖difference‖₂ ≤ 10⁻⁶·‖gradient‖₂, the error of summing in
+ *      another order.
  *   3. So do the parameters after ten steps of momentum SGD with weight decay, to 10⁻⁶·‖x‖₂. */
 #include <math.h>
 
