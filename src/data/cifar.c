@@ -122,14 +122,14 @@ static enum status read_file(const struct cifar_reader *reader, const char *path
 
 static enum status read_all(const struct cifar_reader *reader, char *const paths[], struct raw_pictures *raw)
 {
-    size_t records[CIFAR_FILES_MAX], available = 0, count;
-    for (size_t i = 0; i < file_count(reader); i++) {
+    size_t records[CIFAR_FILES_MAX], available = 0, count, files = file_count(reader);
+    for (size_t i = 0; i < files; i++) {
         TRY(count_records(reader, paths[i], &records[i]));
         available += records[i];
     }
     TRY(memory_set_count(reader->kind, reader->params, available, &count));
     raw_pictures_init(raw, reader->kind, count);
-    for (size_t i = 0, first = 0; i < file_count(reader) && first < count; i++) {
+    for (size_t i = 0, first = 0; i < files && first < count; i++) {
         size_t wanted = records[i] < count - first ? records[i] : count - first;
         TRY(read_file(reader, paths[i], wanted, raw, first));
         first += wanted;

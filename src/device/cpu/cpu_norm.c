@@ -155,10 +155,11 @@ static void image_statistics(const struct norm_state *state, size_t unit, const 
     if (g->tail.rows > 0)
         kernel_norm_sums(&g->tail, x + g->tail_offset, sums);
     fold(g, sums, means);
-    for (size_t c = 0; c < g->channels_per_unit; c++)
+    for (size_t c = 0; c < g->channels_per_unit; c++) {
         means[c] /= (float)g->pixels;
-    for (size_t lane = 0; lane < NORM_LANES; lane++)
-        centre[lane] = means[lane % g->channels_per_unit];
+        for (size_t lane = c; lane < NORM_LANES; lane += g->channels_per_unit)
+            centre[lane] = means[c];
+    }
     kernel_norm_squares(&body, x, centre, distances);
     if (g->tail.rows > 0)
         kernel_norm_squares(&g->tail, x + g->tail_offset, centre, distances);
