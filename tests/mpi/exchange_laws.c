@@ -73,7 +73,7 @@ static void check_meetings(struct mpi_fixture *f, struct communicator *c, double
 {
     int n = f->job.size;
     double *steps = memory_zalloc((size_t)n, sizeof steps[0]);
-    double *row = memory_zalloc((size_t)n, sizeof row[0]), *all = memory_zalloc((size_t)(n * n), sizeof row[0]);
+    double *row = memory_zalloc((size_t)n, sizeof row[0]), *all = memory_zalloc((size_t)n * (size_t)n, sizeof row[0]);
     for (int j = 0; j < n; j++)
         row[j] = (double)communicator_meetings(c)[j];
     must(job_gather_doubles(&f->job, "steps", &own_steps, 1, steps), "gather");

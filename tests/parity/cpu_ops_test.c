@@ -378,7 +378,7 @@ static void test_dropout(void **state)
         const float *logits = seed % 2 == 0 ? first : again;
         for (size_t i = 0; i < LARGEST_BATCH * UNITS; i++, draws++) {
             mask[i] = logits[i] == 0.0f ? 0.0 : 1.0 / (1.0 - rate);
-            assert_float_equal(logits[i], mask[i] * p.images[i], 1e-6 * fabs(p.images[i]));
+            assert_float_equal(logits[i], mask[i] * p.images[i], 1e-6 * fabsf(p.images[i]));
             dropped += mask[i] == 0.0;
         }
     }
@@ -396,7 +396,7 @@ static void test_dropout(void **state)
     assert_int_equal(p.ops->net_forward(p.net, NET_EVALUATE, &p.batch, 99, &result), STATUS_OK);
     p.ops->net_logits(p.net, first);
     for (size_t i = 0; i < LARGEST_BATCH * UNITS; i++)
-        assert_float_equal(first[i], p.images[i], 1e-6 * fabs(p.images[i]));
+        assert_float_equal(first[i], p.images[i], 1e-6 * fabsf(p.images[i]));
     pair_release(&p);
     spec_release(&spec);
 }

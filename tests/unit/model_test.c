@@ -153,7 +153,7 @@ static void nodes_use_every_tensor_once(void **state)
     (void)state;
     for (const char *const *name = model_names(); *name != NULL; name++) {
         struct net_spec *spec = built(*name, 3, 32, 10);
-        int *uses = memory_zalloc((size_t)(spec->parameter_count + spec->buffer_count), sizeof uses[0]);
+        int *uses = memory_zalloc((size_t)spec->parameter_count + (size_t)spec->buffer_count, sizeof uses[0]);
         for (int k = 0; k < spec->node_count; k++) {
             const struct net_node *node = &spec->nodes[k];
             assert_in_range(node->input, 0, k);

@@ -119,10 +119,11 @@ static void mean_color_tells_nothing(void **state)
             squares[c] += mean * mean;
         }
     }
+    const double per_class = (double)COUNT / CLASSES;
     for (int c = 0; c < 3; c++) {
         double mean = total[c] / COUNT, variance = squares[c] / COUNT - mean * mean;
         for (int k = 0; k < CLASSES; k++)
-            assert_true(fabs(sums[k][c] / (COUNT / CLASSES) - mean) < 4 * sqrt(variance / (COUNT / CLASSES)));
+            assert_true(fabs(sums[k][c] / per_class - mean) < 4 * sqrt(variance / per_class));
     }
     dataset_close(set);
 }
