@@ -1,8 +1,9 @@
 /* The job: all processes that a launcher started together, one worker each. MPI behind a plain face, for set-up
- * and closing; between runtime_mpi_run's start and end only its communication thread speaks to MPI.
+ * and closing.
  *
- * Every collective step has a time limit and a name; a step that exceeds it ends the job with one message that says
- * which ranks had not come. All calls from the main thread. */
+ * Every collective step has a time limit and a name; where it exceeds the limit, every rank that waited says so, with
+ * its rank and the step, and the call returns STATUS_MACHINE: the ranks that say nothing had not come. One thread at a
+ * time calls: during training the communication thread, before and after it the main thread. */
 #ifndef GRAPEVINE_RUNTIME_JOB_H
 #define GRAPEVINE_RUNTIME_JOB_H
 

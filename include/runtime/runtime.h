@@ -1,5 +1,5 @@
 /* Runtimes: they decide when the events of workers happen and how snapshots travel. This is the door of runtime/mpi:
- * real threads, real time, one-sided exchange. */
+ * real threads, real time, one-sided exchange where MPI can do it. */
 #ifndef GRAPEVINE_RUNTIME_RUNTIME_H
 #define GRAPEVINE_RUNTIME_RUNTIME_H
 
@@ -59,12 +59,13 @@ struct runtime_result {
     double test_loss, test_accuracy;     /* of the averaged model, statistics treated as batch_norm says */
     size_t test_count;                   /* pictures tested */
     double test_accuracy_own_statistics; /* of the averaged model with worker 0's statistics */
-    const char *transport;               /* the one used, static text */
+    const char *transport;               /* the one used: "put", "sendrecv", "allreduce" or "none"; static text */
 };
 
 /* Train until all workers together have done gradient_total gradients, average, treat the batch-norm statistics,
- * test. On return the worker holds the averaged model. Every rank calls it. STATUS_MACHINE (logged) names the wait
- * that ran out and the peer. */
+ * test. On return the worker holds the averaged model. Every rank calls it. STATUS_MACHINE (logged): MPI failed, or a
+ * wait ran out: the message names it, and the workers where they are known. STATUS_USAGE (logged): a loss is not
+ * finite. Else what the worker's verbs return. */
 enum status runtime_mpi_run(const struct runtime_params *params, struct job *job, struct worker *worker,
                             const struct observer *observer, struct runtime_result *out);
 void runtime_result_release(struct runtime_result *result);

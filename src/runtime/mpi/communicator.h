@@ -3,9 +3,10 @@
  * It draws the ticks of the worker's Poisson clocks, pairs (pairing.h), exchanges snapshots (transport.h, payload.h),
  * applies differences and spreads progress. It is the only thread inside MPI between communicator_start and the
  * return of communicator_finish. The compute thread and it share the worker's vectors under one lock, held only while
- * a vector operation runs, never across a transfer or a gradient, and nothing else.
+ * vector operations run, never across a transfer or a gradient; the worker's clock and the counts, each under a mutex
+ * of its own; and a few atomics (communicator.c).
  *
- * Lock order: the worker's lock before the clock's mutex; neither is held while waiting. */
+ * Lock order: the worker's lock before the clock's mutex; no lock is held while waiting for a peer. */
 #ifndef GRAPEVINE_RUNTIME_MPI_COMMUNICATOR_H
 #define GRAPEVINE_RUNTIME_MPI_COMMUNICATOR_H
 
@@ -31,7 +32,7 @@ struct communicator_counts {
     uint64_t ticks;      /* drawn from this worker's clocks */
     uint64_t unserved;   /* drawn, and dropped when the run ended */
     uint64_t pending;    /* drawn, not yet served */
-    uint64_t given_up;   /* waits that ran out */
+    uint64_t given_up;   /* waits that ran out; known after communicator_finish */
     double distance_sum; /* Σ over exchanges of ‖own − peer‖²/2 (estimated from a sample of a long vector) */
 };
 
@@ -55,8 +56,9 @@ uint64_t communicator_global_steps(struct communicator *communicator);
 bool communicator_stop(struct communicator *communicator);
 struct communicator_counts communicator_counts(struct communicator *communicator);
 
-/* No more gradients here: serve the others until all are done and every meeting is over, then end the thread. Names
- * the peer if a wait runs out. */
+/* No more gradients here: serve the others until all are done and every meeting is over, then end the thread.
+ * STATUS_MACHINE (logged, with the workers that were waited for) when there was no progress for
+ * job->limit_s, or MPI failed. */
 enum status communicator_finish(struct communicator *communicator);
 
 /* After finish: meetings with each worker (worker_count), borrowed. */

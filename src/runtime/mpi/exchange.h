@@ -5,8 +5,8 @@
  * whatever lands in between. The worker's lock is held while the snapshot is taken and while the difference is
  * applied, never across a put.
  *
- * A record k is one snapshot buffer and the slot k of the own window; pairing.h says which are in use. All calls from
- * the communication thread. */
+ * A record k is one snapshot buffer and the own slot k of the transport; pairing.h says which are in use. All calls
+ * from the communication thread, but for init and release. */
 #ifndef GRAPEVINE_RUNTIME_MPI_EXCHANGE_H
 #define GRAPEVINE_RUNTIME_MPI_EXCHANGE_H
 
@@ -34,7 +34,7 @@ struct exchange {
     int id;                          /* this worker */
     int record_count;
     struct payload_shape shape;
-    void (*between)(void *context); /* called between chunks of a put: it may take long */
+    void (*between)(void *context); /* called after each chunk of a put, which may take long */
     void *context;
     struct exchange_record *records; /* owned (record_count) */
 };

@@ -18,8 +18,8 @@ enum status mpi_call_failed(const char *call, int code);
             return mpi_call_failed(#call, mpi_code_); \
     } while (0)
 
-/* Wait for a started operation, entering MPI between short sleeps, for at most job->limit_s seconds; says which step
- * did not end and which ranks are missing. */
+/* Wait for a started operation, entering MPI between short sleeps, for at most job->limit_s seconds (0: without
+ * limit). STATUS_MACHINE (logged by every rank that waited, with the step's name) when it did not end. */
 enum status mpi_call_wait(const struct job *job, const char *step, MPI_Request *request);
 
 /* All of `count` requests are complete; those that are, are set to MPI_REQUEST_NULL. False also when MPI fails. */

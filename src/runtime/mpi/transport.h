@@ -1,9 +1,12 @@
 /* How control words, progress counts and payloads reach a neighbor: one table, several ways.
  *
  * Every worker keeps, for each neighbor, the last word and the last progress counts that the neighbor put, and
- * `slots` payload slots that all neighbors share by the pairing protocol. A put never waits: it is started, and its
- * source may be used again when it is locally complete. Words to one neighbor arrive in order and whole. Nothing
- * tells that a payload has arrived but the payload itself (payload.h). All calls from the communication thread. */
+ * `slots` payload slots that all neighbors share by the pairing protocol. A put is started, not waited for. Words and
+ * counts are copied; the source of a payload may be used again when it is locally complete (drained). Words to one
+ * neighbor arrive in order and whole. Nothing tells that a payload has arrived but the payload itself (payload.h).
+ *
+ * The main thread opens and closes a transport; between, all calls come from one thread: in training the communication
+ * thread. */
 #ifndef GRAPEVINE_RUNTIME_MPI_TRANSPORT_H
 #define GRAPEVINE_RUNTIME_MPI_TRANSPORT_H
 
@@ -34,12 +37,14 @@ struct transport_ops {
     /* Let MPI progress; what has arrived becomes visible to loads. */
     enum status (*poll)(struct transport *transport);
     uint64_t (*read_word)(struct transport *transport, int neighbor);
+    /* Start to put a word. Only where more words are on their way than the pairing protocol can have, wait for the
+     * oldest, for at most job->limit_s. */
     enum status (*put_word)(struct transport *transport, int neighbor, uint64_t word);
     /* The neighbor's counts (worker_count), each whole, from one or several puts. */
     const uint64_t *(*read_counts)(struct transport *transport, int neighbor);
     /* Put a copy of `counts` (worker_count); false while the previous put is on its way: try again later. */
     bool (*put_counts)(struct transport *transport, int neighbor, const uint64_t *counts);
-    /* Own slot `slot`, (slot_bytes), written by neighbors. */
+    /* Own slot `slot` (slot_bytes), written by neighbors. */
     unsigned char *(*slot)(struct transport *transport, int slot);
     /* Start to put bytes into a neighbor's slot at an offset; `record` is the own record that the put is counted
      * under. */
@@ -54,9 +59,10 @@ struct transport_ops {
 extern const struct transport_ops transport_put;      /* one-sided: MPI_Rput into a window */
 extern const struct transport_ops transport_sendrecv; /* two-sided: for MPI libraries whose windows do not work here */
 
-/* The way that `name` says; "auto": one-sided if a probe shows that words and payloads put by every rank arrive at
- * all its neighbors without a flush, else two-sided (a warning says why). Collective. STATUS_MACHINE (logged, with
- * flags that work) when the way that was asked for does not work. */
+/* The way that `name` says; "auto": one-sided if a probe shows that the words and counts put by every rank arrive at
+ * all its neighbors without a flush (after push_small_puts, where they do not at first), else two-sided, with a
+ * warning. Collective. STATUS_MACHINE (logged, with flags to try) when the way that was asked for, or with "auto" the
+ * last one, does not work. */
 enum status transport_open(const char *name, const struct transport_params *params, const struct transport_ops **ops,
                            struct transport **out);
 

@@ -3,9 +3,9 @@
  *     window of a worker = [words: degree × 64 B] [counts: degree × worker_count × 8 B] [slots: K × slot_bytes] [spill]
  *
  * Words go by MPI_Raccumulate with MPI_REPLACE, which is ordered between one origin and one target location and never
- * torn; payloads and counts by MPI_Rput. The target is locked once, for the whole run, and no call here waits for a
- * peer: there is no flush. Requests complete locally; what arrived is seen by plain loads after MPI_Win_sync (the
- * window is MPI_WIN_UNIFIED).
+ * torn; payloads and counts by MPI_Rput. The target is locked once, for the whole run, and there is no flush: what is
+ * waited for, with a limit, is at most the local completion of an old word. What arrived is seen by plain loads after
+ * MPI_Win_sync (the window is MPI_WIN_UNIFIED).
  *
  * Open MPI 4's pt2pt component keeps small puts back until its buffer is full. Where the probe has shown that
  * (push_small_puts), each poll sends something too large for the buffer after them, into the spill, which nobody
