@@ -2,7 +2,7 @@
  *
  * Vertices are workers 0..worker_count−1, edges are undirected, each stands once with a < b, sorted by (a, b).
  * `rate` is λ_ij: expected meetings of the edge per unit of time, where one unit is the expected duration
- * of one gradient (method: A²CiD², Nabli, Belilovsky, Oyallon, NeurIPS 2023). Knows nothing of parameters,
+ * of one gradient (A²CiD², Nabli, Belilovsky, Oyallon, NeurIPS 2023). Knows nothing of parameters,
  * MPI or real time. */
 #ifndef GRAPEVINE_GRAPH_GRAPH_H
 #define GRAPEVINE_GRAPH_GRAPH_H

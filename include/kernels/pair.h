@@ -1,4 +1,5 @@
-/* Pair event and snapshot of the A²CiD² dynamic on flat vectors, one pass each (method: eq. 5.22-5.23).
+/* Pair event and snapshot of the A²CiD² dynamic on flat vectors, one pass each (Oyallon, habilitation thesis
+ * 2023, eq. 5.22-5.23).
  *
  * Pair:      δ = mix·(x̃ − x);  d = own − peer;  x ← (x + δ) − α·d;  x̃ ← (x̃ − δ) − α̃·d
  * Snapshot:  out = x + mix·(x̃ − x)

@@ -1,4 +1,5 @@
-/* Gradient event of the A²CiD² dynamic on flat vectors, one pass (method: eq. 5.22-5.23).
+/* Gradient event of the A²CiD² dynamic on flat vectors, one pass (Oyallon, habilitation thesis 2023,
+ * eq. 5.22-5.23).
  *
  *     δ = mix·(x̃ − x);  x ← x + δ;  x̃ ← x̃ − δ              mix = ½(1 − exp(−2ηΔ))
  *     d = scale·g + decay·x                                  decay on the first `decayed` elements only
