@@ -21,8 +21,8 @@ struct fixture {
 struct replica_under_test {
     const struct fixture *fixture; /* borrowed */
     const struct algo_ops *ops;
-    struct algo *algo;             /* owned */
-    float *x;                      /* owned, (count) */
+    struct algo *algo; /* owned */
+    float *x;          /* owned, (count) */
     size_t count;
 };
 

@@ -16,17 +16,17 @@
 #include "device/device.h"
 
 enum algo_meeting {
-    ALGO_MEETS_ONE,       /* one peer at a time, at the ticks of Poisson clocks */
-    ALGO_MEETS_EVERYONE   /* gradients are averaged over all workers before on_update */
+    ALGO_MEETS_ONE,     /* one peer at a time, at the ticks of Poisson clocks */
+    ALGO_MEETS_EVERYONE /* gradients are averaged over all workers before on_update */
 };
 
 struct algo_params {
     const struct device_ops *ops;
-    struct device *device;              /* borrowed */
-    size_t count, decayed;              /* elements of x, and of its decayed head */
-    double eta, alpha, alpha_tilde;     /* of the A²CiD² dynamic; an algorithm without them ignores them */
+    struct device *device;          /* borrowed */
+    size_t count, decayed;          /* elements of x, and of its decayed head */
+    double eta, alpha, alpha_tilde; /* of the A²CiD² dynamic; an algorithm without them ignores them */
     struct optimizer_params optimizer;
-    float *x;                           /* borrowed (count), device memory: the model */
+    float *x; /* borrowed (count), device memory: the model */
 };
 
 /* A gradient event. */
@@ -44,9 +44,9 @@ struct pair {
 struct algo;
 
 struct algo_ops {
-    const char *name;          /* as written in the config */
+    const char *name; /* as written in the config */
     enum algo_meeting meets;
-    bool has_momentum_vector;  /* keeps x̃ */
+    bool has_momentum_vector;                                                   /* keeps x̃ */
     enum status (*create)(const struct algo_params *params, struct algo **out); /* x̃ ← x, momentum ← 0 */
     void (*destroy)(struct algo *algo);
     void (*on_update)(struct algo *algo, double t, const struct update *update);

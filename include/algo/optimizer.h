@@ -8,11 +8,11 @@
 #include "device/device.h"
 
 struct optimizer_params {
-    double momentum;            /* μ in [0, 1) */
-    double weight_decay;        /* ≥ 0 */
-    double clip_norm;           /* global norm above which the gradient is scaled down; 0: no clipping */
+    double momentum;     /* μ in [0, 1) */
+    double weight_decay; /* ≥ 0 */
+    double clip_norm;    /* global norm above which the gradient is scaled down; 0: no clipping */
     bool nesterov;
-    bool decay_norm_and_bias;   /* decay every parameter instead of the decayed head */
+    bool decay_norm_and_bias; /* decay every parameter instead of the decayed head */
 };
 
 /* Coefficients of one gradient event: measures ‖g‖ where clipping is on, the decay term not included (PyTorch's

@@ -21,24 +21,24 @@ enum { SCHEDULE_MILESTONES_MAX = 16 };
 enum schedule_kind { SCHEDULE_STEP, SCHEDULE_COSINE, SCHEDULE_CONSTANT };
 
 struct schedule_params {
-    const char *name;      /* of schedule_names(); read by schedule_init only */
-    double base_rate;      /* optimizer.lr: per `per_samples` samples */
-    double per_samples;    /* 256; 0: base_rate is the peak itself */
-    size_t batch;          /* of one worker */
+    const char *name;   /* of schedule_names(); read by schedule_init only */
+    double base_rate;   /* optimizer.lr: per `per_samples` samples */
+    double per_samples; /* 256; 0: base_rate is the peak itself */
+    size_t batch;       /* of one worker */
     int worker_count;
-    double epochs;         /* of the run, summed over workers, > 0 */
-    double warmup_epochs;  /* summed over workers; < 0: 5, capped at 5 % of all epochs */
+    double epochs;                              /* of the run, summed over workers, > 0 */
+    double warmup_epochs;                       /* summed over workers; < 0: 5, capped at 5 % of all epochs */
     double milestones[SCHEDULE_MILESTONES_MAX]; /* shares of the run, ascending */
     int milestone_count;
-    double factor;         /* at each milestone */
+    double factor; /* at each milestone */
 };
 
 struct schedule {
     struct schedule_params params;
     enum schedule_kind kind;
-    double peak;           /* base_rate·batch·worker_count/per_samples */
-    double start;          /* min(base_rate, peak): where warm-up starts */
-    double warmup;         /* share of the run */
+    double peak;   /* base_rate·batch·worker_count/per_samples */
+    double start;  /* min(base_rate, peak): where warm-up starts */
+    double warmup; /* share of the run */
 };
 
 /* STATUS_USAGE (logged): an unknown name (nearest named), milestones that are not ascending shares of the run. */

@@ -22,8 +22,8 @@ struct heap {
 
 void heap_reserve(struct heap *heap, size_t capacity);
 void heap_push(struct heap *heap, double time, uint32_t kind, uint32_t index); /* allocates beyond the reserve only */
-const struct heap_event *heap_first(const struct heap *heap);                 /* NULL when empty */
-bool heap_pop(struct heap *heap, struct heap_event *event);                   /* false when empty */
+const struct heap_event *heap_first(const struct heap *heap);                  /* NULL when empty */
+bool heap_pop(struct heap *heap, struct heap_event *event);                    /* false when empty */
 void heap_release(struct heap *heap);
 
 #endif

@@ -27,7 +27,7 @@ struct random_stream {
     uint32_t key[2];
     uint32_t counter[4]; /* counter[0] advances by one every four words */
     uint32_t block[4];
-    unsigned used;       /* words of `block` already handed out */
+    unsigned used; /* words of `block` already handed out */
 };
 
 struct random_stream random_stream(uint64_t seed, enum random_purpose purpose, uint32_t worker, uint64_t step);

@@ -8,8 +8,8 @@
 
 /* A growing string. Start with {0}; `data` is NULL or NUL-terminated and owned. */
 struct text {
-    char *data;      /* owned */
-    size_t length;   /* without the NUL */
+    char *data;    /* owned */
+    size_t length; /* without the NUL */
     size_t capacity;
 };
 

@@ -25,16 +25,16 @@ typedef double config_auto_number;
 struct config {
     int64_t seed;
     struct {
-        char *name, *path, *partition;   /* strings are owned by the config */
+        char *name, *path, *partition; /* strings are owned by the config */
         bool augment;
         double alpha;                    /* of partition dirichlet */
         double validation;               /* share of the training pictures kept back */
         int64_t train_count, test_count; /* shapes: pictures drawn; others: the first so many, 0: all */
     } data;
     struct {
-        char *name, *init;               /* init: a checkpoint to start from, "" for none */
+        char *name, *init; /* init: a checkpoint to start from, "" for none */
         double dropout;
-        int64_t width;                   /* 0: the model's own */
+        int64_t width; /* 0: the model's own */
     } model;
     struct {
         char *name;
@@ -48,13 +48,13 @@ struct config {
     struct {
         double rate;
         bool enforce_rate;
-        int64_t pending;                 /* meetings that may be due before compute waits */
-        char *transport;                 /* auto | put | sendrecv */
-        int64_t records;                 /* K of the pairing protocol */
-        double patience_s;               /* wait for a peer in one step of a meeting before serving others */
-        double limit_s;                  /* wait of start-up and closing steps before the run is given up */
-        int64_t chunk_bytes;             /* of a payload put */
-        int64_t bucket_bytes;            /* of an all-reduce */
+        int64_t pending;      /* meetings that may be due before compute waits */
+        char *transport;      /* auto | put | sendrecv */
+        int64_t records;      /* K of the pairing protocol */
+        double patience_s;    /* wait for a peer in one step of a meeting before serving others */
+        double limit_s;       /* wait of start-up and closing steps before the run is given up */
+        int64_t chunk_bytes;  /* of a payload put */
+        int64_t bucket_bytes; /* of an all-reduce */
     } communication;
     struct {
         double lr, lr_per_samples, momentum, weight_decay, clip_norm;
@@ -71,7 +71,7 @@ struct config {
         double epochs;
     } train;
     struct {
-        char *policy;                    /* recomputed | averaged | own */
+        char *policy; /* recomputed | averaged | own */
         int64_t batches;
     } batch_norm;
     struct {

@@ -27,18 +27,18 @@ struct dataset {
     size_t count;                /* pictures */
     int channels, height, width; /* of what fetch writes */
     int class_count;
-    const int32_t *labels;       /* (count), owned by the set */
+    const int32_t *labels;          /* (count), owned by the set */
     const char *const *class_names; /* (class_count) or NULL */
 };
 
 struct dataset_params {
-    const char *name;      /* of dataset_names() */
-    const char *path;      /* the folder that holds the sets' folders: data.path, else $GRAPEVINE_DATA; "" if neither */
-    bool train;            /* the training split, else the test split */
-    bool augment;          /* allow augmentation (training split) */
-    size_t count;          /* shapes: pictures to draw, 0 for 8192 (training) or 2048 (test);
+    const char *name; /* of dataset_names() */
+    const char *path; /* the folder that holds the sets' folders: data.path, else $GRAPEVINE_DATA; "" if neither */
+    bool train;       /* the training split, else the test split */
+    bool augment;     /* allow augmentation (training split) */
+    size_t count;     /* shapes: pictures to draw, 0 for 8192 (training) or 2048 (test);
                             * others: use the first `count` only, 0 for all */
-    uint64_t seed;         /* shapes */
+    uint64_t seed;    /* shapes */
 };
 
 /* Open a set. STATUS_USAGE: unknown name (nearest named), or more pictures asked for than there are. STATUS_DATA:

@@ -21,8 +21,8 @@ struct loader_params {
     int worker;
     uint64_t seed;
     bool augment;
-    int slots;          /* batches kept ready, ≥ 2 */
-    uint64_t first;     /* number of the first batch: 0, or where a resumed run goes on */
+    int slots;      /* batches kept ready, ≥ 2 */
+    uint64_t first; /* number of the first batch: 0, or where a resumed run goes on */
 };
 
 struct batch {

@@ -9,11 +9,11 @@
 #include "data/dataset.h"
 
 struct partition_params {
-    const char *name;   /* "shared": all see all; "iid": disjoint shards of equal size, to within one;
+    const char *name; /* "shared": all see all; "iid": disjoint shards of equal size, to within one;
                          * "dirichlet": shares of every class drawn from Dirichlet(α) */
-    double alpha;       /* of dirichlet, > 0 */
+    double alpha;     /* of dirichlet, > 0 */
     int worker, worker_count;
-    double validation;  /* share of the training pictures kept back for validation, the same for all, in [0, 1) */
+    double validation; /* share of the training pictures kept back for validation, the same for all, in [0, 1) */
     uint64_t seed;
 };
 

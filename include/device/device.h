@@ -29,24 +29,24 @@ struct device_params {
 
 /* Constants of one gradient event, kernels/update.h has the formulas. */
 struct update_coefficients {
-    double mix;             /* ½(1 − exp(−2ηΔ)); 0 when x̃ is not kept */
-    double learning_rate;   /* γ */
-    double momentum;        /* μ */
-    double weight_decay;    /* on the first `decayed` elements */
-    double gradient_scale;  /* clipping: min(1, clip/‖g‖); 1 without */
+    double mix;            /* ½(1 − exp(−2ηΔ)); 0 when x̃ is not kept */
+    double learning_rate;  /* γ */
+    double momentum;       /* μ */
+    double weight_decay;   /* on the first `decayed` elements */
+    double gradient_scale; /* clipping: min(1, clip/‖g‖); 1 without */
     bool nesterov;
 };
 
 /* Constants of one pair event. */
 struct pair_coefficients {
-    double mix;               /* as above */
+    double mix; /* as above */
     double alpha, alpha_tilde;
 };
 
 enum net_mode {
-    NET_TRAIN,     /* batch statistics, dropout, running statistics updated */
+    NET_TRAIN,      /* batch statistics, dropout, running statistics updated */
     NET_STATISTICS, /* as NET_TRAIN without dropout, and no backward pass may follow: recomputes running statistics */
-    NET_EVALUATE   /* running statistics, no dropout */
+    NET_EVALUATE    /* running statistics, no dropout */
 };
 
 /* One batch, in host memory. */
@@ -57,9 +57,9 @@ struct net_batch {
 };
 
 struct net_result {
-    double loss;         /* mean cross-entropy over `count` */
-    size_t correct;      /* arg max equals the label (first of equals) */
-    bool finite;         /* loss is finite */
+    double loss;    /* mean cross-entropy over `count` */
+    size_t correct; /* arg max equals the label (first of equals) */
+    bool finite;    /* loss is finite */
 };
 
 /* Called by net_backward as soon as elements [first, first + count) of the gradient are final; each element
@@ -84,11 +84,11 @@ struct device_ops {
     void (*update)(struct device *device, bool shared, const struct update_coefficients *c, size_t count,
                    size_t decayed, float *x, float *x_tilde, float *m, const float *g);
     /* Pair event (kernels/pair.h): advance, then x −= α·(own − peer), x̃ −= α̃·(own − peer). x_tilde may be NULL. */
-    void (*pair)(struct device *device, bool shared, const struct pair_coefficients *c, size_t count,
-                 float *x, float *x_tilde, const float *own, const float *peer);
+    void (*pair)(struct device *device, bool shared, const struct pair_coefficients *c, size_t count, float *x,
+                 float *x_tilde, const float *own, const float *peer);
     /* out = x advanced by `mix`, x and x̃ unchanged. x_tilde may be NULL: a copy. */
-    void (*snapshot)(struct device *device, bool shared, double mix, size_t count,
-                     const float *x, const float *x_tilde, float *out);
+    void (*snapshot)(struct device *device, bool shared, double mix, size_t count, const float *x, const float *x_tilde,
+                     float *out);
     /* Σ v², in float64, in an order that depends on `count` alone. */
     double (*sum_squares)(struct device *device, bool shared, size_t count, const float *v);
 

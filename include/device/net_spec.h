@@ -50,36 +50,36 @@ enum net_init {
     NET_INIT_ZERO,
     NET_INIT_ONE,
     NET_INIT_KAIMING_NORMAL_FAN_OUT, /* N(0, 2/fan_out): torchvision's ResNet and VGG convolutions */
-    NET_INIT_UNIFORM_FAN_IN,         /* U(−1/√fan_in, 1/√fan_in): PyTorch's default, linear and convolution, weight and
+    NET_INIT_UNIFORM_FAN_IN, /* U(−1/√fan_in, 1/√fan_in): PyTorch's default, linear and convolution, weight and
                                         bias */
-    NET_INIT_NORMAL_001              /* N(0, 0.01²): torchvision's VGG classifier */
+    NET_INIT_NORMAL_001      /* N(0, 0.01²): torchvision's VGG classifier */
 };
 
 /* A named tensor inside a flat vector, row-major in PyTorch's order (OIHW, OI). */
 struct net_tensor {
-    char name[64];       /* torchvision's: "layer1.0.conv1.weight" */
-    int rank;            /* number of dimensions, 1 to 4 */
+    char name[64]; /* torchvision's: "layer1.0.conv1.weight" */
+    int rank;      /* number of dimensions, 1 to 4 */
     size_t shape[4];
-    size_t count;        /* product of the shape */
-    size_t offset;       /* first element in the flat vector */
-    bool decayed;        /* parameters: takes part in weight decay (not biases, not norm parameters) */
-    enum net_init init;  /* buffers: ZERO (running mean) or ONE (running variance) */
-    size_t fan;          /* fan_out or fan_in as `init` needs it */
+    size_t count;       /* product of the shape */
+    size_t offset;      /* first element in the flat vector */
+    bool decayed;       /* parameters: takes part in weight decay (not biases, not norm parameters) */
+    enum net_init init; /* buffers: ZERO (running mean) or ONE (running variance) */
+    size_t fan;         /* fan_out or fan_in as `init` needs it */
 };
 
 struct net_spec {
-    char name[32];                 /* "resnet18" */
-    int channels, height, width;   /* of one input image */
+    char name[32];               /* "resnet18" */
+    int channels, height, width; /* of one input image */
     int class_count;
     int node_count;
     struct net_node *nodes;        /* owned, (node_count) */
     int parameter_count;           /* tensors */
     struct net_tensor *parameters; /* owned, (parameter_count), in torchvision's order; offsets: decayed ones first */
     int buffer_count;
-    struct net_tensor *buffers;    /* owned, (buffer_count): running statistics, in torchvision's order */
-    size_t parameter_size;         /* elements of the flat parameter vector x */
-    size_t decayed_size;           /* its first elements, the decayed ones: one boundary */
-    size_t buffer_size;            /* elements of the flat buffer vector */
+    struct net_tensor *buffers; /* owned, (buffer_count): running statistics, in torchvision's order */
+    size_t parameter_size;      /* elements of the flat parameter vector x */
+    size_t decayed_size;        /* its first elements, the decayed ones: one boundary */
+    size_t buffer_size;         /* elements of the flat buffer vector */
 };
 
 #endif

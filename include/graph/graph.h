@@ -26,22 +26,22 @@ struct graph_neighbor {
 };
 
 struct graph {
-    char *name;                        /* owned: family or file name */
-    int worker_count;                  /* ≥ 1 */
-    int edge_count;                    /* 0 only for one worker */
-    struct graph_edge *edges;          /* owned, (edge_count) */
-    struct graph_neighbor *neighbors;  /* owned, (2·edge_count): worker 0's by ascending id, then worker 1's, … */
-    int *neighbor_start;               /* owned, (worker_count + 1): offsets into `neighbors` */
+    char *name;                       /* owned: family or file name */
+    int worker_count;                 /* ≥ 1 */
+    int edge_count;                   /* 0 only for one worker */
+    struct graph_edge *edges;         /* owned, (edge_count) */
+    struct graph_neighbor *neighbors; /* owned, (2·edge_count): worker 0's by ascending id, then worker 1's, … */
+    int *neighbor_start;              /* owned, (worker_count + 1): offsets into `neighbors` */
 };
 
 struct graph_params {
-    const char *name;        /* a family of graph_family_names(), or "file" */
-    const char *file;        /* edge list, for name "file": "a b" or "a b rate" a line, # comments */
-    int worker_count;        /* 1 … GRAPH_WORKERS_MAX; for a file 0 means: the largest id + 1 */
-    double rate;             /* communications per gradient and worker, ≥ 0: the mean over workers */
-    int degree;              /* of random-regular: 2 … worker_count − 1, and not odd where worker_count is */
-    double probability;      /* of erdos-renyi, of each pair: in (0, 1] */
-    uint64_t seed;           /* of the random families */
+    const char *name;   /* a family of graph_family_names(), or "file" */
+    const char *file;   /* edge list, for name "file": "a b" or "a b rate" a line, # comments */
+    int worker_count;   /* 1 … GRAPH_WORKERS_MAX; for a file 0 means: the largest id + 1 */
+    double rate;        /* communications per gradient and worker, ≥ 0: the mean over workers */
+    int degree;         /* of random-regular: 2 … worker_count − 1, and not odd where worker_count is */
+    double probability; /* of erdos-renyi, of each pair: in (0, 1] */
+    uint64_t seed;      /* of the random families */
 };
 
 /* Build a graph and its rates: λ_ij = rate·½(1/deg_i + 1/deg_j), which is rate/degree where all degrees agree.

@@ -36,10 +36,10 @@ void kernel_norm_apply(const struct norm_slab *slab, bool relu, const float a[NO
 struct norm_gradient {
     const float *a, *b, *mean; /* (NORM_LANES) */
     const float *x;
-    const float *y;            /* NULL: found again from x */
+    const float *y; /* NULL: found again from x */
     bool relu;
-    float *d_y;                /* gradient of y; the masked sum is left here when `store` */
-    const float *d_y_other;    /* a second part of it, or NULL */
+    float *d_y;             /* gradient of y; the masked sum is left here when `store` */
+    const float *d_y_other; /* a second part of it, or NULL */
     bool store;
 };
 

@@ -26,8 +26,8 @@ struct worker_params {
     uint64_t seed;
     size_t batch;
     const struct device_ops *ops;
-    struct device *device;              /* borrowed */
-    const struct net_spec *spec;        /* borrowed */
+    struct device *device;       /* borrowed */
+    const struct net_spec *spec; /* borrowed */
     const struct algo_ops *algo;
     double eta, alpha, alpha_tilde;
     struct optimizer_params optimizer;
@@ -38,8 +38,8 @@ struct worker_params {
     const struct dataset *held_out_set; /* borrowed: training pictures, not augmented, for validation; NULL: none */
     const struct partition *held_out;   /* borrowed: the validation pictures; NULL: none */
     bool augment;
-    const float *initial_parameters;    /* (parameter_size), host memory; read by worker_create only */
-    const float *initial_buffers;       /* (buffer_size), host memory; likewise */
+    const float *initial_parameters; /* (parameter_size), host memory; read by worker_create only */
+    const float *initial_buffers;    /* (buffer_size), host memory; likewise */
 };
 
 struct worker;
@@ -77,9 +77,9 @@ enum status worker_evaluate(struct worker *worker, bool held_out, int part, int 
 enum status worker_recompute_statistics(struct worker *worker, int batches);
 
 /* The vectors themselves, device memory, under the lock where others may write. */
-float *worker_parameters(struct worker *worker); /* x, (parameter_size) */
-float *worker_buffers(struct worker *worker);    /* batch-norm statistics, (buffer_size) */
-float *worker_gradient_vector(struct worker *worker); /* (parameter_size) */
+float *worker_parameters(struct worker *worker);               /* x, (parameter_size) */
+float *worker_buffers(struct worker *worker);                  /* batch-norm statistics, (buffer_size) */
+float *worker_gradient_vector(struct worker *worker);          /* (parameter_size) */
 float *worker_vector(struct worker *worker, const char *name); /* algo's: "x_tilde", "momentum", or NULL */
 /* x was set from outside: x̃ ← x, working copy ← x. */
 void worker_reset(struct worker *worker, double t);

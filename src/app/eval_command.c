@@ -11,9 +11,9 @@
 #include "worker/evaluation.h"
 
 struct test_bench {
-    struct plan *plan;    /* owned */
-    float *gradient;      /* owned: a net wants somewhere to put gradients */
-    struct net *net;      /* owned */
+    struct plan *plan; /* owned */
+    float *gradient;   /* owned: a net wants somewhere to put gradients */
+    struct net *net;   /* owned */
     struct evaluator evaluator;
 };
 

@@ -17,8 +17,8 @@ struct cifar_layout {
     const char *train_files[CIFAR_FILES_MAX]; /* (train_file_count) */
     size_t train_file_count;
     const char *test_file;
-    size_t label_bytes;                       /* the last of them is the class */
-    size_t train_records, test_records;       /* per published file */
+    size_t label_bytes;                 /* the last of them is the class */
+    size_t train_records, test_records; /* per published file */
 };
 
 static const struct cifar_layout cifar10_layout = {

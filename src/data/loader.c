@@ -23,15 +23,15 @@ struct loader {
     size_t picture_size;         /* floats of one picture; set before the thread starts */
     struct slot *slots;          /* owned, (params.slots); see above for who may touch one */
     struct thread thread;
-    uint32_t *order;             /* owned, (partition->count); the reading thread's */
-    uint64_t order_epoch;        /* of `order`; the reading thread's */
-    bool taken;                  /* a batch is out; the taker's */
+    uint32_t *order;      /* owned, (partition->count); the reading thread's */
+    uint64_t order_epoch; /* of `order`; the reading thread's */
+    bool taken;           /* a batch is out; the taker's */
 
     pthread_mutex_t mutex;
     pthread_cond_t filled, freed;
-    uint64_t filled_count;       /* batches read since the start; guarded by mutex */
-    uint64_t freed_count;        /* batches given back; guarded by mutex */
-    bool stop;                   /* guarded by mutex */
+    uint64_t filled_count; /* batches read since the start; guarded by mutex */
+    uint64_t freed_count;  /* batches given back; guarded by mutex */
+    bool stop;             /* guarded by mutex */
 };
 
 static struct slot *slot_of(const struct loader *loader, uint64_t serial)
@@ -52,8 +52,8 @@ static enum status read_picture(struct loader *loader, uint64_t sample, struct s
     float *out = slot->images + place * loader->picture_size;
     if (!params->augment)
         return params->set->ops->fetch(params->set, index, NULL, out);
-    struct random_stream stream = random_stream(params->seed, RANDOM_AUGMENT, (uint32_t)params->worker,
-                                                epoch << 32 | position);
+    struct random_stream stream =
+        random_stream(params->seed, RANDOM_AUGMENT, (uint32_t)params->worker, epoch << 32 | position);
     return params->set->ops->fetch(params->set, index, &stream, out);
 }
 

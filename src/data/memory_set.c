@@ -9,7 +9,7 @@
 #include "base/text.h"
 
 struct memory_set {
-    struct dataset base; /* first, so that a dataset is a memory_set */
+    struct dataset base;     /* first, so that a dataset is a memory_set */
     struct raw_pictures raw; /* owned */
     bool augment, flip;
     float normalised[MEMORY_SET_CHANNELS_MAX][256]; /* of a pixel value, rounded once from float64 */
@@ -151,5 +151,6 @@ char *dataset_file_path(const struct dataset_kind *kind, const struct dataset_pa
 char *dataset_remedy(const struct dataset_kind *kind, const struct dataset_params *params)
 {
     return text_format("get it with: scripts/get_data.sh %s %s (data.path, else $GRAPEVINE_DATA, names the folder that "
-                       "holds %s/)", kind->name, params->path, kind->folder);
+                       "holds %s/)",
+                       kind->name, params->path, kind->folder);
 }

@@ -15,11 +15,11 @@ enum { MEMORY_SET_PADDING = 4, MEMORY_SET_CHANNELS_MAX = 3 };
 struct dataset_kind {
     const char *name;
     enum status (*open)(const struct dataset_kind *kind, const struct dataset_params *params, struct dataset **out);
-    const char *folder;             /* below dataset_params.path; NULL: drawn */
+    const char *folder; /* below dataset_params.path; NULL: drawn */
     int channels, height, width;
     int class_count;
-    const char *const *class_names; /* (class_count) */
-    bool flip;                      /* a picture and its mirror image belong to the same class */
+    const char *const *class_names;            /* (class_count) */
+    bool flip;                                 /* a picture and its mirror image belong to the same class */
     double mean[MEMORY_SET_CHANNELS_MAX];      /* (channels), of pixels scaled to [0, 1] */
     double deviation[MEMORY_SET_CHANNELS_MAX]; /* (channels), likewise */
 };

@@ -122,8 +122,8 @@ static enum status check_counts(const struct partition_params *params, const siz
     for (int w = 0; w < params->worker_count; w++)
         if (counts[w] == 0) {
             log_error("data.partition: worker %d of %d would get no picture from dirichlet with data.alpha %g and seed "
-                      "%llu; raise data.alpha, use fewer workers, or another seed", w, params->worker_count,
-                      params->alpha, (unsigned long long)params->seed);
+                      "%llu; raise data.alpha, use fewer workers, or another seed",
+                      w, params->worker_count, params->alpha, (unsigned long long)params->seed);
             return STATUS_USAGE;
         }
     return STATUS_OK;
@@ -138,8 +138,8 @@ static enum status take_share(const struct partition_params *params, const struc
     }
     if (training->count < (size_t)params->worker_count) {
         log_error("data.partition: %zu training pictures cannot be shared out to %d workers, each needs one at least; "
-                  "use fewer workers, a larger data.count or data.partition=shared", training->count,
-                  params->worker_count);
+                  "use fewer workers, a larger data.count or data.partition=shared",
+                  training->count, params->worker_count);
         return STATUS_USAGE;
     }
     if (name == IID) {

@@ -34,18 +34,39 @@ struct canvas {
 /* Distance to a figure's outline, negative inside, in a frame where the figure fits a circle of about radius 1. */
 typedef float figure_fn(float u, float v);
 
-static float larger(float a, float b) { return a > b ? a : b; }
-static float smaller(float a, float b) { return a < b ? a : b; }
-static float length(float u, float v) { return sqrtf(u * u + v * v); }
+static float larger(float a, float b)
+{
+    return a > b ? a : b;
+}
+static float smaller(float a, float b)
+{
+    return a < b ? a : b;
+}
+static float length(float u, float v)
+{
+    return sqrtf(u * u + v * v);
+}
 static float box(float u, float v, float half_width, float half_height)
 {
     return larger(fabsf(u) - half_width, fabsf(v) - half_height);
 }
 
-static float disc(float u, float v) { return length(u, v) - 0.8f; }
-static float ring(float u, float v) { return fabsf(length(u, v) - 0.75f) - 0.2f; }
-static float square(float u, float v) { return box(u, v, 0.72f, 0.72f); }
-static float frame(float u, float v) { return fabsf(box(u, v, 0.65f, 0.65f)) - 0.17f; }
+static float disc(float u, float v)
+{
+    return length(u, v) - 0.8f;
+}
+static float ring(float u, float v)
+{
+    return fabsf(length(u, v) - 0.75f) - 0.2f;
+}
+static float square(float u, float v)
+{
+    return box(u, v, 0.72f, 0.72f);
+}
+static float frame(float u, float v)
+{
+    return fabsf(box(u, v, 0.65f, 0.65f)) - 0.17f;
+}
 
 static float triangle(float u, float v)
 {
@@ -60,9 +81,11 @@ static float cross(float u, float v)
 /* A pentagram is where at most one of five half planes is missed: the second largest of the five distances. */
 static float star(float u, float v)
 {
-    static const float normals[5][2] = {
-        {0, -1}, {0.95105652f, -0.30901699f}, {0.58778525f, 0.80901699f}, {-0.58778525f, 0.80901699f},
-        {-0.95105652f, -0.30901699f}};
+    static const float normals[5][2] = {{0, -1},
+                                        {0.95105652f, -0.30901699f},
+                                        {0.58778525f, 0.80901699f},
+                                        {-0.58778525f, 0.80901699f},
+                                        {-0.95105652f, -0.30901699f}};
     float first = -10, second = -10;
     for (int i = 0; i < 5; i++) {
         float distance = normals[i][0] * u + normals[i][1] * v;
@@ -84,7 +107,10 @@ static float stripes(float u, float v)
     return larger(fabsf(u) - 0.83f, bar);
 }
 
-static float diamond(float u, float v) { return (fabsf(u) * 2 + fabsf(v) - 1) * 0.447f; }
+static float diamond(float u, float v)
+{
+    return (fabsf(u) * 2 + fabsf(v) - 1) * 0.447f;
+}
 
 /* In the order of the class names in dataset.c. */
 static figure_fn *const figures[SHAPES_CLASSES] = {disc,  ring, square,   frame,   triangle,

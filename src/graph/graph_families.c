@@ -134,19 +134,19 @@ static bool admits_random_regular(const struct graph_params *params, int worker_
 }
 
 /* One line a family: name, builder, counts that it admits, what these are. */
-#define GRAPH_FAMILIES(ROW)                                                                                   \
-    ROW("ring", build_ring, NULL, NULL)                                                                       \
-    ROW("complete", build_complete, NULL, NULL)                                                               \
-    ROW("line", build_line, NULL, NULL)                                                                       \
-    ROW("star", build_star, NULL, NULL)                                                                       \
-    ROW("torus", build_torus, NULL, NULL)                                                                     \
-    ROW("grid", build_grid, NULL, NULL)                                                                       \
-    ROW("hypercube", build_hypercube, admits_hypercube, "a power of two")                                     \
-    ROW("exponential", build_exponential, NULL, NULL)                                                         \
-    ROW("tree", build_tree, NULL, NULL)                                                                       \
-    ROW("barbell", build_barbell, admits_barbell, "even")                                                     \
-    ROW("random-regular", graph_build_random_regular, admits_random_regular,                                  \
-        "greater than graph.degree = %d, which must be 2 or more, and even where that is odd")                \
+#define GRAPH_FAMILIES(ROW)                                                                    \
+    ROW("ring", build_ring, NULL, NULL)                                                        \
+    ROW("complete", build_complete, NULL, NULL)                                                \
+    ROW("line", build_line, NULL, NULL)                                                        \
+    ROW("star", build_star, NULL, NULL)                                                        \
+    ROW("torus", build_torus, NULL, NULL)                                                      \
+    ROW("grid", build_grid, NULL, NULL)                                                        \
+    ROW("hypercube", build_hypercube, admits_hypercube, "a power of two")                      \
+    ROW("exponential", build_exponential, NULL, NULL)                                          \
+    ROW("tree", build_tree, NULL, NULL)                                                        \
+    ROW("barbell", build_barbell, admits_barbell, "even")                                      \
+    ROW("random-regular", graph_build_random_regular, admits_random_regular,                   \
+        "greater than graph.degree = %d, which must be 2 or more, and even where that is odd") \
     ROW("erdos-renyi", graph_build_erdos_renyi, NULL, NULL)
 
 #define AS_FAMILY(name, build, admits, rule) {name, build, admits, rule},

@@ -140,8 +140,8 @@ static enum status check_worker_count(const struct edge_file *file, int *worker_
         }
     if (*worker_count > needed) {
         log_error("%s: the edge list has workers 0 to %d, so worker%s %d of this run's %d would meet nobody; start %d "
-                  "workers or add edges", file->path, needed - 1, *worker_count > needed + 1 ? "s from" : "", needed,
-                  *worker_count, needed);
+                  "workers or add edges",
+                  file->path, needed - 1, *worker_count > needed + 1 ? "s from" : "", needed, *worker_count, needed);
         return STATUS_USAGE;
     }
     return STATUS_OK;

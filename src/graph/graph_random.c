@@ -146,6 +146,7 @@ enum status graph_build_erdos_renyi(const struct graph_params *params, struct ed
     if (connected)
         return STATUS_OK;
     log_error("graph erdos-renyi: none of %d draws of %d workers with graph.probability = %g connected; take more than "
-              "log(n)/n = %.4g", TRIES_MAX, n, params->probability, log(n) / n);
+              "log(n)/n = %.4g",
+              TRIES_MAX, n, params->probability, log(n) / n);
     return STATUS_USAGE;
 }

@@ -82,8 +82,8 @@ static enum status smallest_positive_eigenvalue(const struct graph *graph, doubl
     double *eigenvalues = memory_zalloc((size_t)n, sizeof *eigenvalues);
     lapack_int found = 0, support[2];
     fill_laplacian(graph, matrix);
-    lapack_int info = LAPACKE_dsyevr(LAPACK_COL_MAJOR, 'N', 'I', 'L', n, matrix, n, 0, 0, 2, 2,
-                                     2 * LAPACKE_dlamch('S'), &found, eigenvalues, NULL, 1, support);
+    lapack_int info = LAPACKE_dsyevr(LAPACK_COL_MAJOR, 'N', 'I', 'L', n, matrix, n, 0, 0, 2, 2, 2 * LAPACKE_dlamch('S'),
+                                     &found, eigenvalues, NULL, 1, support);
     *lambda2 = eigenvalues[0];
     free(eigenvalues);
     if (info != 0 || found != 1 || !(*lambda2 > 0))

@@ -15,17 +15,17 @@ enum { LOADER_SLOTS = 4 }; /* batches kept ready: enough to ride out a slow read
 
 struct worker {
     struct worker_params params;
-    struct algo *algo;        /* owned */
-    struct net *net;          /* owned */
-    struct loader *loader;    /* owned */
-    float *x, *gradient;      /* owned, (parameter_size), device memory */
-    float *buffers;           /* owned, (buffer_size), device memory */
-    struct batch batch;       /* the loaded one, while `loaded` */
+    struct algo *algo;     /* owned */
+    struct net *net;       /* owned */
+    struct loader *loader; /* owned */
+    float *x, *gradient;   /* owned, (parameter_size), device memory */
+    float *buffers;        /* owned, (buffer_size), device memory */
+    struct batch batch;    /* the loaded one, while `loaded` */
     bool loaded;
-    uint64_t step;            /* gradients computed: names the dropout masks */
+    uint64_t step; /* gradients computed: names the dropout masks */
     struct evaluator evaluator;
-    float *statistics;        /* owned, (buffer_size), host memory */
-    double *statistics_sum;   /* owned, (buffer_size) */
+    float *statistics;      /* owned, (buffer_size), host memory */
+    double *statistics_sum; /* owned, (buffer_size) */
 };
 
 /* A vector of at least one element, so that a network without batch norm needs no special case. */

@@ -274,7 +274,7 @@ struct figures {
     double torch_rate[2], torch_peak[2];
 };
 
-/* What x̃ costs is far below what one step's duration varies by: many steps of either kind in turn, in changing order. */
+/* What x̃ costs is far below what a step's duration varies by: many steps of either kind in turn, in changing order. */
 static enum status compare_acid(struct bench *b, struct figures *f)
 {
     double ratio[ACID_PAIRS], seconds[2];

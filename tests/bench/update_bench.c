@@ -19,8 +19,8 @@ struct bench {
     float *x, *x_tilde, *m, *g; /* owned device vectors */
 };
 
-static const struct update_coefficients update = {.mix = 0.1, .learning_rate = 0.01, .momentum = 0.9,
-                                                  .weight_decay = 5e-4, .gradient_scale = 0.5};
+static const struct update_coefficients update = {
+    .mix = 0.1, .learning_rate = 0.01, .momentum = 0.9, .weight_decay = 5e-4, .gradient_scale = 0.5};
 static const struct pair_coefficients pair = {.mix = 0.1, .alpha = 0.5, .alpha_tilde = 1.87};
 
 static void fill(struct bench *b)
@@ -99,7 +99,8 @@ static size_t count_wrong(struct bench *b)
 
 int main(int argc, char **argv)
 {
-    struct bench b = {.ops = device_choose("cpu"), .count = argc > 1 ? strtoull(argv[1], NULL, 10) : 11173962,
+    struct bench b = {.ops = device_choose("cpu"),
+                      .count = argc > 1 ? strtoull(argv[1], NULL, 10) : 11173962,
                       .threads = argc > 2 ? atoi(argv[2]) : 2};
     int rounds = argc > 3 ? atoi(argv[3]) : 30;
     struct device_params params = {.name = "cpu", .threads = b.threads, .precision = "auto"};

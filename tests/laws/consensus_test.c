@@ -14,9 +14,9 @@ enum { DIMENSION = 8, SEEDS = 40, SAMPLES = 120 };
 
 struct gossip {
     struct fixture fixture;
-    struct graph *graph;                  /* owned */
-    struct replica_under_test *replicas;  /* owned, (worker_count) */
-    float *own, *peer;                    /* owned, (DIMENSION) */
+    struct graph *graph;                 /* owned */
+    struct replica_under_test *replicas; /* owned, (worker_count) */
+    float *own, *peer;                   /* owned, (DIMENSION) */
 };
 
 static void gossip_init(struct gossip *gossip, const char *algorithm, const char *family, int workers, uint64_t seed)
@@ -27,8 +27,8 @@ static void gossip_init(struct gossip *gossip, const char *algorithm, const char
     assert_int_equal(graph_create(&params, &gossip->graph), STATUS_OK);
     assert_int_equal(spectrum_compute(gossip->graph, &spectrum), STATUS_OK);
     struct acid_constants constants = acid_constants_from(&spectrum);
-    struct algo_params algo = {.count = DIMENSION, .eta = constants.eta, .alpha = constants.alpha,
-                               .alpha_tilde = constants.alpha_tilde};
+    struct algo_params algo = {
+        .count = DIMENSION, .eta = constants.eta, .alpha = constants.alpha, .alpha_tilde = constants.alpha_tilde};
     gossip->replicas = memory_zalloc((size_t)workers, sizeof gossip->replicas[0]);
     for (int i = 0; i < workers; i++) {
         float initial[DIMENSION];

@@ -20,8 +20,8 @@ static const double deviations_accepted = 4;
 
 static struct graph *create(const char *name, int worker_count)
 {
-    struct graph_params params = {.name = name, .worker_count = worker_count, .rate = 1, .degree = 3,
-                                  .probability = 0.4, .seed = 11};
+    struct graph_params params = {
+        .name = name, .worker_count = worker_count, .rate = 1, .degree = 3, .probability = 0.4, .seed = 11};
     struct graph *graph = NULL;
     assert_int_equal(graph_create(&params, &graph), STATUS_OK);
     return graph;

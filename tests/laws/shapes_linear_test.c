@@ -18,7 +18,7 @@
 enum { PIXELS = 3072, CLASSES = 10, TRAIN = 10000, TEST = 2000, EPOCHS = 12, BATCH = 50 };
 
 struct pictures {
-    float *pixels; /* owned, (count, PIXELS) */
+    float *pixels;   /* owned, (count, PIXELS) */
     int32_t *labels; /* owned, (count) */
     size_t count;
 };
@@ -33,7 +33,8 @@ static struct pictures read_pictures(bool train, size_t count, float sign)
     struct dataset_params params = {.name = "shapes", .path = "", .train = train, .count = count, .seed = 1};
     assert_int_equal(dataset_open(&params, &set), STATUS_OK);
     struct pictures pictures = {.pixels = memory_alloc_aligned(count * PIXELS * sizeof(float)),
-                                .labels = memory_zalloc(count, sizeof(int32_t)), .count = count};
+                                .labels = memory_zalloc(count, sizeof(int32_t)),
+                                .count = count};
     for (size_t i = 0; i < count; i++) {
         float *out = pictures.pixels + i * PIXELS;
         assert_int_equal(set->ops->fetch(set, i, NULL, out), STATUS_OK);

@@ -199,8 +199,13 @@ static void run_case(const struct net_spec *spec, size_t batch, uint64_t seed, b
 
 static struct net_node conv(int input, int out_channels, int kernel, int stride, int pad)
 {
-    return (struct net_node){.op = NET_CONV, .input = input, .residual = NET_NONE, .out_channels = out_channels,
-                             .kernel = kernel, .stride = stride, .pad = pad};
+    return (struct net_node){.op = NET_CONV,
+                             .input = input,
+                             .residual = NET_NONE,
+                             .out_channels = out_channels,
+                             .kernel = kernel,
+                             .stride = stride,
+                             .pad = pad};
 }
 
 static struct net_node norm(int input, int residual, bool relu)
@@ -215,8 +220,8 @@ static struct net_node relu(int input)
 
 static struct net_node max_pool(int input, int kernel, int stride, int pad)
 {
-    return (struct net_node){.op = NET_MAX_POOL, .input = input, .residual = NET_NONE, .kernel = kernel,
-                             .stride = stride, .pad = pad};
+    return (struct net_node){
+        .op = NET_MAX_POOL, .input = input, .residual = NET_NONE, .kernel = kernel, .stride = stride, .pad = pad};
 }
 
 static struct net_node avg_pool(int input, int out_size)
@@ -226,8 +231,8 @@ static struct net_node avg_pool(int input, int out_size)
 
 static struct net_node linear(int input, int units, bool with_relu)
 {
-    return (struct net_node){.op = NET_LINEAR, .input = input, .residual = NET_NONE, .out_channels = units,
-                             .relu = with_relu};
+    return (struct net_node){
+        .op = NET_LINEAR, .input = input, .residual = NET_NONE, .out_channels = units, .relu = with_relu};
 }
 
 static struct net_node dropout(int input, double rate)
@@ -258,8 +263,8 @@ static void build_residual(struct net_spec *spec, int in, int width, int size, i
     int block = spec_add(spec, norm(spec_add(spec, conv(v, width, 3, 1, 1), false), stem, true), false);
     v = spec_add(spec, norm(spec_add(spec, conv(block, width + 1, 3, stride, 1), false), NET_NONE, true), false);
     int main_branch = spec_add(spec, conv(v, width + 1, 3, 1, 1), false);
-    int shortcut = spec_add(spec, norm(spec_add(spec, conv(block, width + 1, 1, stride, 0), false), NET_NONE, false),
-                            false);
+    int shortcut =
+        spec_add(spec, norm(spec_add(spec, conv(block, width + 1, 1, stride, 0), false), NET_NONE, false), false);
     int second = spec_add(spec, norm(main_branch, shortcut, true), false);
     int third = spec_add(spec, norm(second, second, false), false); /* its own residual */
     int raw = spec_add(spec, conv(third, width + 1, 1, 1, 0), true);
@@ -444,8 +449,8 @@ static void test_not_finite(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain),    cmocka_unit_test(test_residual), cmocka_unit_test(test_pooled),
-        cmocka_unit_test(test_averaged), cmocka_unit_test(test_winograd), cmocka_unit_test(test_dropout),
+        cmocka_unit_test(test_plain),      cmocka_unit_test(test_residual),   cmocka_unit_test(test_pooled),
+        cmocka_unit_test(test_averaged),   cmocka_unit_test(test_winograd),   cmocka_unit_test(test_dropout),
         cmocka_unit_test(test_statistics), cmocka_unit_test(test_not_finite),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

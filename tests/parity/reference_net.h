@@ -76,8 +76,8 @@ static inline int spec_add(struct net_spec *spec, struct net_node node, bool wit
     } else if (node.op == NET_NORM) {
         node.weight = spec_parameter(spec, 1, (size_t[4]){in.channels});
         node.mean = spec_tensor(spec->buffers, &spec->buffer_count, &spec->buffer_size, 1, (size_t[4]){in.channels});
-        node.variance = spec_tensor(spec->buffers, &spec->buffer_count, &spec->buffer_size, 1,
-                                    (size_t[4]){in.channels});
+        node.variance =
+            spec_tensor(spec->buffers, &spec->buffer_count, &spec->buffer_size, 1, (size_t[4]){in.channels});
         node.epsilon = 1e-5;
         node.momentum = 0.1;
     } else if (node.op == NET_ADAPTIVE_AVG_POOL) {
@@ -108,10 +108,10 @@ static inline void spec_release(struct net_spec *spec)
 struct reference {
     const struct net_spec *spec; /* borrowed */
     size_t batch;
-    double *parameters, *d_parameters; /* owned, flat */
-    double *buffers;                   /* owned, flat */
+    double *parameters, *d_parameters;                                   /* owned, flat */
+    double *buffers;                                                     /* owned, flat */
     double *values[REFERENCE_NODES + 1], *d_values[REFERENCE_NODES + 1]; /* owned, (batch, channels, height, width) */
-    double *mask;                      /* borrowed: factor of each element of the one dropout node; NULL: all 1 */
+    double *mask; /* borrowed: factor of each element of the one dropout node; NULL: all 1 */
 };
 
 static inline size_t reference_count(const struct reference *r, int value)
@@ -332,9 +332,9 @@ static inline void reference_elementwise(struct reference *r, int k, bool backwa
 {
     const struct net_node *node = &r->spec->nodes[k];
     for (size_t i = 0; i < reference_count(r, k + 1); i++) {
-        double factor = node->op == NET_RELU ? r->values[node->input][i] > 0.0
+        double factor = node->op == NET_RELU                   ? r->values[node->input][i] > 0.0
                         : r->mask != NULL && mode == NET_TRAIN ? r->mask[i]
-                                                                : 1.0;
+                                                               : 1.0;
         if (backward)
             r->d_values[node->input][i] += factor * r->d_values[k + 1][i];
         else
@@ -369,13 +369,25 @@ static inline double reference_forward(struct reference *r, enum net_mode mode, 
         r->values[0][i] = i < batch->count * image ? batch->images[i] : 0.0;
     for (int k = 0; k < r->spec->node_count; k++) {
         switch (r->spec->nodes[k].op) {
-        case NET_CONV: reference_conv(r, k, false); break;
-        case NET_LINEAR: reference_linear(r, k, false); break;
-        case NET_NORM: reference_norm_forward(r, k, mode); break;
-        case NET_MAX_POOL: reference_max_pool(r, k, false); break;
-        case NET_ADAPTIVE_AVG_POOL: reference_avg_pool(r, k, false); break;
+        case NET_CONV:
+            reference_conv(r, k, false);
+            break;
+        case NET_LINEAR:
+            reference_linear(r, k, false);
+            break;
+        case NET_NORM:
+            reference_norm_forward(r, k, mode);
+            break;
+        case NET_MAX_POOL:
+            reference_max_pool(r, k, false);
+            break;
+        case NET_ADAPTIVE_AVG_POOL:
+            reference_avg_pool(r, k, false);
+            break;
         case NET_RELU:
-        case NET_DROPOUT: reference_elementwise(r, k, false, mode); break;
+        case NET_DROPOUT:
+            reference_elementwise(r, k, false, mode);
+            break;
         }
     }
     return reference_loss(r, batch->labels, batch->count);
@@ -389,13 +401,25 @@ static inline void reference_backward(struct reference *r)
         memset(r->d_values[i], 0, reference_count(r, i) * sizeof(double));
     for (int k = r->spec->node_count - 1; k >= 0; k--) {
         switch (r->spec->nodes[k].op) {
-        case NET_CONV: reference_conv(r, k, true); break;
-        case NET_LINEAR: reference_linear(r, k, true); break;
-        case NET_NORM: reference_norm_backward(r, k); break;
-        case NET_MAX_POOL: reference_max_pool(r, k, true); break;
-        case NET_ADAPTIVE_AVG_POOL: reference_avg_pool(r, k, true); break;
+        case NET_CONV:
+            reference_conv(r, k, true);
+            break;
+        case NET_LINEAR:
+            reference_linear(r, k, true);
+            break;
+        case NET_NORM:
+            reference_norm_backward(r, k);
+            break;
+        case NET_MAX_POOL:
+            reference_max_pool(r, k, true);
+            break;
+        case NET_ADAPTIVE_AVG_POOL:
+            reference_avg_pool(r, k, true);
+            break;
         case NET_RELU:
-        case NET_DROPOUT: reference_elementwise(r, k, true, NET_TRAIN); break;
+        case NET_DROPOUT:
+            reference_elementwise(r, k, true, NET_TRAIN);
+            break;
         }
     }
 }

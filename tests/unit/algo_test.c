@@ -122,8 +122,8 @@ static void test_decay_filter(void **state)
     struct fixture fixture = fixture_create();
     const float initial[] = {1, 2, 4, 8}, gradient[4] = {0};
     for (int everything = 0; everything <= 1; everything++) {
-        struct algo_params params = {.count = 4, .decayed = 2,
-                                     .optimizer = {.weight_decay = 0.5, .decay_norm_and_bias = everything}};
+        struct algo_params params = {
+            .count = 4, .decayed = 2, .optimizer = {.weight_decay = 0.5, .decay_norm_and_bias = everything}};
         for (const char *const *name = algo_names(); *name != NULL; name++) {
             struct replica_under_test replica = replica_create(&fixture, *name, &params, initial);
             replica_step(&replica, 1, gradient, 0.25);

@@ -10,9 +10,14 @@
 enum { SIDE = 32, PLANE = SIDE * SIDE, OFFSETS = 9 };
 
 /* Mean 0 and deviation 1/255: what is fetched is the pixel's value. */
-static const struct dataset_kind colored = {
-    .name = "colored", .channels = 2, .height = SIDE, .width = SIDE, .class_count = 1, .flip = true,
-    .mean = {0, 0}, .deviation = {1 / 255.0, 1 / 255.0}};
+static const struct dataset_kind colored = {.name = "colored",
+                                            .channels = 2,
+                                            .height = SIDE,
+                                            .width = SIDE,
+                                            .class_count = 1,
+                                            .flip = true,
+                                            .mean = {0, 0},
+                                            .deviation = {1 / 255.0, 1 / 255.0}};
 
 /* One picture whose pixels tell their row (channel 0) and column (channel 1), both from 1. */
 static struct dataset *create_grid(const struct dataset_kind *kind, bool augment)
@@ -149,8 +154,8 @@ static void nothing_without_stream_or_leave(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pixels_follow_the_draws), cmocka_unit_test(crops_and_flips_are_even),
-        cmocka_unit_test(digits_are_not_flipped),  cmocka_unit_test(border_is_black),
+        cmocka_unit_test(pixels_follow_the_draws),         cmocka_unit_test(crops_and_flips_are_even),
+        cmocka_unit_test(digits_are_not_flipped),          cmocka_unit_test(border_is_black),
         cmocka_unit_test(nothing_without_stream_or_leave),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -104,8 +104,8 @@ static void expect_message(struct fixture *fixture, const char *name, bool train
     assert_ptr_equal(strchr(fixture->message, '\n'), fixture->message + strlen(fixture->message) - 1);
 }
 
-#define EXPECT_MESSAGE(fixture, name, train, ...)                                                     \
-    expect_message(fixture, name, train, (const char *const[]){__VA_ARGS__},                          \
+#define EXPECT_MESSAGE(fixture, name, train, ...)                            \
+    expect_message(fixture, name, train, (const char *const[]){__VA_ARGS__}, \
                    sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *))
 
 static uint8_t pixel_of(size_t picture, size_t place)

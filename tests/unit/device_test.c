@@ -92,8 +92,12 @@ static void test_vectors(void **state)
 {
     (void)state;
     const struct device_ops *ops = device_choose("cpu");
-    const struct update_coefficients update = {.mix = 0.2, .learning_rate = 0.1, .momentum = 0.9, .weight_decay = 5e-4,
-                                               .gradient_scale = 0.5, .nesterov = true};
+    const struct update_coefficients update = {.mix = 0.2,
+                                               .learning_rate = 0.1,
+                                               .momentum = 0.9,
+                                               .weight_decay = 5e-4,
+                                               .gradient_scale = 0.5,
+                                               .nesterov = true};
     const struct pair_coefficients pair = {.mix = 0.2, .alpha = 0.5, .alpha_tilde = 1.25};
     static float wanted[3][COUNT];
     double wanted_sum = 0.0;

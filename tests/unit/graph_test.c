@@ -19,8 +19,8 @@ static char path[] = "/tmp/graph_test_XXXXXX"; /* the edge list under test */
 
 static struct graph_params params_of(const char *name, int worker_count)
 {
-    return (struct graph_params){.name = name, .worker_count = worker_count, .rate = 1.5, .degree = 4,
-                                 .probability = 0.5, .seed = 7};
+    return (struct graph_params){
+        .name = name, .worker_count = worker_count, .rate = 1.5, .degree = 4, .probability = 0.5, .seed = 7};
 }
 
 static struct graph *create(struct graph_params params)
@@ -285,8 +285,7 @@ static void random_families_are_golden(void **state)
     (void)state;
     struct graph_params params = params_of("random-regular", 6);
     params.degree = 3;
-    assert_edges(params, 9,
-                 (const int[][2]){{0, 3}, {0, 4}, {0, 5}, {1, 2}, {1, 4}, {1, 5}, {2, 3}, {2, 5}, {3, 4}});
+    assert_edges(params, 9, (const int[][2]){{0, 3}, {0, 4}, {0, 5}, {1, 2}, {1, 4}, {1, 5}, {2, 3}, {2, 5}, {3, 4}});
     assert_edges(params_of("erdos-renyi", 5), 4, (const int[][2]){{0, 3}, {0, 4}, {1, 2}, {2, 3}});
 }
 

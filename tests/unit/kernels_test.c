@@ -44,8 +44,8 @@ static void vectors_fill(struct vectors *v, uint64_t seed)
     fill_normal(v->g, COUNT, seed + 3);
 }
 
-static const struct update_constants sgd = {.mix = 0.3f, .learning_rate = 0.1f, .momentum = 0.9f, .weight_decay = 5e-4f,
-                                            .gradient_scale = 0.7f};
+static const struct update_constants sgd = {
+    .mix = 0.3f, .learning_rate = 0.1f, .momentum = 0.9f, .weight_decay = 5e-4f, .gradient_scale = 0.7f};
 
 static void test_pair_conserves(void **state)
 {
@@ -237,9 +237,15 @@ static void test_norm_lanes(void **state)
             kernel_norm_sums(&slab, x, sums[narrow]);
             kernel_norm_squares(&slab, x, tables[2], squares[narrow]);
             kernel_norm_apply(&slab, relu, tables[0], tables[1], x, with_residual ? residual : NULL, y[narrow]);
-            struct norm_gradient g = {.a = tables[0], .b = tables[1], .mean = tables[2], .x = x, .relu = relu,
-                                      .y = with_residual ? y[narrow] : NULL, .d_y = d_y[narrow],
-                                      .d_y_other = kind >= 4 ? residual : NULL, .store = with_residual};
+            struct norm_gradient g = {.a = tables[0],
+                                      .b = tables[1],
+                                      .mean = tables[2],
+                                      .x = x,
+                                      .relu = relu,
+                                      .y = with_residual ? y[narrow] : NULL,
+                                      .d_y = d_y[narrow],
+                                      .d_y_other = kind >= 4 ? residual : NULL,
+                                      .store = with_residual};
             kernel_norm_backward_sums(&slab, &g, s1[narrow], s2[narrow]);
             kernel_norm_backward_apply(&slab, &g, tables[3], tables[4], tables[5], d_x[narrow]);
         }

@@ -40,8 +40,13 @@ static int tear_down(void **state)
 
 static struct loader_params params_of(const struct fixture *fixture)
 {
-    return (struct loader_params){.set = fixture->set, .partition = &fixture->partition, .batch = 10, .worker = 1,
-                                  .seed = 3, .augment = true, .slots = 3};
+    return (struct loader_params){.set = fixture->set,
+                                  .partition = &fixture->partition,
+                                  .batch = 10,
+                                  .worker = 1,
+                                  .seed = 3,
+                                  .augment = true,
+                                  .slots = 3};
 }
 
 static struct loader *create(const struct loader_params *params)
@@ -60,8 +65,8 @@ static void expect_batch(const struct loader_params *params, const struct batch 
     assert_int_equal(batch->number, k);
     for (size_t i = 0; i < params->batch; i++) {
         uint64_t epoch = (k * params->batch + i) / count, position = (k * params->batch + i) % count;
-        struct random_stream stream = random_stream(params->seed, RANDOM_AUGMENT, (uint32_t)params->worker,
-                                                    epoch << 32 | position);
+        struct random_stream stream =
+            random_stream(params->seed, RANDOM_AUGMENT, (uint32_t)params->worker, epoch << 32 | position);
         partition_shuffle(params->partition, params->seed, params->worker, epoch, order);
         assert_int_equal(params->set->ops->fetch(params->set, order[position], params->augment ? &stream : NULL, out),
                          STATUS_OK);
@@ -157,8 +162,8 @@ static void error_comes_out_in_its_place(void **state)
     (void)state;
     static const struct dataset_ops ops = {.fetch = fetch_or_fail};
     static const int32_t labels[20] = {0};
-    static const struct dataset set = {.ops = &ops, .count = 20, .channels = 1, .height = 1, .width = 1,
-                                       .class_count = 1, .labels = labels};
+    static const struct dataset set = {
+        .ops = &ops, .count = 20, .channels = 1, .height = 1, .width = 1, .class_count = 1, .labels = labels};
     uint32_t indices[20], order[20], place = 0;
     for (uint32_t i = 0; i < 20; i++)
         indices[i] = i;

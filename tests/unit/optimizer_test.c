@@ -55,8 +55,8 @@ static void test_directions(void **state)
     check_against_reference(&(struct optimizer_params){.momentum = 0.9});
     check_against_reference(&(struct optimizer_params){.momentum = 0.9, .nesterov = true});
     check_against_reference(&(struct optimizer_params){.momentum = 0.9, .weight_decay = 0.01});
-    check_against_reference(&(struct optimizer_params){.momentum = 0.9, .weight_decay = 0.01, .nesterov = true,
-                                                       .decay_norm_and_bias = true});
+    check_against_reference(&(struct optimizer_params){
+        .momentum = 0.9, .weight_decay = 0.01, .nesterov = true, .decay_norm_and_bias = true});
     check_against_reference(&(struct optimizer_params){.momentum = 0.9, .weight_decay = 0.01, .clip_norm = 1});
     check_against_reference(&(struct optimizer_params){.clip_norm = 1e6});
 }

@@ -21,8 +21,12 @@ static const struct dataset set = {.count = COUNT, .class_count = CLASSES, .labe
 static struct partition create(const char *name, double alpha, int worker, int workers, double validation,
                                uint64_t seed, struct partition *held_out)
 {
-    struct partition_params params = {.name = name, .alpha = alpha, .worker = worker, .worker_count = workers,
-                                      .validation = validation, .seed = seed};
+    struct partition_params params = {.name = name,
+                                      .alpha = alpha,
+                                      .worker = worker,
+                                      .worker_count = workers,
+                                      .validation = validation,
+                                      .seed = seed};
     struct partition out = {0};
     assert_int_equal(partition_create(&params, &set, &out, held_out), STATUS_OK);
     return out;
@@ -246,10 +250,14 @@ int main(void)
     for (int i = 0; i < COUNT; i++)
         labels[i] = i % CLASSES;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(shares_are_disjoint_and_complete), cmocka_unit_test(iid_shares_are_equal),
-        cmocka_unit_test(shared_is_the_same_for_all),       cmocka_unit_test(seed_decides),
-        cmocka_unit_test(alpha_sets_the_skew),              cmocka_unit_test(empty_shares_are_refused),
-        cmocka_unit_test(tiny_alpha_gives_whole_classes),   cmocka_unit_test(order_is_a_function_of_its_name),
+        cmocka_unit_test(shares_are_disjoint_and_complete),
+        cmocka_unit_test(iid_shares_are_equal),
+        cmocka_unit_test(shared_is_the_same_for_all),
+        cmocka_unit_test(seed_decides),
+        cmocka_unit_test(alpha_sets_the_skew),
+        cmocka_unit_test(empty_shares_are_refused),
+        cmocka_unit_test(tiny_alpha_gives_whole_classes),
+        cmocka_unit_test(order_is_a_function_of_its_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

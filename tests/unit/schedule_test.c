@@ -9,9 +9,16 @@
 #include "algo/schedule.h"
 
 /* The published CIFAR-10 setting on 16 workers: peak 0.1·128·16/256 = 0.8, warm-up 5 of 300 epochs. */
-static const struct schedule_params published = {
-    .name = "step", .base_rate = 0.1, .per_samples = 256, .batch = 128, .worker_count = 16, .epochs = 300,
-    .warmup_epochs = -1, .milestones = {0.5, 0.75}, .milestone_count = 2, .factor = 0.1};
+static const struct schedule_params published = {.name = "step",
+                                                 .base_rate = 0.1,
+                                                 .per_samples = 256,
+                                                 .batch = 128,
+                                                 .worker_count = 16,
+                                                 .epochs = 300,
+                                                 .warmup_epochs = -1,
+                                                 .milestones = {0.5, 0.75},
+                                                 .milestone_count = 2,
+                                                 .factor = 0.1};
 
 static void assert_rate(const struct schedule *schedule, double progress, double expected)
 {

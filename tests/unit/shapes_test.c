@@ -152,8 +152,8 @@ static void normalisation_fits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(default_counts),       cmocka_unit_test(seed_and_split_decide),
-        cmocka_unit_test(bytes_are_golden),     cmocka_unit_test(classes_are_balanced),
+        cmocka_unit_test(default_counts),           cmocka_unit_test(seed_and_split_decide),
+        cmocka_unit_test(bytes_are_golden),         cmocka_unit_test(classes_are_balanced),
         cmocka_unit_test(mean_color_tells_nothing), cmocka_unit_test(normalisation_fits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

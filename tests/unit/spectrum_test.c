@@ -15,8 +15,8 @@ static const double pi = 3.14159265358979323846;
 
 static struct graph *create(const char *name, int worker_count, double rate)
 {
-    struct graph_params params = {.name = name, .worker_count = worker_count, .rate = rate, .degree = 4,
-                                  .probability = 0.3, .seed = 3};
+    struct graph_params params = {
+        .name = name, .worker_count = worker_count, .rate = rate, .degree = 4, .probability = 0.3, .seed = 3};
     struct graph *graph = NULL;
     assert_int_equal(graph_create(&params, &graph), STATUS_OK);
     return graph;

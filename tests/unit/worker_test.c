@@ -33,12 +33,12 @@ static const struct dataset_ops counting_ops = {.fetch = fetch_counted};
 
 struct setup {
     const struct device_ops *ops;
-    struct device *device;         /* owned */
-    struct net_spec *spec;         /* owned */
-    struct dataset *train, *test;  /* owned */
+    struct device *device;        /* owned */
+    struct net_spec *spec;        /* owned */
+    struct dataset *train, *test; /* owned */
     struct counting_set counted_test, counted_train;
     struct partition partition, held_out; /* owned */
-    float *parameters, *buffers;   /* owned */
+    float *parameters, *buffers;          /* owned */
 };
 
 static struct dataset *open_shapes(bool train, size_t count)
@@ -61,12 +61,16 @@ static struct setup *setup_create(const char *model, double dropout)
     setup->counted_test = (struct counting_set){.set = *setup->test, .inner = setup->test};
     setup->counted_train = (struct counting_set){.set = *setup->train, .inner = setup->train};
     setup->counted_test.set.ops = setup->counted_train.set.ops = &counting_ops;
-    struct model_params params = {.name = model, .channels = setup->train->channels, .height = setup->train->height,
-                                  .width = setup->train->width, .class_count = setup->train->class_count,
-                                  .dropout = dropout, .width_hidden = 16};
+    struct model_params params = {.name = model,
+                                  .channels = setup->train->channels,
+                                  .height = setup->train->height,
+                                  .width = setup->train->width,
+                                  .class_count = setup->train->class_count,
+                                  .dropout = dropout,
+                                  .width_hidden = 16};
     assert_int_equal(model_build(&params, &setup->spec), STATUS_OK);
-    struct partition_params partition = {.name = "shared", .worker_count = 1, .seed = 1,
-                                         .validation = (double)HELD_OUT_COUNT / TRAIN_COUNT};
+    struct partition_params partition = {
+        .name = "shared", .worker_count = 1, .seed = 1, .validation = (double)HELD_OUT_COUNT / TRAIN_COUNT};
     assert_int_equal(partition_create(&partition, setup->train, &setup->partition, &setup->held_out), STATUS_OK);
     assert_int_equal(setup->held_out.count, HELD_OUT_COUNT);
     setup->parameters = memory_zalloc(setup->spec->parameter_size, sizeof(float));
@@ -91,14 +95,27 @@ static void setup_destroy(struct setup *setup)
 
 static struct worker_params worker_params_of(const struct setup *setup, const char *algorithm)
 {
-    struct worker_params params = {
-        .worker = 0, .worker_count = 2, .seed = 1, .batch = BATCH, .ops = setup->ops, .device = setup->device,
-        .spec = setup->spec, .algo = algo_find(algorithm), .eta = 0.5, .alpha = 0.5, .alpha_tilde = 1,
-        .optimizer = {.momentum = 0.9, .weight_decay = 5e-4}, .train = setup->train, .partition = &setup->partition,
-        .test = &setup->counted_test.set, .held_out_set = &setup->counted_train.set, .held_out = &setup->held_out,
-        .initial_parameters = setup->parameters, .initial_buffers = setup->buffers};
-    struct schedule_params schedule = {.name = "constant", .base_rate = 0.05, .batch = BATCH, .worker_count = 1,
-                                       .epochs = 10, .warmup_epochs = 0};
+    struct worker_params params = {.worker = 0,
+                                   .worker_count = 2,
+                                   .seed = 1,
+                                   .batch = BATCH,
+                                   .ops = setup->ops,
+                                   .device = setup->device,
+                                   .spec = setup->spec,
+                                   .algo = algo_find(algorithm),
+                                   .eta = 0.5,
+                                   .alpha = 0.5,
+                                   .alpha_tilde = 1,
+                                   .optimizer = {.momentum = 0.9, .weight_decay = 5e-4},
+                                   .train = setup->train,
+                                   .partition = &setup->partition,
+                                   .test = &setup->counted_test.set,
+                                   .held_out_set = &setup->counted_train.set,
+                                   .held_out = &setup->held_out,
+                                   .initial_parameters = setup->parameters,
+                                   .initial_buffers = setup->buffers};
+    struct schedule_params schedule = {
+        .name = "constant", .base_rate = 0.05, .batch = BATCH, .worker_count = 1, .epochs = 10, .warmup_epochs = 0};
     assert_int_equal(schedule_init(&params.schedule, &schedule), STATUS_OK);
     return params;
 }

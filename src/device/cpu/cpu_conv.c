@@ -25,8 +25,8 @@ static enum status setup_init(struct conv_setup *s, const struct net_node *node,
     dnnl_dims_t weights = {(dnnl_dim_t)out->channels, (dnnl_dim_t)in->channels, node->kernel, node->kernel};
     dnnl_dims_t bias = {(dnnl_dim_t)out->channels};
     *s = (struct conv_setup){
-        .window = {.algorithm = winograd_pays(node, in->channels, out->height) ? dnnl_convolution_auto
-                                                                                : dnnl_convolution_direct,
+        .window = {.algorithm =
+                       winograd_pays(node, in->channels, out->height) ? dnnl_convolution_auto : dnnl_convolution_direct,
                    .strides = {node->stride, node->stride},
                    .pads = {node->pad, node->pad}},
         .has_bias = node->bias != NET_NONE,
@@ -63,14 +63,16 @@ static enum status describe_forward(struct net *net, struct cpu_op *op, struct c
                                     const struct onednn_layout *source, const struct onednn_layout *destination)
 {
     struct cpu_product *product = op->state;
-    struct onednn_operands operands = {.source = source, .weights = &s->weights_any,
-                                       .bias = s->has_bias ? &s->bias : NULL, .destination = destination};
+    struct onednn_operands operands = {.source = source,
+                                       .weights = &s->weights_any,
+                                       .bias = s->has_bias ? &s->bias : NULL,
+                                       .destination = destination};
     if (product->forward.description != NULL)
         dnnl_primitive_desc_destroy(product->forward.description);
     product->forward.description = NULL;
-    TRY_DNNL("describing a convolution", onednn_describe_conv_forward(&product->forward.description,
-                                                                      net->device->engine, &s->window, &operands,
-                                                                      s->attributes));
+    TRY_DNNL("describing a convolution",
+             onednn_describe_conv_forward(&product->forward.description, net->device->engine, &s->window, &operands,
+                                          s->attributes));
     return STATUS_OK;
 }
 
@@ -106,8 +108,10 @@ static enum status create_backward(struct net *net, struct cpu_op *op, struct co
     struct cpu_product *product = op->state;
     struct cpu_value *in = cpu_input(net, op), *out = cpu_output(net, op);
     int step = cpu_step_backward(net, op);
-    struct onednn_operands operands = {.source = &in->layout, .weights = &s->weights_any,
-                                       .bias = s->has_bias ? &s->bias : NULL, .destination = &out->layout};
+    struct onednn_operands operands = {.source = &in->layout,
+                                       .weights = &s->weights_any,
+                                       .bias = s->has_bias ? &s->bias : NULL,
+                                       .destination = &out->layout};
     TRY_DNNL("describing a convolution's weight gradient",
              onednn_describe_conv_backward_weights(&product->backward_weights.description, net->device->engine,
                                                    &s->window, &operands, s->attributes, product->forward.description));

@@ -81,9 +81,12 @@ static size_t item_end(size_t first, size_t count)
 static void cpu_update(struct device *device, bool shared, const struct update_coefficients *c, size_t count,
                        size_t decayed, float *x, float *x_tilde, float *m, const float *g)
 {
-    const struct update_constants constants = {
-        .mix = (float)c->mix, .learning_rate = (float)c->learning_rate, .momentum = (float)c->momentum,
-        .weight_decay = (float)c->weight_decay, .gradient_scale = (float)c->gradient_scale, .nesterov = c->nesterov};
+    const struct update_constants constants = {.mix = (float)c->mix,
+                                               .learning_rate = (float)c->learning_rate,
+                                               .momentum = (float)c->momentum,
+                                               .weight_decay = (float)c->weight_decay,
+                                               .gradient_scale = (float)c->gradient_scale,
+                                               .nesterov = c->nesterov};
     if (!shared) {
         kernel_update(&constants, 0, count, decayed, x, x_tilde, m, g);
         return;

@@ -11,8 +11,8 @@ enum { ELEMENTS_PER_STREAM = 1024 };
 static void drop_chunk(const struct net *net, const struct cpu_op *op, size_t first, size_t last, const float *in,
                        float *out)
 {
-    struct random_stream stream = random_stream(net->dropout_seed, RANDOM_DROPOUT, (uint32_t)op->index,
-                                                first / ELEMENTS_PER_STREAM);
+    struct random_stream stream =
+        random_stream(net->dropout_seed, RANDOM_DROPOUT, (uint32_t)op->index, first / ELEMENTS_PER_STREAM);
     double threshold = op->node->rate * 4294967296.0; /* of a word's 2³² values, this many drop */
     float scale = (float)(1.0 / (1.0 - op->node->rate));
     for (size_t i = first; i < last; i++)

@@ -40,9 +40,8 @@ void cpu_shape_convert(const struct cpu_shape *from, const float *x, const struc
     for (size_t i = 0; i < to->batch * planes; i++) {
         for (size_t j = 0; j < size; j++) {
             size_t c = i % planes * to->block + j % to->block, pixel = j / to->block;
-            y[i * size + j] = c < to->channels ? x[cpu_shape_index(from, i / planes, c, pixel / to->width,
-                                                                   pixel % to->width)]
-                                               : 0.0f;
+            y[i * size + j] =
+                c < to->channels ? x[cpu_shape_index(from, i / planes, c, pixel / to->width, pixel % to->width)] : 0.0f;
         }
     }
 }

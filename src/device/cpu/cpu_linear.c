@@ -25,8 +25,8 @@ static enum status setup_init(struct linear_setup *s, const struct net_node *nod
     TRY(cpu_attributes(&s->attributes));
     TRY_DNNL("describing a linear layer", onednn_layout_tag(&s->source_plain, 2, source, dnnl_nc));
     TRY_DNNL("describing a linear layer", onednn_layout_tag(&s->weights_any, rank, weights, dnnl_format_tag_any));
-    TRY_DNNL("describing a linear layer", onednn_layout_tag(&s->weights_plain, rank, weights,
-                                                            flat ? dnnl_oi : dnnl_oihw));
+    TRY_DNNL("describing a linear layer",
+             onednn_layout_tag(&s->weights_plain, rank, weights, flat ? dnnl_oi : dnnl_oihw));
     TRY_DNNL("describing a linear layer", onednn_layout_tag(&s->bias, 1, bias, dnnl_a));
     TRY_DNNL("describing a linear layer", onednn_layout_tag(&s->destination, 2, destination, dnnl_nc));
     return STATUS_OK;
@@ -48,7 +48,8 @@ static enum status create_primitives(struct net *net, struct cpu_op *op, struct 
     const struct cpu_value *in = cpu_input(net, op);
     dnnl_engine_t engine = net->device->engine;
     int step = cpu_step_backward(net, op);
-    struct onednn_operands operands = {.source = s->source, .weights = &s->weights_any,
+    struct onednn_operands operands = {.source = s->source,
+                                       .weights = &s->weights_any,
                                        .bias = op->node->bias != NET_NONE ? &s->bias : NULL,
                                        .destination = &s->destination};
     TRY_DNNL("describing a linear layer",

@@ -12,9 +12,12 @@
 
 /* In the order of enum net_op. */
 static const struct cpu_op_class *const classes[] = {
-    [NET_CONV] = &cpu_conv_class,         [NET_NORM] = &cpu_norm_class,
-    [NET_RELU] = &cpu_relu_class,         [NET_MAX_POOL] = &cpu_max_pool_class,
-    [NET_ADAPTIVE_AVG_POOL] = &cpu_avg_pool_class, [NET_LINEAR] = &cpu_linear_class,
+    [NET_CONV] = &cpu_conv_class,
+    [NET_NORM] = &cpu_norm_class,
+    [NET_RELU] = &cpu_relu_class,
+    [NET_MAX_POOL] = &cpu_max_pool_class,
+    [NET_ADAPTIVE_AVG_POOL] = &cpu_avg_pool_class,
+    [NET_LINEAR] = &cpu_linear_class,
     [NET_DROPOUT] = &cpu_dropout_class,
 };
 
@@ -59,8 +62,8 @@ struct cpu_contribution cpu_net_contribute(struct net *net, struct cpu_op *op, s
         return part;
     int capacity = net->spec.nodes[value->producer].op == NET_NORM ? CPU_GRADIENT_PARTS : 1;
     size_t bytes = cpu_shape_count(&value->shape) * sizeof(float);
-    part.buffer = over != CPU_NO_BUFFER ? cpu_plan_alias(&net->plan, over, first)
-                                        : cpu_plan_add(&net->plan, bytes, first);
+    part.buffer =
+        over != CPU_NO_BUFFER ? cpu_plan_alias(&net->plan, over, first) : cpu_plan_add(&net->plan, bytes, first);
     cpu_plan_use(&net->plan, part.buffer, last);
     if (value->gradient_count < capacity) {
         value->gradient[value->gradient_count++] = part.buffer;
@@ -88,9 +91,11 @@ static void init_values(struct net *net)
 {
     const struct net_spec *spec = &net->spec;
     for (int i = 0; i <= spec->node_count; i++) {
-        net->values[i] = (struct cpu_value){
-            .shape = {.batch = net->batch}, .producer = i - 1, .data = CPU_NO_BUFFER, .kept = CPU_NO_BUFFER,
-            .gradient = {CPU_NO_BUFFER, CPU_NO_BUFFER}};
+        net->values[i] = (struct cpu_value){.shape = {.batch = net->batch},
+                                            .producer = i - 1,
+                                            .data = CPU_NO_BUFFER,
+                                            .kept = CPU_NO_BUFFER,
+                                            .gradient = {CPU_NO_BUFFER, CPU_NO_BUFFER}};
     }
     struct cpu_shape *images = &net->values[0].shape;
     images->channels = (size_t)spec->channels;

@@ -28,8 +28,8 @@ struct cpu_value {
     struct onednn_layout layout; /* the same for the library; owned */
     int producer;                /* node index, −1 for the images */
     int consumer_count;
-    int data;                    /* buffer */
-    int kept;                    /* buffer that the backward pass reads: `data`, or a copy computed again then */
+    int data;                         /* buffer */
+    int kept;                         /* buffer that the backward pass reads: `data`, or a copy computed again then */
     int gradient[CPU_GRADIENT_PARTS]; /* buffers whose sum is the gradient, valid when the producer runs backward */
     int gradient_count;
 };
@@ -44,7 +44,7 @@ struct cpu_op {
     const struct cpu_op_class *class;
     const struct net_node *node;
     int index;
-    void *state;                /* owned, the class's own */
+    void *state;                       /* owned, the class's own */
     int recompute[2], recompute_count; /* values to compute again before this node's backward pass, in this order */
     struct cpu_contribution d_input, d_residual;
 };

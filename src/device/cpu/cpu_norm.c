@@ -14,21 +14,21 @@
 /* A unit is the channels of one slab. */
 struct norm_geometry {
     size_t units, channels_per_unit;
-    size_t unit_stride, image_stride;  /* elements */
-    struct norm_slab body, tail;       /* of one unit of one image; a tail without rows is absent */
+    size_t unit_stride, image_stride; /* elements */
+    struct norm_slab body, tail;      /* of one unit of one image; a tail without rows is absent */
     size_t tail_offset;
-    size_t last_lanes;                 /* lanes of the last unit's body */
-    size_t pixels, group;              /* per channel and image; units per group */
+    size_t last_lanes;    /* lanes of the last unit's body */
+    size_t pixels, group; /* per channel and image; units per group */
 };
 
 struct norm_state {
     struct norm_geometry geometry;
-    size_t padded;                 /* units · channels_per_unit */
-    float *scale, *shift;          /* owned working copies (padded); zero beyond the channels */
-    double *mean, *inverse;        /* owned (padded): of the last batch; inverse = 1/σ */
-    float *image_sums[2];          /* owned (batch, padded): partial sums of each image */
-    int residual;                  /* buffer of the residual in our layout where its own differs, or CPU_NO_BUFFER */
-    float *lanes;                  /* owned (LANES_COUNT, units, NORM_LANES) */
+    size_t padded;          /* units · channels_per_unit */
+    float *scale, *shift;   /* owned working copies (padded); zero beyond the channels */
+    double *mean, *inverse; /* owned (padded): of the last batch; inverse = 1/σ */
+    float *image_sums[2];   /* owned (batch, padded): partial sums of each image */
+    int residual;           /* buffer of the residual in our layout where its own differs, or CPU_NO_BUFFER */
+    float *lanes;           /* owned (LANES_COUNT, units, NORM_LANES) */
 };
 
 enum lane_table { LANES_A, LANES_B, LANES_MEAN, LANES_P, LANES_Q, LANES_R, LANES_COUNT };
@@ -44,8 +44,8 @@ static struct norm_geometry geometry_of(const struct cpu_shape *shape)
         g.units = cpu_shape_blocks(shape);
         g.unit_stride = elements;
         g.body = (struct norm_slab){.rows = elements / NORM_LANES, .stride = NORM_LANES, .lanes = NORM_LANES};
-        g.tail = (struct norm_slab){.rows = elements % NORM_LANES > 0, .stride = NORM_LANES,
-                                    .lanes = elements % NORM_LANES};
+        g.tail =
+            (struct norm_slab){.rows = elements % NORM_LANES > 0, .stride = NORM_LANES, .lanes = elements % NORM_LANES};
         g.tail_offset = g.body.rows * NORM_LANES;
         g.last_lanes = NORM_LANES;
     } else {
@@ -130,9 +130,9 @@ static void norm_plan_backward(struct net *net, struct cpu_op *op)
 {
     struct cpu_value *in = cpu_input(net, op);
     if (op->node->residual != NET_NONE)
-        op->d_residual = cpu_net_contribute(net, op, &net->values[op->node->residual],
-                                            residual_differs(net, op) ? CPU_NO_BUFFER
-                                                                      : cpu_output(net, op)->gradient[0]);
+        op->d_residual =
+            cpu_net_contribute(net, op, &net->values[op->node->residual],
+                               residual_differs(net, op) ? CPU_NO_BUFFER : cpu_output(net, op)->gradient[0]);
     op->d_input = cpu_net_contribute(net, op, in, cpu_may_overwrite_input(net, op) ? in->kept : CPU_NO_BUFFER);
 }
 
@@ -185,8 +185,8 @@ static void combine_statistics(struct net *net, const struct cpu_op *op, size_t 
     mean /= (double)net->batch;
     for (size_t n = 0; n < net->batch; n++) {
         double distance = state->image_sums[0][n * state->padded + channel] - mean;
-        squares += state->image_sums[1][n * state->padded + channel] +
-                   (double)state->geometry.pixels * distance * distance;
+        squares +=
+            state->image_sums[1][n * state->padded + channel] + (double)state->geometry.pixels * distance * distance;
     }
     double count = (double)net->batch * (double)state->geometry.pixels;
     state->mean[channel] = mean;
@@ -209,8 +209,8 @@ static void apply_unit(const struct norm_state *state, bool relu, size_t unit, c
     const float *a = lanes_of(state, LANES_A, unit), *b = lanes_of(state, LANES_B, unit);
     kernel_norm_apply(&body, relu, a, b, x, residual, y);
     if (g->tail.rows > 0)
-        kernel_norm_apply(&g->tail, relu, a, b, x + g->tail_offset,
-                          residual == NULL ? NULL : residual + g->tail_offset, y + g->tail_offset);
+        kernel_norm_apply(&g->tail, relu, a, b, x + g->tail_offset, residual == NULL ? NULL : residual + g->tail_offset,
+                          y + g->tail_offset);
 }
 
 /* Units [first, last) of every image: y from x (and residual), with the affine maps as they stand. Called by all

@@ -91,9 +91,14 @@ static void max_backward(const struct pool_plane *p, const float *d_y, const uin
 
 static struct pool_plane plane_of(const struct net_node *node, const struct cpu_shape *in, const struct cpu_shape *out)
 {
-    return (struct pool_plane){.block = in->block, .height = in->height, .width = in->width,
-                               .out_height = out->height, .out_width = out->width,
-                               .kernel = node->kernel, .stride = node->stride, .pad = node->pad};
+    return (struct pool_plane){.block = in->block,
+                               .height = in->height,
+                               .width = in->width,
+                               .out_height = out->height,
+                               .out_width = out->width,
+                               .kernel = node->kernel,
+                               .stride = node->stride,
+                               .pad = node->pad};
 }
 
 static enum status max_pool_create(struct net *net, struct cpu_op *op)

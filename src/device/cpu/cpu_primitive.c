@@ -16,9 +16,9 @@ static enum status create_memory(struct net *net, struct cpu_primitive *p, int a
 {
     assert(p->arg_count < CPU_PRIMITIVE_ARGS);
     dnnl_memory_t memory;
-    TRY_DNNL(p->what, dnnl_memory_create(&memory, dnnl_primitive_desc_query_md(p->description, dnnl_query_exec_arg_md,
-                                                                               arg),
-                                         net->device->engine, (void *)pointer));
+    TRY_DNNL(p->what,
+             dnnl_memory_create(&memory, dnnl_primitive_desc_query_md(p->description, dnnl_query_exec_arg_md, arg),
+                                net->device->engine, (void *)pointer));
     p->args[p->arg_count++] = (dnnl_exec_arg_t){.arg = arg, .memory = memory};
     return STATUS_OK;
 }
@@ -36,8 +36,8 @@ enum status cpu_primitive_make(struct net *net, struct cpu_primitive *p, const c
 
 enum status cpu_primitive_layout(const struct cpu_primitive *p, int arg, struct onednn_layout *out)
 {
-    TRY_DNNL(p->what, onednn_layout_copy(out, dnnl_primitive_desc_query_md(p->description, dnnl_query_exec_arg_md,
-                                                                           arg)));
+    TRY_DNNL(p->what,
+             onednn_layout_copy(out, dnnl_primitive_desc_query_md(p->description, dnnl_query_exec_arg_md, arg)));
     return STATUS_OK;
 }
 

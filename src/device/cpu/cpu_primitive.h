@@ -8,9 +8,9 @@ enum { CPU_PRIMITIVE_ARGS = 6 };
 
 /* Start with {0}. */
 struct cpu_primitive {
-    const char *what;                  /* "convolution forward": for messages */
-    dnnl_primitive_desc_t description; /* owned */
-    dnnl_primitive_t handle;           /* owned */
+    const char *what;                         /* "convolution forward": for messages */
+    dnnl_primitive_desc_t description;        /* owned */
+    dnnl_primitive_t handle;                  /* owned */
     dnnl_exec_arg_t args[CPU_PRIMITIVE_ARGS]; /* memories owned */
     int arg_count;
     int scratch; /* buffer */

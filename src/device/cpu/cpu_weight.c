@@ -59,8 +59,9 @@ enum status cpu_weight_create(struct net *net, struct cpu_weight *weight, const 
     if (backward_data != NULL)
         TRY_GOTO(create_backward(net, weight, plain, &chosen, backward_data), release);
     TRY_GOTO(cpu_primitive_layout(backward_weights, DNNL_ARG_DIFF_WEIGHTS, &gradient), release);
-    TRY_GOTO(make_reorder(net, &weight->to_gradient, "weight gradient to the flat layout", &gradient, plain,
-                          step_backward), release);
+    TRY_GOTO(
+        make_reorder(net, &weight->to_gradient, "weight gradient to the flat layout", &gradient, plain, step_backward),
+        release);
     if (weight->to_gradient.description != NULL)
         weight->gradient = cpu_plan_add(&net->plan, onednn_view_size(onednn_view(&gradient)), step_backward);
 release:

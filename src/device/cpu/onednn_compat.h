@@ -27,8 +27,7 @@ static inline enum status onednn_failed(const char *what, const char *call, dnnl
     int name_length = (int)strcspn(call, "(");
     const dnnl_version_t *version = dnnl_version();
     log_on_this_rank(LOG_ERROR, "oneDNN %d.%d.%d: %s: %.*s: %s; DNNL_VERBOSE=1 shows what the library was asked for",
-                     version->major, version->minor, version->patch, what, name_length, call,
-                     dnnl_status2str(result));
+                     version->major, version->minor, version->patch, what, name_length, call, dnnl_status2str(result));
     return STATUS_MACHINE;
 }
 
@@ -39,10 +38,10 @@ struct onednn_layout {
 
 /* How a layout orders its elements in memory, read back from the library. */
 struct onednn_blocking {
-    bool blocked;                  /* the other fields say all there is */
+    bool blocked; /* the other fields say all there is */
     dnnl_dim_t strides[DNNL_MAX_NDIMS];
-    int inner_count;               /* innermost blocks: 0 plain, 1 as in nChw16c */
-    dnnl_dim_t inner_block;        /* the first one's size and dimension */
+    int inner_count;        /* innermost blocks: 0 plain, 1 as in nChw16c */
+    dnnl_dim_t inner_block; /* the first one's size and dimension */
     dnnl_dim_t inner_dimension;
 };
 
@@ -150,9 +149,8 @@ static inline dnnl_status_t onednn_describe_linear_backward_data(dnnl_primitive_
                                                                  const_dnnl_primitive_attr_t attributes,
                                                                  const_dnnl_primitive_desc_t forward)
 {
-    return dnnl_inner_product_backward_data_primitive_desc_create(out, engine, onednn_view(o->source),
-                                                                  onednn_view(o->weights), onednn_view(o->destination),
-                                                                  forward, attributes);
+    return dnnl_inner_product_backward_data_primitive_desc_create(
+        out, engine, onednn_view(o->source), onednn_view(o->weights), onednn_view(o->destination), forward, attributes);
 }
 
 static inline dnnl_status_t onednn_describe_linear_backward_weights(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
@@ -160,9 +158,9 @@ static inline dnnl_status_t onednn_describe_linear_backward_weights(dnnl_primiti
                                                                     const_dnnl_primitive_attr_t attributes,
                                                                     const_dnnl_primitive_desc_t forward)
 {
-    return dnnl_inner_product_backward_weights_primitive_desc_create(
-        out, engine, onednn_view(o->source), onednn_view(o->weights), onednn_view(o->bias),
-        onednn_view(o->destination), forward, attributes);
+    return dnnl_inner_product_backward_weights_primitive_desc_create(out, engine, onednn_view(o->source),
+                                                                     onednn_view(o->weights), onednn_view(o->bias),
+                                                                     onednn_view(o->destination), forward, attributes);
 }
 
 static inline size_t onednn_view_size(const_dnnl_memory_desc_t view)
@@ -250,9 +248,9 @@ static inline dnnl_status_t onednn_describe_linear_forward(dnnl_primitive_desc_t
                                                            const_dnnl_primitive_attr_t attributes)
 {
     dnnl_inner_product_desc_t description;
-    dnnl_status_t result = dnnl_inner_product_forward_desc_init(
-        &description, dnnl_forward_training, onednn_view(o->source), onednn_view(o->weights), onednn_view(o->bias),
-        onednn_view(o->destination));
+    dnnl_status_t result = dnnl_inner_product_forward_desc_init(&description, dnnl_forward_training,
+                                                                onednn_view(o->source), onednn_view(o->weights),
+                                                                onednn_view(o->bias), onednn_view(o->destination));
     return result != dnnl_success ? result : dnnl_primitive_desc_create(out, &description, attributes, engine, NULL);
 }
 
@@ -262,9 +260,8 @@ static inline dnnl_status_t onednn_describe_linear_backward_data(dnnl_primitive_
                                                                  const_dnnl_primitive_desc_t forward)
 {
     dnnl_inner_product_desc_t description;
-    dnnl_status_t result = dnnl_inner_product_backward_data_desc_init(&description, onednn_view(o->source),
-                                                                      onednn_view(o->weights),
-                                                                      onednn_view(o->destination));
+    dnnl_status_t result = dnnl_inner_product_backward_data_desc_init(
+        &description, onednn_view(o->source), onednn_view(o->weights), onednn_view(o->destination));
     return result != dnnl_success ? result : dnnl_primitive_desc_create(out, &description, attributes, engine, forward);
 }
 
@@ -274,9 +271,9 @@ static inline dnnl_status_t onednn_describe_linear_backward_weights(dnnl_primiti
                                                                     const_dnnl_primitive_desc_t forward)
 {
     dnnl_inner_product_desc_t description;
-    dnnl_status_t result = dnnl_inner_product_backward_weights_desc_init(
-        &description, onednn_view(o->source), onednn_view(o->weights), onednn_view(o->bias),
-        onednn_view(o->destination));
+    dnnl_status_t result =
+        dnnl_inner_product_backward_weights_desc_init(&description, onednn_view(o->source), onednn_view(o->weights),
+                                                      onednn_view(o->bias), onednn_view(o->destination));
     return result != dnnl_success ? result : dnnl_primitive_desc_create(out, &description, attributes, engine, forward);
 }
 
