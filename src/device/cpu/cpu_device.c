@@ -152,12 +152,22 @@ static double cpu_sum_squares(struct device *device, bool shared, size_t count, 
     return sum;
 }
 
+static const char *instruction_set(void)
+{
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx512f"))
+        return "AVX-512";
+    return __builtin_cpu_supports("avx2") ? "AVX2" : "SSE2";
+#else
+    return "no x86";
+#endif
+}
+
 static void cpu_describe(char *text, size_t size)
 {
     const dnnl_version_t *version = dnnl_version();
-    const char *kind = __builtin_cpu_supports("avx512f") ? "AVX-512" : __builtin_cpu_supports("avx2") ? "AVX2" : "SSE2";
-    snprintf(text, size, "oneDNN %d.%d.%d, %s, up to %d threads", version->major, version->minor, version->patch, kind,
-             omp_get_num_procs());
+    snprintf(text, size, "oneDNN %d.%d.%d, %s, up to %d threads", version->major, version->minor, version->patch,
+             instruction_set(), omp_get_num_procs());
 }
 
 const struct device_ops cpu_device_ops = {
