@@ -1,4 +1,4 @@
-/* Heap memory for set-up code, and an arena for what is planned once.
+/* Heap memory for set-up code.
  *
  * memory_* never return NULL: at set-up a process without memory has no better choice than one clear
  * message and exit status 4. Nothing here is called in the steady state of a run. */
@@ -18,15 +18,5 @@ char *memory_copy_text(const char *text); /* NULL stays NULL */
  * Freed with memory_free_aligned; NULL is fine. */
 void *memory_alloc_aligned(size_t bytes);
 void memory_free_aligned(void *pointer);
-
-/* One block handed out front to back; released as a whole. */
-struct arena {
-    unsigned char *base; /* owned */
-    size_t size, used;   /* bytes */
-};
-
-void arena_init(struct arena *arena, size_t bytes);
-void *arena_take(struct arena *arena, size_t bytes); /* aligned; asserts that there is room */
-void arena_release(struct arena *arena);
 
 #endif

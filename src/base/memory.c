@@ -1,7 +1,6 @@
-/* Heap memory for set-up code, and an arena for what is planned once. */
+/* Heap memory for set-up code. */
 #include "base/memory.h"
 
-#include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,30 +56,4 @@ void *memory_alloc_aligned(size_t bytes)
 void memory_free_aligned(void *pointer)
 {
     free(pointer);
-}
-
-static size_t round_up(size_t bytes)
-{
-    assert(bytes <= SIZE_MAX - MEMORY_ALIGNMENT);
-    return (bytes + MEMORY_ALIGNMENT - 1) / MEMORY_ALIGNMENT * MEMORY_ALIGNMENT;
-}
-
-void arena_init(struct arena *arena, size_t bytes)
-{
-    *arena = (struct arena){.base = memory_alloc_aligned(bytes), .size = round_up(bytes)};
-}
-
-void *arena_take(struct arena *arena, size_t bytes)
-{
-    size_t rounded = round_up(bytes);
-    assert(rounded <= arena->size - arena->used);
-    void *pointer = arena->base + arena->used;
-    arena->used += rounded;
-    return pointer;
-}
-
-void arena_release(struct arena *arena)
-{
-    memory_free_aligned(arena->base);
-    *arena = (struct arena){0};
 }
