@@ -92,7 +92,8 @@ static enum status lead(struct pair_probe *probe, int rank, double *latency_s, d
     if (!await_word(probe, rank, ++reply))
         return STATUS_OK;
     *bytes_per_second = PROBE_BYTES / (stopwatch_now() - begin_s);
-    while (!probe->ops->drained(probe->transport, 0))
+    double acknowledged_s = stopwatch_now();
+    while (!probe->ops->drained(probe->transport, 0) && stopwatch_now() - acknowledged_s < pair_limit_s)
         TRY(probe->ops->poll(probe->transport));
     return STATUS_OK;
 }
