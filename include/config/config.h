@@ -30,18 +30,21 @@ struct config {
         double alpha;                    /* of partition dirichlet */
         double validation;               /* share of the training pictures kept back */
         int64_t train_count, test_count; /* shapes: pictures drawn; others: the first so many, 0: all */
+        int64_t dimension, classes;      /* gaussian: features of a sample, classes */
+        double condition;                /* gaussian: largest over smallest variance of a feature */
     } data;
     struct {
         char *name, *init; /* init: a checkpoint to start from, "" for none */
         double dropout;
-        int64_t width; /* 0: the model's own */
+        int64_t width;    /* 0: the model's own */
+        double condition; /* quadratic: largest over smallest curvature */
     } model;
     struct {
         char *name;
         config_auto_number eta, alpha, alpha_tilde;
     } algorithm;
     struct {
-        char *name, *file;
+        char *name, *file, *rates, *budget; /* rates: uniform | best; budget: total | worker */
         int64_t degree, seed;
         double probability;
     } graph;
@@ -71,6 +74,16 @@ struct config {
         double epochs;
     } train;
     struct {
+        char *time, *gradients; /* ideal | modelled; poisson | regular */
+        char *distribution;     /* of a gradient's duration: constant | normal | lognormal | exponential */
+        double step_s, jitter, speed_spread;
+        double latency_s, bytes_per_second; /* of every link */
+    } simulate;
+    struct {
+        char *slow, *pause, *death, *links; /* see runtime/scenario.h for their grammar */
+        double loss;                        /* share of meetings lost */
+    } inject;
+    struct {
         char *policy; /* recomputed | averaged | own */
         int64_t batches;
     } batch_norm;
@@ -82,7 +95,7 @@ struct config {
         char *dir, *log_level;
         int64_t log_every;
         double eval_every_epochs, checkpoint_every_epochs;
-        bool trace, tensorboard, keep_best;
+        bool trace, tensorboard, keep_best, record;
     } run;
 };
 

@@ -56,6 +56,11 @@ const struct schema_row schema_table[] = {
     {KEY(data, test_count), CLOSED(0, 1e9), .preset = "0", .summary = "test pictures",
      .details = "As data.train_count."},
 
+    {KEY(data, dimension), CLOSED(1, 1e6), .preset = "32", .summary = "gaussian: features of a sample"},
+    {KEY(data, classes), CLOSED(1, 1e4), .preset = "10", .summary = "gaussian: classes"},
+    {KEY(data, condition), CLOSED(1, 1e9), .preset = "1", .summary = "gaussian: largest over smallest variance",
+     .details = "Variances of the features fall geometrically from 1 to 1/condition."},
+
     {KEY(model, name), .summary = "network",
      .details = "mlp, convnet, resnet20, resnet18, resnet34, resnet50, vgg13, vgg19. Parameter names are "
                 "torchvision's. Required."},
@@ -66,6 +71,7 @@ const struct schema_row schema_table[] = {
      .details = "Probability that a unit is dropped, as in torch.nn.Dropout. Models without dropout ignore it."},
     {KEY(model, width), CLOSED(0, 65536), .preset = "0", .summary = "width of mlp and convnet",
      .details = "mlp: units of each hidden layer; convnet: channels of the first stage. 0: the model's own."},
+    {KEY(model, condition), CLOSED(1, 1e9), .preset = "10", .summary = "quadratic: largest over smallest curvature"},
 
     {KEY(algorithm, name), .preset = "acid", .summary = "how the replicas are kept together",
      .details = "acid: A2CiD2, asynchronous meetings of pairs with continuous momentum. gossip: the same without "
@@ -89,6 +95,13 @@ const struct schema_row schema_table[] = {
     {KEY(graph, probability), ABOVE(0, 1), .preset = "0.3", .summary = "probability of an edge of erdos-renyi"},
     {KEY(graph, seed), CLOSED(0, SEED_MAX), .preset = "1", .summary = "seed of the random graphs",
      .details = "Of its own, so that runs with several seeds share one graph."},
+
+    {KEY(graph, rates), WORDS("uniform", "best"), .preset = "uniform", .summary = "how meetings spread over edges",
+     .details = "uniform: evenly over each worker's neighbors. best: the rates that make A2CiD2 fastest on this graph "
+                "within graph.budget (`grapevine graph --rates best` shows them)."},
+    {KEY(graph, budget), WORDS("total", "worker"), .preset = "total", .summary = "rates best: what is kept",
+     .details = "total: the meetings of all edges together, as with uniform rates. worker: no worker meets more than "
+                "communication.rate."},
 
     {KEY(communication, rate), CLOSED(0, 1000), .preset = "1.0", .summary = "meetings per gradient and worker",
      .details = "Spread evenly over a worker's neighbors, at random times. Below 1: fewer meetings than "
@@ -153,6 +166,39 @@ const struct schema_row schema_table[] = {
      .summary = "passes over the training set, all workers together",
      .details = "Fast workers do more of them, slow ones less. With 4 workers, 300 epochs are about 75 for each."},
 
+    {KEY(simulate, time), WORDS("ideal", "modelled"), .preset = "ideal", .summary = "`simulate`: what time is",
+     .details = "ideal: the theory's; one unit per gradient, meetings are instantaneous. modelled: seconds; gradients "
+                "take simulate.step_s, messages latency and bandwidth, as under MPI, and inject.* acts."},
+    {KEY(simulate, gradients), WORDS("poisson", "regular"), .preset = "poisson",
+     .summary = "ideal time: when gradients happen",
+     .details = "poisson: at the ticks of a clock of rate 1 per worker. regular: at 1, 2, 3, ..."},
+    {KEY(simulate, step_s), ABOVE(0, 1e6), .preset = "0.1", .summary = "modelled time: mean seconds of a gradient"},
+    {KEY(simulate, distribution), WORDS("constant", "normal", "lognormal", "exponential"), .preset = "lognormal",
+     .summary = "modelled time: distribution of a gradient's duration"},
+    {KEY(simulate, jitter), CLOSED(0, 10), .preset = "0.05",
+     .summary = "modelled time: deviation of a duration over its mean",
+     .details = "Of normal and lognormal; constant has none, exponential has 1."},
+    {KEY(simulate, speed_spread), CLOSED(0, 10), .preset = "0",
+     .summary = "modelled time: deviation of the workers' mean durations over their mean",
+     .details = "Drawn once per worker, lognormal."},
+    {KEY(simulate, latency_s), CLOSED(0, 1e6), .preset = "5.0e-5", .summary = "modelled time: latency of a link"},
+    {KEY(simulate, bytes_per_second), ABOVE(0, 1e15), .preset = "1.25e9",
+     .summary = "modelled time: bandwidth of a link", .details = "Each way. 1.25e9 is 10 Gbit/s."},
+
+    {KEY(inject, slow), .preset = "\"\"", .summary = "workers whose gradients take longer",
+     .details = "WORKERS xFACTOR [FROM..TO], several separated by commas: \"0 x4, 5-7 x1.5 10..60\". Times in seconds "
+                "since the start. In `train` they really sleep; in `simulate` modelled time only."},
+    {KEY(inject, pause), .preset = "\"\"", .summary = "workers that stand still",
+     .details = "WORKERS FROM..TO, as \"3 10..30\": neither gradients nor meetings meanwhile."},
+    {KEY(inject, death), .preset = "\"\"", .summary = "workers that die",
+     .details = "WORKERS at TIME, as \"3 at 60\". In `train` the process kills itself, and the launcher decides what "
+                "becomes of the others."},
+    {KEY(inject, links), .preset = "\"\"", .summary = "links that are slow",
+     .details = "A-B or `all`, then latency_s=, bytes_per_second=, loss=: \"0-1 latency_s=0.01 bytes_per_second=1e6\". "
+                "In `train` the delay comes on top of the real one."},
+    {KEY(inject, loss), BELOW(0, 1), .preset = "0", .summary = "share of the meetings that are lost",
+     .details = "The invitation is lost: both workers lose that meeting, which is counted."},
+
     {KEY(batch_norm, policy), WORDS("recomputed", "averaged", "own"), .preset = "recomputed",
      .summary = "running statistics of the averaged model",
      .details = "recomputed: from batch_norm.batches training batches at the averaged weights. averaged: mean "
@@ -184,6 +230,9 @@ const struct schema_row schema_table[] = {
     {KEY(run, tensorboard), .preset = "false", .summary = "write TensorBoard event files"},
     {KEY(run, keep_best), .preset = "false", .summary = "keep the best checkpoint",
      .details = "By accuracy on the validation pictures (data.validation)."},
+    {KEY(run, record), .preset = "false", .summary = "log every event, for `grapevine replay`",
+     .details = "events-<worker>.jsonl in the run directory. Sums over workers are then made in a fixed order, which "
+                "costs all-reduce some speed."},
 };
 
 const size_t schema_table_count = sizeof schema_table / sizeof schema_table[0];
