@@ -1,6 +1,6 @@
 /* The record of a run: what the runtime reports, as files in the run directory and lines on standard output.
  *
- * Every rank writes metrics-<rank>.jsonl, one JSON object per line and report, as the run goes on (and, on request,
+ * Every process writes metrics-<rank>.jsonl, one JSON object per line and report, as the run goes on (and, on request,
  * its TensorBoard events); spans stay in memory until the end. Rank 0 then merges the parts into metrics.jsonl and
  * trace.json.
  *
@@ -10,7 +10,11 @@
  *     {"rank": 0, "time": 13.1, "step": 400, "global_step": 1605, "epoch": 1.05, "test_loss": 1.1,
  *      "test_accuracy": 0.6, "pictures": 2500, "averaged": false}
  *
- * Numbers that are not finite are null. A validation report has validation_loss and validation_accuracy. When a file
+ *     {"network": true, "time": 12.5, "global_step": 1603, "epoch": 1.05, "consensus_distance": 2.9,
+ *      "consensus_predicted": 3.4, "chi1": 1.02, "chi2": 0.76}
+ *
+ * The last is about all workers (observer.h, struct network_report); convex models add optimum_distance and
+ * optimum_gap. Numbers that are not finite are null. A validation report has validation_loss and validation_accuracy. When a file
  * can no longer be written the run goes on; one warning says what is missing. */
 #ifndef GRAPEVINE_APP_RECORD_H
 #define GRAPEVINE_APP_RECORD_H
@@ -23,7 +27,8 @@
 
 struct record_params {
     const char *directory; /* the run directory, which rank 0 has made */
-    int rank;
+    int rank;         /* first worker of this process */
+    int worker_count; /* workers of this process: 1 under MPI, all in the simulator; 0: 1 */
     bool trace, tensorboard;
     FILE *progress; /* rank 0: where to show progress (stdout); NULL for nowhere */
     int columns;    /* of the terminal that `progress` is, for one line rewritten in place; 0: plain lines */
@@ -41,8 +46,8 @@ const struct observer *record_observer(const struct record *record);
 void record_close(struct record *record);
 
 /* By rank 0, after every rank has closed its record: put the parts of `size` ranks together, ordered by time, and
- * remove them; `trace`: the traces too. Parts that cannot be put together stay where they are, and one warning says
+ * remove them; `trace`: the traces of `worker_count` workers too. Parts that cannot be put together stay where they are, and one warning says
  * so. */
-void record_merge(const char *directory, int size, bool trace);
+void record_merge(const char *directory, int size, int worker_count, bool trace);
 
 #endif

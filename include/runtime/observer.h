@@ -9,8 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* One worker after one of its gradients. Rates and means are over the time since the last step_report. */
+/* One worker after one of its gradients. Rates and means are over the time since the last step_report. Times are real
+ * under MPI; in the simulator virtual: units of the expected gradient (ideal) or seconds (modelled). */
 struct step_report {
+    int worker;
     double time_s;         /* since the run began */
     uint64_t step;         /* gradients this worker has done */
     uint64_t global_step;  /* gradients all workers have done, as far as this one knows */
@@ -31,6 +33,7 @@ struct step_report {
 /* A test of this worker's own replica (mid-run: its share of the pictures; `averaged`: the final model, all
  * pictures). */
 struct evaluation_report {
+    int worker;
     double time_s;
     uint64_t step;
     uint64_t global_step;
@@ -39,6 +42,39 @@ struct evaluation_report {
     double loss, accuracy; /* mean; fraction of 1 */
     size_t count;          /* pictures */
     bool averaged;
+};
+
+/* The network as a whole, as far as it is known. NAN: not known (by this runtime, or yet). */
+struct network_report {
+    double time_s;
+    uint64_t global_step;
+    double epoch;
+    double consensus_distance;  /* (1/n) Σ ‖x_i − x̄‖² */
+    double consensus_predicted; /* the level at which updates of the present size balance mixing (graph/mixing.h) */
+    double chi1, chi2;          /* of the rates at which edges really met since the run began */
+    double optimum_distance;    /* ‖x̄ − x*‖² where the minimiser x* is known */
+    double optimum_gap;         /* F(x̄) − F(x*) likewise */
+};
+
+/* One event of one worker, in the worker's own order: what `grapevine replay` executes again. */
+enum event_kind {
+    EVENT_BEGIN,    /* the working copy was taken (cast) at t: a gradient begins */
+    EVENT_UPDATE,   /* gradient event at t */
+    EVENT_SNAPSHOT, /* snapshot for a meeting, of x advanced to t */
+    EVENT_APPLY,    /* difference of a meeting applied at t */
+    EVENT_GIVE_UP,  /* a wait of a meeting ran out; the meeting may still be served later */
+    EVENT_LOST      /* a meeting was lost (injected): nothing was exchanged */
+};
+struct event_report {
+    enum event_kind kind;
+    int worker;
+    int peer;         /* −1 where there is none */
+    uint64_t meeting; /* number of the meeting on this edge, the same at both ends: 1, 2, ... */
+    uint64_t step;    /* gradients that the worker has done, this one included */
+    double time_s;    /* as elsewhere */
+    double t;         /* the worker's own time, as given to the algorithm: exact */
+    double progress;  /* EVENT_UPDATE: exact, what the learning rate follows from */
+    double learning_rate;
 };
 
 /* What a span of a thread's time was spent on: the rows of the trace. */
@@ -66,10 +102,16 @@ enum span_lane { LANE_COMPUTE, LANE_COMMUNICATION };
 
 struct observer {
     void *context;
+    /* NULL when not wanted. By whichever thread has made the event, in the order of the worker's events (under the
+     * worker's lock). */
+    void (*on_event)(void *context, const struct event_report *report);
+    /* NULL when not wanted. */
+    void (*on_network)(void *context, const struct network_report *report);
     void (*on_step)(void *context, const struct step_report *report);
     void (*on_evaluation)(void *context, const struct evaluation_report *report);
     /* NULL when no trace is wanted. Times in seconds since the run began; peer −1 where there is none. */
-    void (*on_span)(void *context, enum span_lane lane, enum span_kind kind, double begin_s, double end_s, int peer);
+    void (*on_span)(void *context, int worker, enum span_lane lane, enum span_kind kind, double begin_s, double end_s,
+                    int peer);
 };
 
 #endif

@@ -28,8 +28,9 @@ struct record {
     char *metrics_path; /* owned */
     FILE *metrics;      /* owned; NULL once a write has failed, which was said */
     int rank;
-    struct tensorboard *tensorboard; /* owned; NULL: not wanted */
-    struct trace *trace;             /* owned; NULL: not wanted */
+    int worker_count;
+    struct tensorboard **tensorboards; /* owned (worker_count), of workers rank, rank + 1, ...; NULL: not wanted */
+    struct trace **traces;             /* likewise */
     bool shows_progress;
     struct progress_line progress;
 };
@@ -88,7 +89,7 @@ static void add_step_events(struct record *record, const struct step_report *rep
                                                  {"pair_distance", report->pair_distance}};
     size_t count = sizeof scalars / sizeof scalars[0];
     /* without meetings there is no distance, and a NaN would read as a diverged run */
-    tensorboard_add(record->tensorboard, report->time_s, report->global_step, scalars,
+    tensorboard_add(record->tensorboards[report->worker - record->rank], report->time_s, report->global_step, scalars,
                     isnan(report->pair_distance) ? count - 1 : count);
 }
 
@@ -96,7 +97,7 @@ static void on_step(void *context, const struct step_report *report)
 {
     struct record *record = context;
     struct json_line line = {.length = 0};
-    add(&line, "{\"rank\": %d, \"time\": %.6f", record->rank, report->time_s);
+    add(&line, "{\"rank\": %d, \"time\": %.6f", report->worker, report->time_s);
     add_whole(&line, "step", report->step);
     add_whole(&line, "global_step", report->global_step);
     add_number(&line, "epoch", report->epoch);
@@ -112,7 +113,7 @@ static void on_step(void *context, const struct step_report *report)
     add_number(&line, "data_wait", report->data_wait);
     add_whole(&line, "pending", report->pending);
     write_line(record, &line);
-    if (record->tensorboard != NULL)
+    if (record->tensorboards != NULL)
         add_step_events(record, report);
     if (record->shows_progress)
         progress_line_step(&record->progress, report);
@@ -125,7 +126,7 @@ static void on_evaluation(void *context, const struct evaluation_report *report)
     char loss[64], accuracy[64];
     snprintf(loss, sizeof loss, "%s_loss", report->set);
     snprintf(accuracy, sizeof accuracy, "%s_accuracy", report->set);
-    add(&line, "{\"rank\": %d, \"time\": %.6f", record->rank, report->time_s);
+    add(&line, "{\"rank\": %d, \"time\": %.6f", report->worker, report->time_s);
     add_whole(&line, "step", report->step);
     add_whole(&line, "global_step", report->global_step);
     add_number(&line, "epoch", report->epoch);
@@ -134,44 +135,82 @@ static void on_evaluation(void *context, const struct evaluation_report *report)
     add_whole(&line, "pictures", report->count);
     add(&line, ", \"averaged\": %s", report->averaged ? "true" : "false");
     write_line(record, &line);
-    if (record->tensorboard != NULL) {
+    if (record->tensorboards != NULL) {
         snprintf(loss, sizeof loss, "%s/loss", report->set);
         snprintf(accuracy, sizeof accuracy, "%s/accuracy", report->set);
         const struct tensorboard_scalar scalars[] = {{loss, report->loss}, {accuracy, report->accuracy}};
-        tensorboard_add(record->tensorboard, report->time_s, report->global_step, scalars, 2);
+        tensorboard_add(record->tensorboards[report->worker - record->rank], report->time_s, report->global_step,
+                        scalars, 2);
     }
     if (record->shows_progress)
         progress_line_evaluation(&record->progress, report);
 }
 
-static void on_span(void *context, enum span_lane lane, enum span_kind kind, double begin_s, double end_s, int peer)
+static void on_network(void *context, const struct network_report *report)
 {
     struct record *record = context;
-    trace_add(record->trace, lane, kind, begin_s, end_s, peer);
+    struct json_line line = {.length = 0};
+    add(&line, "{\"network\": true, \"time\": %.6f", report->time_s);
+    add_whole(&line, "global_step", report->global_step);
+    add_number(&line, "epoch", report->epoch);
+    add_number(&line, "consensus_distance", report->consensus_distance);
+    add_number(&line, "consensus_predicted", report->consensus_predicted);
+    add_number(&line, "chi1", report->chi1);
+    add_number(&line, "chi2", report->chi2);
+    if (isfinite(report->optimum_distance)) {
+        add_number(&line, "optimum_distance", report->optimum_distance);
+        add_number(&line, "optimum_gap", report->optimum_gap);
+    }
+    write_line(record, &line);
 }
 
-static enum status open_tensorboard(struct record *record)
+static void on_span(void *context, int worker, enum span_lane lane, enum span_kind kind, double begin_s, double end_s,
+                    int peer)
+{
+    struct record *record = context;
+    trace_add(record->traces[worker - record->rank], lane, kind, begin_s, end_s, peer);
+}
+
+static enum status open_tensorboard(const struct record *record, int worker, struct tensorboard **out)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     char *parent = run_directory_file(record->directory, "tensorboard");
-    char *folder = text_format("%s/worker-%d", parent, record->rank);
+    char *folder = text_format("%s/worker-%d", parent, worker);
     mkdir(parent, 0777); /* another rank may have made it; tensorboard_create tells if nobody could */
-    enum status status =
-        tensorboard_create(folder, (double)now.tv_sec + (double)now.tv_nsec * 1e-9, &record->tensorboard);
+    enum status status = tensorboard_create(folder, (double)now.tv_sec + (double)now.tv_nsec * 1e-9, out);
     free(folder);
     free(parent);
     return status;
+}
+
+static enum status open_per_worker(struct record *record, const struct record_params *params)
+{
+    size_t count = (size_t)record->worker_count;
+    if (params->tensorboard) {
+        record->tensorboards = memory_zalloc(count, sizeof record->tensorboards[0]);
+        for (int i = 0; i < record->worker_count; i++)
+            TRY(open_tensorboard(record, record->rank + i, &record->tensorboards[i]));
+    }
+    if (params->trace) {
+        record->traces = memory_zalloc(count, sizeof record->traces[0]);
+        for (int i = 0; i < record->worker_count; i++)
+            record->traces[i] = trace_create(record->rank + i, TRACE_SPANS_PER_LANE);
+        record->observer.on_span = on_span;
+    }
+    return STATUS_OK;
 }
 
 enum status record_create(const struct record_params *params, struct record **out)
 {
     enum status status;
     struct record *record = memory_zalloc(1, sizeof *record);
-    record->observer = (struct observer){.context = record, .on_step = on_step, .on_evaluation = on_evaluation};
+    record->observer = (struct observer){
+        .context = record, .on_step = on_step, .on_evaluation = on_evaluation, .on_network = on_network};
     record->directory = memory_copy_text(params->directory);
     record->metrics_path = metrics_part_path(params->directory, params->rank);
     record->rank = params->rank;
+    record->worker_count = params->worker_count > 1 ? params->worker_count : 1;
     record->shows_progress = params->rank == 0 && params->progress != NULL;
     record->progress = (struct progress_line){.out = params->progress, .columns = params->columns};
     record->metrics = fopen(record->metrics_path, "we");
@@ -180,12 +219,7 @@ enum status record_create(const struct record_params *params, struct record **ou
         status = STATUS_MACHINE;
         goto close_record;
     }
-    if (params->tensorboard)
-        TRY_GOTO(open_tensorboard(record), close_record);
-    if (params->trace) {
-        record->trace = trace_create(params->rank, TRACE_SPANS_PER_LANE);
-        record->observer.on_span = on_span;
-    }
+    TRY_GOTO(open_per_worker(record, params), close_record);
     *out = record;
     return STATUS_OK;
 close_record:
@@ -206,17 +240,22 @@ void record_close(struct record *record)
         progress_line_end(&record->progress);
     if (record->metrics != NULL && fclose(record->metrics) != 0)
         atomic_file_complain(LOG_WARNING, record->metrics_path, errno);
-    tensorboard_close(record->tensorboard);
-    if (record->trace != NULL)
-        (void)trace_close(record->trace, record->directory); /* it has said what is missing */
+    for (int i = 0; i < record->worker_count; i++) {
+        if (record->tensorboards != NULL)
+            tensorboard_close(record->tensorboards[i]);
+        if (record->traces != NULL && record->traces[i] != NULL)
+            (void)trace_close(record->traces[i], record->directory); /* it has said what is missing */
+    }
+    free(record->tensorboards);
+    free(record->traces);
     free(record->metrics_path);
     free(record->directory);
     free(record);
 }
 
-void record_merge(const char *directory, int size, bool trace)
+void record_merge(const char *directory, int size, int worker_count, bool trace)
 {
     metrics_merge(directory, size);
     if (trace)
-        (void)trace_merge(directory, size); /* it has said what is missing */
+        (void)trace_merge(directory, worker_count); /* it has said what is missing */
 }

@@ -213,7 +213,7 @@ static enum status finish_record(struct training *training, const struct runtime
     if (training->job.rank != 0)
         return STATUS_OK;
     struct summary summary = summarize(training, result);
-    record_merge(training->directory, training->job.size, training->config->run.trace);
+    record_merge(training->directory, training->job.size, training->job.size, training->config->run.trace);
     TRY(save_final(training));
     TRY(summary_write(&summary, training->directory));
     summary_print(&summary, training->directory, stdout);

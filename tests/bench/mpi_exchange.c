@@ -26,9 +26,10 @@ static double process_cpu(void)
 /* Seconds spent on each kind of span, by the communication thread. */
 static double spent_s[SPAN_KIND_COUNT];
 
-static void add_span(void *context, enum span_lane lane, enum span_kind kind, double begin_s, double end_s, int peer)
+static void add_span(void *context, int worker, enum span_lane lane, enum span_kind kind, double begin_s, double end_s,
+                     int peer)
 {
-    (void)context, (void)lane, (void)peer;
+    (void)context, (void)worker, (void)lane, (void)peer;
     spent_s[kind] += end_s - begin_s;
 }
 

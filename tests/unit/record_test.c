@@ -72,10 +72,11 @@ static struct record *open_record(int rank, FILE *progress, int columns)
     return record;
 }
 
-static void report_step(struct record *record, double time_s, uint64_t step)
+static void report_step(struct record *record, int rank, double time_s, uint64_t step)
 {
     const struct observer *observer = record_observer(record);
-    const struct step_report report = step_at(time_s, step);
+    struct step_report report = step_at(time_s, step);
+    report.worker = rank;
     observer->on_step(observer->context, &report);
 }
 
@@ -115,11 +116,11 @@ static void writes_every_field(void **state)
 {
     (void)state;
     struct record *record = open_record(0, NULL, 0);
-    report_step(record, 12.5, 100);
+    report_step(record, 0, 12.5, 100);
     report_evaluation(record, 13, "test");
     report_evaluation(record, 14, "validation");
     record_close(record);
-    record_merge(folder, 1, false);
+    record_merge(folder, 1, 1, false);
     cJSON *lines[3];
     assert_int_equal(take_metrics(lines, 3), 3);
     assert_number(lines[0], "rank", 0);
@@ -155,10 +156,10 @@ static void merges_by_time(void **state)
     for (int rank = 0; rank < RANKS; rank++) {
         struct record *record = open_record(rank, NULL, 0);
         for (int i = 0; i < LINES; i++)
-            report_step(record, i * (1 + 0.25 * rank), (uint64_t)i + 1);
+            report_step(record, rank, i * (1 + 0.25 * rank), (uint64_t)i + 1);
         record_close(record);
     }
-    record_merge(folder, RANKS, false);
+    record_merge(folder, RANKS, RANKS, false);
     cJSON *lines[RANKS * LINES];
     assert_int_equal(take_metrics(lines, RANKS * LINES), RANKS * LINES);
     double before = -1;
@@ -178,18 +179,18 @@ static void survives_broken_parts(void **state)
 {
     (void)state;
     struct record *record = open_record(0, NULL, 0);
-    report_step(record, 1, 1);
+    report_step(record, 0, 1, 1);
     record_close(record);
     char *part = run_directory_file(folder, "metrics-0.jsonl"), *merged = run_directory_file(folder, "metrics.jsonl");
     log_set_level(LOG_ERROR);
-    record_merge(folder, 2, false);
+    record_merge(folder, 2, 2, false);
     log_set_level(LOG_INFO);
     assert_int_not_equal(access(merged, F_OK), 0);
     FILE *out = fopen(part, "a");
     assert_non_null(out);
     fputs("{\"rank\": 0, \"time\": 2, \"st", out);
     fclose(out);
-    record_merge(folder, 1, false);
+    record_merge(folder, 1, 1, false);
     cJSON *lines[2];
     assert_int_equal(take_metrics(lines, 2), 1);
     cJSON_Delete(lines[0]);
@@ -215,10 +216,10 @@ static void a_full_disk_is_said_once(void **state)
     dup2(fileno(errors), STDERR_FILENO);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
     for (int i = 0; i < LINES; i++)
-        report_step(record, i, (uint64_t)i + 1);
+        report_step(record, 0, i, (uint64_t)i + 1);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &usual), 0);
     record_close(record);
-    record_merge(folder, 1, false);
+    record_merge(folder, 1, 1, false);
     dup2(saved, STDERR_FILENO);
     close(saved);
     rewind(errors);
@@ -241,13 +242,13 @@ static void show_run(int columns, char shown[4096])
     FILE *out = tmpfile();
     assert_non_null(out);
     struct record *record = open_record(0, out, columns);
-    report_step(record, 1, 10);
-    report_step(record, 2, 20);
-    report_step(record, 12, 120);
+    report_step(record, 0, 1, 10);
+    report_step(record, 0, 2, 20);
+    report_step(record, 0, 12, 120);
     report_evaluation(record, 13, "test");
-    report_step(record, 22, 200);
+    report_step(record, 0, 22, 200);
     record_close(record);
-    record_merge(folder, 1, false);
+    record_merge(folder, 1, 1, false);
     cJSON *lines[5];
     assert_int_equal(take_metrics(lines, 5), 5);
     for (int i = 0; i < 5; i++)

@@ -38,7 +38,7 @@ static void span(const struct exchange *exchange, enum span_kind kind, double be
 {
     const struct observer *observer = exchange->observer;
     if (observer->on_span != NULL)
-        observer->on_span(observer->context, LANE_COMMUNICATION, kind, begin_s - exchange->origin_s,
+        observer->on_span(observer->context, exchange->id, LANE_COMMUNICATION, kind, begin_s - exchange->origin_s,
                           stopwatch_now() - exchange->origin_s, peer);
 }
 

@@ -47,7 +47,8 @@ static double now(const struct trainer *trainer)
 static void span(const struct trainer *trainer, enum span_kind kind, double begin_s)
 {
     if (trainer->observer->on_span != NULL)
-        trainer->observer->on_span(trainer->observer->context, LANE_COMPUTE, kind, begin_s, now(trainer), -1);
+        trainer->observer->on_span(trainer->observer->context, trainer->job->rank, LANE_COMPUTE, kind, begin_s,
+                                   now(trainer), -1);
 }
 
 /* Gradients of all workers together, as far as this one knows. */
@@ -148,6 +149,7 @@ static void report_step(struct trainer *trainer)
     size_t batch = worker_batch(trainer->worker);
     uint64_t exchanges = counts.exchanges - since->exchanges, global = global_steps(trainer);
     struct step_report report = {
+        .worker = trainer->job->rank,
         .time_s = time_s,
         .step = trainer->steps,
         .global_step = global,
@@ -172,6 +174,7 @@ static void report_step(struct trainer *trainer)
 static void report_evaluation(struct trainer *trainer, const char *set, const struct evaluation *result, bool averaged)
 {
     struct evaluation_report report = {
+        .worker = trainer->job->rank,
         .time_s = now(trainer),
         .step = trainer->steps,
         .global_step = global_steps(trainer),

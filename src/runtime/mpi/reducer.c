@@ -49,8 +49,8 @@ static enum status reduce_bucket(struct reducer *reducer, int bucket)
     for (size_t k = 0; k < length; k++)
         values[k] *= share;
     if (observer->on_span != NULL)
-        observer->on_span(observer->context, LANE_COMMUNICATION, SPAN_REDUCE, begin_s - reducer->params.origin_s,
-                          stopwatch_now() - reducer->params.origin_s, -1);
+        observer->on_span(observer->context, job->rank, LANE_COMMUNICATION, SPAN_REDUCE,
+                          begin_s - reducer->params.origin_s, stopwatch_now() - reducer->params.origin_s, -1);
     return STATUS_OK;
 }
 

@@ -1,0 +1,53 @@
+/* A scenario: what goes wrong in a run, and when. Slow workers, pauses, deaths, slow or lossy links.
+ *
+ * Pure data and look-ups: the simulator asks it in virtual seconds, the MPI runtime in seconds since the start of
+ * training, where workers really sleep, wait and die. Read-only after creation: any thread may ask.
+ *
+ * Grammar of the texts (entries separated by commas; WORKERS is `3`, `2-5` or `all`; times in seconds, TO may be left
+ * out: for ever):
+ *
+ *     slow    WORKERS xFACTOR [FROM..TO]                        "0 x4, 5-7 x1.5 10..60"
+ *     pause   WORKERS FROM..TO                                  "3 10..30"
+ *     death   WORKERS at TIME                                   "3 at 60"
+ *     links   A-B|all [latency_s=S] [bytes_per_second=B] [loss=P]   "0-1 latency_s=0.01 bytes_per_second=1e6"
+ *
+ * Where several entries hold at once, slow factors multiply, and the last link entry that gives a value decides. */
+#ifndef GRAPEVINE_RUNTIME_SCENARIO_H
+#define GRAPEVINE_RUNTIME_SCENARIO_H
+
+#include <stdbool.h>
+
+#include "base/status.h"
+
+struct scenario_params {
+    const char *slow, *pause, *death, *links; /* "" or NULL: none */
+    double loss;                              /* of every link, in [0, 1) */
+    double latency_s;                         /* of every link; under MPI 0: what the network has */
+    double bytes_per_second;                  /* of every link, each way; under MPI INFINITY */
+    int worker_count;
+};
+
+struct scenario;
+
+/* STATUS_USAGE (one logged message: key, the entry, what is expected): bad text, a worker that does not exist. */
+enum status scenario_create(const struct scenario_params *params, struct scenario **out);
+void scenario_destroy(struct scenario *scenario); /* NULL is fine */
+
+/* Nothing ever goes wrong with workers: no slow, pause or death entry. */
+bool scenario_calm(const struct scenario *scenario);
+/* By how much a gradient that begins at `time_s` takes longer: 1 where nothing is said. */
+double scenario_slowdown(const struct scenario *scenario, int worker, double time_s);
+/* When the pause that holds at `time_s` ends (overlapping ones as one); `time_s` itself where none does. INFINITY: never. */
+double scenario_pause_end_s(const struct scenario *scenario, int worker, double time_s);
+/* The first beginning of a pause after `time_s`, or INFINITY. */
+double scenario_next_pause_s(const struct scenario *scenario, int worker, double time_s);
+/* When the worker dies: INFINITY for never. */
+double scenario_death_s(const struct scenario *scenario, int worker);
+
+struct scenario_link {
+    double latency_s, bytes_per_second, loss;
+};
+/* The link between two workers, either way. */
+struct scenario_link scenario_link(const struct scenario *scenario, int a, int b);
+
+#endif
