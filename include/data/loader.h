@@ -1,4 +1,6 @@
-/* Batches ahead of time: a thread of its own fills preallocated slots, so that the step does not wait.
+/* Batches ahead of time: a thread of its own fills preallocated slots, so that the step does not wait. Or, with
+ * `slots` = 0, batches when they are asked for, read by the caller's thread into memory that it has lent: many workers
+ * in one process then need no threads and no slots of their own.
  *
  * Batch k of a worker is a function of (seed, worker, k): epochs follow one another without a gap, a batch may span
  * two. The picture at position p of epoch e is augmented from stream (seed, RANDOM_AUGMENT, worker, e << 32 | p). */
@@ -21,8 +23,11 @@ struct loader_params {
     int worker;
     uint64_t seed;
     bool augment;
-    int slots;      /* batches kept ready, ≥ 2 */
+    int slots;      /* batches kept ready, ≥ 2; or 0: none */
     uint64_t first; /* number of the first batch: 0, or where a resumed run goes on */
+    /* slots = 0: where every batch is put; borrowed. Loaders may share it whose batches are not out at once. */
+    float *lent_images;   /* (batch, channels, height, width) */
+    int32_t *lent_labels; /* (batch) */
 };
 
 struct batch {

@@ -4,7 +4,10 @@
  * Two threads may call it. The compute thread: load, gradient, update, cast, evaluate, recompute_statistics. Any
  * thread, under the runtime's lock: update, snapshot, exchange (they touch x, x̃ and the momentum). The working copy of
  * the network is written by `cast` alone, after the update, so an exchange may land in the middle of a gradient without
- * tearing it. */
+ * tearing it.
+ *
+ * A runtime that drives many workers in one process gives them one engine (engine.h), and calls them one at a time from
+ * one thread. */
 #ifndef GRAPEVINE_WORKER_WORKER_H
 #define GRAPEVINE_WORKER_WORKER_H
 
@@ -19,6 +22,7 @@
 #include "data/loader.h"
 #include "data/partition.h"
 #include "device/device.h"
+#include "worker/engine.h"
 #include "worker/evaluation.h"
 
 struct worker_params {
@@ -38,6 +42,9 @@ struct worker_params {
     const struct dataset *held_out_set; /* borrowed: training pictures, not augmented, for validation; NULL: none */
     const struct partition *held_out;   /* borrowed: the validation pictures; NULL: none */
     bool augment;
+    struct engine *engine;           /* borrowed: shared with other workers; NULL: the worker makes its own */
+    bool keeps_point;                /* with a shared engine: worker_cast keeps a copy of x for the gradient to come (one
+                                      * more vector); without, the gradient is taken at x as it is by then */
     const float *initial_parameters; /* (parameter_size), host memory; read by worker_create only */
     const float *initial_buffers;    /* (buffer_size), host memory; likewise */
 };
@@ -63,6 +70,9 @@ enum status worker_gradient(struct worker *worker, net_ready_fn *ready, void *co
 void worker_update(struct worker *worker, double t, double progress);
 /* Working copy ← x. By the compute thread, under the lock (it reads x). */
 void worker_cast(struct worker *worker);
+/* Working copy ← x advanced to t, x itself left as it is: a gradient at one point in time. With a shared engine only,
+ * and without keeps_point; the gradient or evaluation must follow before another worker's. */
+void worker_cast_at(struct worker *worker, double t);
 /* out (count) = elements [first, first + count) of x, advanced to t. Under the lock. */
 void worker_snapshot(struct worker *worker, double t, size_t first, size_t count, float *out);
 /* Pair event at t. Under the lock. */
@@ -79,7 +89,7 @@ enum status worker_recompute_statistics(struct worker *worker, int batches);
 /* The vectors themselves, device memory, under the lock where others may write. */
 float *worker_parameters(struct worker *worker);               /* x, (parameter_size) */
 float *worker_buffers(struct worker *worker);                  /* batch-norm statistics, (buffer_size) */
-float *worker_gradient_vector(struct worker *worker);          /* (parameter_size) */
+float *worker_gradient_vector(struct worker *worker);          /* (parameter_size); the engine's */
 float *worker_vector(struct worker *worker, const char *name); /* algo's: "x_tilde", "momentum", or NULL */
 /* x was set from outside: x̃ ← x, working copy ← x. */
 void worker_reset(struct worker *worker, double t);
@@ -89,6 +99,6 @@ size_t worker_parameter_size(const struct worker *worker);
 size_t worker_buffer_size(const struct worker *worker);
 size_t worker_batch(const struct worker *worker);
 enum algo_meeting worker_meets(const struct worker *worker);
-size_t worker_bytes(const struct worker *worker); /* memory it holds: vectors and network */
+size_t worker_bytes(const struct worker *worker); /* memory it holds: vectors, and its own engine */
 
 #endif

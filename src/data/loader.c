@@ -1,4 +1,4 @@
-/* Batches ahead of time: one reading thread, a ring of slots, one taker.
+/* Batches ahead of time: one reading thread, a ring of slots, one taker. Without slots: no thread, the taker reads.
  *
  * The ring is guarded by one mutex; the contents of a slot belong to the reading thread while it is not filled and to
  * the taker while it is, so pictures are read and used outside of the lock. Slot of batch k: (k - first) mod slots. */
@@ -21,10 +21,10 @@ struct slot {
 struct loader {
     struct loader_params params; /* set before the thread starts */
     size_t picture_size;         /* floats of one picture; set before the thread starts */
-    struct slot *slots;          /* owned, (params.slots); see above for who may touch one */
+    struct slot *slots;          /* owned, (params.slots); see above for who may touch one; without: one, lent */
     struct thread thread;
-    uint32_t *order;      /* owned, (partition->count); the reading thread's */
-    uint64_t order_epoch; /* of `order`; the reading thread's */
+    uint32_t *order;      /* owned, (partition->count); the reader's */
+    uint64_t order_epoch; /* of `order`; the reader's */
     bool taken;           /* a batch is out; the taker's */
 
     pthread_mutex_t mutex;
@@ -92,24 +92,35 @@ static void *read_ahead(void *context)
     return NULL;
 }
 
-enum status loader_create(const struct loader_params *params, struct loader **out)
+static void make_slots(struct loader *loader)
 {
-    assert(params->slots >= 2 && params->batch >= 1 && params->partition->count >= 1);
-    struct loader *loader = memory_zalloc(1, sizeof *loader);
-    const struct dataset *set = params->set;
-    loader->params = *params;
-    loader->picture_size = (size_t)set->channels * (size_t)set->height * (size_t)set->width;
-    loader->slots = memory_zalloc((size_t)params->slots, sizeof *loader->slots);
+    const struct loader_params *params = &loader->params;
+    loader->slots = memory_zalloc(params->slots > 0 ? (size_t)params->slots : 1, sizeof *loader->slots);
+    if (params->slots == 0)
+        loader->slots[0] = (struct slot){.images = params->lent_images, .labels = params->lent_labels};
     for (int i = 0; i < params->slots; i++) {
         loader->slots[i].images = memory_alloc_aligned(params->batch * loader->picture_size * sizeof(float));
         loader->slots[i].labels = memory_alloc_aligned(params->batch * sizeof(int32_t));
     }
+}
+
+enum status loader_create(const struct loader_params *params, struct loader **out)
+{
+    assert(params->slots >= 2 || (params->slots == 0 && params->lent_images != NULL && params->lent_labels != NULL));
+    assert(params->batch >= 1 && params->partition->count >= 1);
+    struct loader *loader = memory_zalloc(1, sizeof *loader);
+    const struct dataset *set = params->set;
+    loader->params = *params;
+    loader->picture_size = (size_t)set->channels * (size_t)set->height * (size_t)set->width;
+    make_slots(loader);
     loader->order = memory_zalloc(params->partition->count, sizeof *loader->order);
     loader->order_epoch = UINT64_MAX; /* none yet */
     pthread_mutex_init(&loader->mutex, NULL);
     pthread_cond_init(&loader->filled, NULL);
     pthread_cond_init(&loader->freed, NULL);
-    enum status status = thread_start(&loader->thread, "loader", read_ahead, loader);
+    enum status status = STATUS_OK;
+    if (params->slots > 0)
+        status = thread_start(&loader->thread, "loader", read_ahead, loader);
     if (status == STATUS_OK)
         *out = loader;
     else
@@ -138,9 +149,20 @@ void loader_destroy(struct loader *loader)
     free(loader);
 }
 
+static enum status read_now(struct loader *loader, struct batch *out)
+{
+    uint64_t number = loader->params.first + loader->freed_count;
+    TRY(read_batch(loader, number, &loader->slots[0]));
+    loader->taken = true;
+    *out = (struct batch){.number = number, .images = loader->slots[0].images, .labels = loader->slots[0].labels};
+    return STATUS_OK;
+}
+
 enum status loader_next(struct loader *loader, struct batch *out)
 {
     assert(!loader->taken);
+    if (loader->params.slots == 0)
+        return read_now(loader, out);
     pthread_mutex_lock(&loader->mutex);
     uint64_t serial = loader->freed_count;
     while (loader->filled_count == serial)

@@ -10,31 +10,28 @@
 
 #include "base/memory.h"
 #include "base/random.h"
+#include "worker/engine_parts.h"
 
 enum { LOADER_SLOTS = 4 }; /* batches kept ready: enough to ride out a slow read */
 
 struct worker {
     struct worker_params params;
     struct algo *algo;     /* owned */
-    struct net *net;       /* owned */
+    struct engine *engine; /* owned unless it is params.engine */
     struct loader *loader; /* owned */
-    float *x, *gradient;   /* owned, (parameter_size), device memory */
-    float *buffers;        /* owned, (buffer_size), device memory */
+    float *x;              /* owned, (parameter_size), device memory */
+    float *point;          /* owned, (parameter_size), device memory; NULL unless keeps_point */
+    float *buffers;        /* (buffer_size), device memory; owned if the engine is shared, else the engine's */
     struct batch batch;    /* the loaded one, while `loaded` */
     bool loaded;
     uint64_t step; /* gradients computed: names the dropout masks */
-    struct evaluator evaluator;
     float *statistics;      /* owned, (buffer_size), host memory */
     double *statistics_sum; /* owned, (buffer_size) */
 };
 
-/* A vector of at least one element, so that a network without batch norm needs no special case. */
-static enum status create_vector(const struct worker_params *p, size_t count, const float *initial, float **out)
+static bool shares_engine(const struct worker *worker)
 {
-    TRY(p->ops->vector_alloc(p->device, count > 0 ? count : 1, out));
-    if (initial != NULL && count > 0)
-        p->ops->vector_write(p->device, *out, count, initial);
-    return STATUS_OK;
+    return worker->params.engine != NULL;
 }
 
 static enum status create_algo(struct worker *worker)
@@ -64,22 +61,39 @@ static enum status create_loader(struct worker *worker)
         .worker = p->worker,
         .seed = p->seed,
         .augment = p->augment,
-        .slots = LOADER_SLOTS,
+        .slots = shares_engine(worker) ? 0 : LOADER_SLOTS,
+        .lent_images = worker->engine->images,
+        .lent_labels = worker->engine->labels,
     };
     return loader_create(&params, &worker->loader);
+}
+
+static enum status create_engine(struct worker *worker)
+{
+    const struct worker_params *p = &worker->params;
+    const struct engine_params params = {.ops = p->ops, .device = p->device, .spec = p->spec, .batch = p->batch};
+    worker->engine = p->engine;
+    if (shares_engine(worker)) {
+        if (p->keeps_point)
+            TRY(engine_vector(&params, p->spec->parameter_size, NULL, &worker->point));
+        return engine_vector(&params, p->spec->buffer_size, p->initial_buffers, &worker->buffers);
+    }
+    assert(!p->keeps_point);
+    TRY(engine_create(&params, &worker->engine));
+    worker->buffers = worker->engine->buffers;
+    if (p->initial_buffers != NULL && p->spec->buffer_size > 0)
+        p->ops->vector_write(p->device, worker->buffers, p->spec->buffer_size, p->initial_buffers);
+    return STATUS_OK;
 }
 
 static enum status create_parts(struct worker *worker)
 {
     const struct worker_params *p = &worker->params;
     const struct net_spec *spec = p->spec;
-    TRY(create_vector(p, spec->parameter_size, p->initial_parameters, &worker->x));
-    TRY(create_vector(p, spec->parameter_size, NULL, &worker->gradient));
-    TRY(create_vector(p, spec->buffer_size, p->initial_buffers, &worker->buffers));
+    TRY(create_engine(worker));
+    TRY(engine_vector(&worker->engine->params, spec->parameter_size, p->initial_parameters, &worker->x));
     TRY(create_algo(worker));
-    TRY(p->ops->net_create(p->device, spec, p->batch, worker->gradient, worker->buffers, &worker->net));
-    p->ops->net_cast(worker->net, worker->x);
-    evaluator_init(&worker->evaluator, p->ops, spec, p->batch);
+    worker_cast(worker);
     worker->statistics = memory_zalloc(spec->buffer_size, sizeof worker->statistics[0]);
     worker->statistics_sum = memory_zalloc(spec->buffer_size, sizeof worker->statistics_sum[0]);
     return create_loader(worker);
@@ -106,14 +120,14 @@ void worker_destroy(struct worker *worker)
         return;
     const struct worker_params *p = &worker->params;
     loader_destroy(worker->loader);
-    if (worker->net != NULL)
-        p->ops->net_destroy(worker->net);
     if (worker->algo != NULL)
         p->algo->destroy(worker->algo);
-    p->ops->vector_free(p->device, worker->buffers);
-    p->ops->vector_free(p->device, worker->gradient);
     p->ops->vector_free(p->device, worker->x);
-    evaluator_release(&worker->evaluator);
+    p->ops->vector_free(p->device, worker->point);
+    if (shares_engine(worker))
+        p->ops->vector_free(p->device, worker->buffers);
+    else
+        engine_destroy(worker->engine);
     free(worker->statistics);
     free(worker->statistics_sum);
     free(worker);
@@ -147,16 +161,45 @@ static enum status forward_loaded(struct worker *worker, enum net_mode mode, uin
     const struct worker_params *p = &worker->params;
     assert(worker->loaded);
     struct net_batch batch = {.images = worker->batch.images, .labels = worker->batch.labels, .count = p->batch};
-    return p->ops->net_forward(worker->net, mode, &batch, seed, result);
+    return p->ops->net_forward(worker->engine->net, mode, &batch, seed, result);
+}
+
+static void copy_vector(const struct worker *worker, size_t count, const float *from, float *to)
+{
+    const struct worker_params *p = &worker->params;
+    if (count > 0)
+        p->ops->snapshot(p->device, true, 0, count, from, NULL, to);
+}
+
+/* A shared engine becomes this worker's: its statistics, and its working copy unless that is in place. */
+static void enter_engine(struct worker *worker)
+{
+    const struct worker_params *p = &worker->params;
+    struct engine *engine = worker->engine;
+    if (!shares_engine(worker))
+        return;
+    copy_vector(worker, p->spec->buffer_size, worker->buffers, engine->buffers);
+    if (engine->owner != worker)
+        p->ops->net_cast(engine->net, worker->point != NULL ? worker->point : worker->x);
+    engine->owner = worker;
+}
+
+/* Statistics that a training pass has changed go back to the worker. */
+static void leave_engine(struct worker *worker)
+{
+    if (shares_engine(worker))
+        copy_vector(worker, worker->params.spec->buffer_size, worker->engine->buffers, worker->buffers);
 }
 
 enum status worker_gradient(struct worker *worker, net_ready_fn *ready, void *context, struct gradient_result *out)
 {
     struct net_result result;
+    enter_engine(worker);
     enum status status = forward_loaded(worker, NET_TRAIN, dropout_seed(worker), &result);
     if (status == STATUS_OK)
-        status = worker->params.ops->net_backward(worker->net, ready, context);
+        status = worker->params.ops->net_backward(worker->engine->net, ready, context);
     release_batch(worker);
+    leave_engine(worker);
     TRY(status);
     worker->step++;
     *out = (struct gradient_result){.loss = result.loss, .correct = result.correct, .finite = result.finite};
@@ -165,13 +208,31 @@ enum status worker_gradient(struct worker *worker, net_ready_fn *ready, void *co
 
 void worker_update(struct worker *worker, double t, double progress)
 {
-    struct update update = {.gradient = worker->gradient, .learning_rate = worker_learning_rate(worker, progress)};
+    struct update update = {.gradient = worker->engine->gradient, .learning_rate = worker_learning_rate(worker, progress)};
     worker->params.algo->on_update(worker->algo, t, &update);
 }
 
 void worker_cast(struct worker *worker)
 {
-    worker->params.ops->net_cast(worker->net, worker->x);
+    struct engine *engine = worker->engine;
+    if (!shares_engine(worker)) {
+        worker->params.ops->net_cast(engine->net, worker->x);
+        return;
+    }
+    if (worker->point != NULL)
+        copy_vector(worker, worker->params.spec->parameter_size, worker->x, worker->point);
+    if (engine->owner == worker)
+        engine->owner = NULL; /* what it has is out of date */
+}
+
+void worker_cast_at(struct worker *worker, double t)
+{
+    const struct worker_params *p = &worker->params;
+    struct engine *engine = worker->engine;
+    assert(shares_engine(worker) && worker->point == NULL);
+    p->algo->snapshot(worker->algo, t, true, 0, p->spec->parameter_size, engine->point);
+    p->ops->net_cast(engine->net, engine->point);
+    engine->owner = worker;
 }
 
 void worker_snapshot(struct worker *worker, double t, size_t first, size_t count, float *out)
@@ -197,7 +258,8 @@ enum status worker_evaluate(struct worker *worker, bool held_out, int part, int 
         .first = total * (size_t)part / (size_t)part_count,
         .last = total * ((size_t)part + 1) / (size_t)part_count,
     };
-    return evaluator_run(&worker->evaluator, worker->net, &range, out);
+    enter_engine(worker);
+    return evaluator_run(&worker->engine->evaluator, worker->engine->net, &range, out);
 }
 
 /* Divide the summed statistics of one buffer by `divisor`, into host memory. */
@@ -218,16 +280,17 @@ enum status worker_recompute_statistics(struct worker *worker, int batches)
     assert(batches >= 1);
     if (size == 0)
         return STATUS_OK;
+    enter_engine(worker);
     memset(worker->statistics_sum, 0, size * sizeof worker->statistics_sum[0]);
     for (int batch = 0; batch < batches; batch++) {
         struct net_result result;
         memset(worker->statistics, 0, size * sizeof worker->statistics[0]);
-        p->ops->vector_write(p->device, worker->buffers, size, worker->statistics);
+        p->ops->vector_write(p->device, worker->engine->buffers, size, worker->statistics);
         TRY(worker_load(worker));
         enum status status = forward_loaded(worker, NET_STATISTICS, 0, &result);
         release_batch(worker);
         TRY(status);
-        p->ops->vector_read(p->device, worker->buffers, size, worker->statistics);
+        p->ops->vector_read(p->device, worker->engine->buffers, size, worker->statistics);
         for (size_t i = 0; i < size; i++)
             worker->statistics_sum[i] += (double)worker->statistics[i];
     }
@@ -255,7 +318,7 @@ float *worker_buffers(struct worker *worker)
 
 float *worker_gradient_vector(struct worker *worker)
 {
-    return worker->gradient;
+    return worker->engine->gradient;
 }
 
 float *worker_vector(struct worker *worker, const char *name)
@@ -297,7 +360,7 @@ enum algo_meeting worker_meets(const struct worker *worker)
 size_t worker_bytes(const struct worker *worker)
 {
     const struct worker_params *p = &worker->params;
-    size_t vectors = 3 + (p->algo->has_momentum_vector ? 1 : 0); /* x, gradient, momentum, and x̃ */
-    size_t floats = vectors * p->spec->parameter_size + p->spec->buffer_size;
-    return floats * sizeof(float) + p->ops->net_bytes(worker->net);
+    size_t vectors = 2 + (p->algo->has_momentum_vector ? 1 : 0) + (worker->point != NULL ? 1 : 0); /* x, momentum, x̃ */
+    size_t floats = vectors * p->spec->parameter_size + (shares_engine(worker) ? p->spec->buffer_size : 0);
+    return floats * sizeof(float) + (shares_engine(worker) ? 0 : engine_bytes(worker->engine));
 }

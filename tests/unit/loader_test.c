@@ -157,6 +157,29 @@ static enum status fetch_or_fail(const struct dataset *set, size_t index, struct
     return index == 13 ? STATUS_DATA : STATUS_OK;
 }
 
+/* Without slots the taker reads, into what it has lent: the same batches. */
+static void without_slots_the_same_batches(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct loader_params params = params_of(fixture);
+    float *images = malloc(params.batch * PIXELS * sizeof *images);
+    int32_t labels[10];
+    params.slots = 0;
+    params.first = 2;
+    params.lent_images = images;
+    params.lent_labels = labels;
+    struct loader *loader = create(&params);
+    for (uint64_t k = 2; k < 7; k++) {
+        struct batch batch;
+        assert_int_equal(loader_next(loader, &batch), STATUS_OK);
+        assert_ptr_equal(batch.images, images);
+        expect_batch(&params, &batch, k);
+        loader_release(loader);
+    }
+    loader_destroy(loader);
+    free(images);
+}
+
 static void error_comes_out_in_its_place(void **state)
 {
     (void)state;
@@ -194,6 +217,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(resumed_loader_goes_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(pace_does_not_matter, set_up, tear_down),
         cmocka_unit_test_setup_teardown(destroy_wakes_the_thread, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(without_slots_the_same_batches, set_up, tear_down),
         cmocka_unit_test(error_comes_out_in_its_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

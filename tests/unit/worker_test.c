@@ -251,6 +251,106 @@ static void test_same_seed_same_bits(void **state)
     setup_destroy(setup);
 }
 
+/* Two workers step in turn, meet halfway through each gradient, and are tested now and then; by engines of their own or
+ * by one that they share. Returns worker 1's x, x̃ and statistics in one vector. */
+static float *step_in_turn(const struct setup *setup, bool share, bool keeps_point)
+{
+    size_t size = setup->spec->parameter_size, buffer_size = setup->spec->buffer_size;
+    struct engine_params engine_params = {
+        .ops = setup->ops, .device = setup->device, .spec = setup->spec, .batch = BATCH, .shared = true};
+    struct engine *engine = NULL;
+    struct worker *workers[2];
+    float *snapshots[2] = {memory_zalloc(size, sizeof(float)), memory_zalloc(size, sizeof(float))};
+    struct evaluation tested;
+    if (share)
+        assert_int_equal(engine_create(&engine_params, &engine), STATUS_OK);
+    for (int i = 0; i < 2; i++) {
+        struct worker_params params = worker_params_of(setup, "acid");
+        params.worker = i;
+        params.engine = engine;
+        params.keeps_point = share && keeps_point;
+        workers[i] = create(&params);
+    }
+    for (int step = 0; step < 12; step++) {
+        if (keeps_point) /* the gradient is taken at x as it was before the meeting */
+            for (int i = 0; i < 2; i++)
+                worker_snapshot(workers[i], step + 0.5, 0, size, snapshots[i]);
+        for (int i = 0; i < 2 && keeps_point; i++)
+            worker_exchange(workers[i], step + 0.5, snapshots[i], snapshots[1 - i]);
+        for (int i = 0; i < 2; i++) {
+            step_gradient(workers[i]);
+            worker_update(workers[i], step + 1, 0.5);
+            worker_cast(workers[i]);
+        }
+        if (step % 4 == 3)
+            assert_int_equal(worker_evaluate(workers[step % 2], false, 0, 1, &tested), STATUS_OK);
+    }
+    assert_int_equal(worker_recompute_statistics(workers[1], 2), STATUS_OK);
+    float *result = memory_zalloc(2 * size + buffer_size, sizeof result[0]);
+    setup->ops->vector_read(setup->device, worker_parameters(workers[1]), size, result);
+    setup->ops->vector_read(setup->device, worker_vector(workers[1], "x_tilde"), size, result + size);
+    setup->ops->vector_read(setup->device, worker_buffers(workers[1]), buffer_size, result + 2 * size);
+    for (int i = 0; i < 2; i++) {
+        worker_destroy(workers[i]);
+        free(snapshots[i]);
+    }
+    engine_destroy(engine);
+    return result;
+}
+
+/* Who computes does not matter: workers that share an engine do what they would do with one each, to the bit. */
+static void test_shared_engine(void **state)
+{
+    (void)state;
+    struct setup *setup = setup_create("convnet", 0);
+    size_t bytes = (2 * setup->spec->parameter_size + setup->spec->buffer_size) * sizeof(float);
+    for (int meets = 0; meets < 2; meets++) {
+        float *own = step_in_turn(setup, false, meets), *shared = step_in_turn(setup, true, meets);
+        assert_memory_equal(own, shared, bytes);
+        free(own);
+        free(shared);
+    }
+    setup_destroy(setup);
+}
+
+/* worker_cast_at takes the gradient at x advanced to t, and leaves x alone. */
+static void test_cast_at(void **state)
+{
+    (void)state;
+    struct setup *setup = setup_create("mlp", 0);
+    size_t size = setup->spec->parameter_size;
+    struct engine_params engine_params = {
+        .ops = setup->ops, .device = setup->device, .spec = setup->spec, .batch = BATCH, .shared = true};
+    struct engine *engine = NULL;
+    assert_int_equal(engine_create(&engine_params, &engine), STATUS_OK);
+    struct worker_params params = worker_params_of(setup, "acid");
+    params.engine = engine;
+    struct worker *worker = create(&params), *direct;
+    float *zeros = memory_zalloc(size, sizeof(float)), *advanced = memory_zalloc(size, sizeof(float));
+    worker_exchange(worker, 0, setup->parameters, zeros); /* now x is not x̃ */
+    float *before = read_vector(setup, worker_parameters(worker), size);
+    worker_snapshot(worker, 2, 0, size, advanced);
+    assert_memory_not_equal(before, advanced, size * sizeof(float));
+    worker_cast_at(worker, 2);
+    step_gradient(worker);
+    float *gradient = read_vector(setup, worker_gradient_vector(worker), size);
+    float *after = read_vector(setup, worker_parameters(worker), size);
+    assert_memory_equal(before, after, size * sizeof(float));
+    params.engine = NULL;
+    params.initial_parameters = advanced;
+    direct = create(&params);
+    step_gradient(direct);
+    float *wanted = read_vector(setup, worker_gradient_vector(direct), size);
+    assert_memory_equal(gradient, wanted, size * sizeof(float));
+    float *const all[] = {zeros, advanced, before, gradient, after, wanted};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        free(all[i]);
+    worker_destroy(worker);
+    worker_destroy(direct);
+    engine_destroy(engine);
+    setup_destroy(setup);
+}
+
 static void check_parts(struct worker *worker, struct counting_set *set, bool held_out, size_t total)
 {
     struct evaluation whole, part, sum;
@@ -457,6 +557,8 @@ int main(void)
         cmocka_unit_test(test_loss_goes_down),
         cmocka_unit_test(test_alone_all_algorithms_agree),
         cmocka_unit_test(test_same_seed_same_bits),
+        cmocka_unit_test(test_shared_engine),
+        cmocka_unit_test(test_cast_at),
         cmocka_unit_test(test_evaluate_counts_each_picture_once),
         cmocka_unit_test(test_all_reduce_is_one_large_batch),
         cmocka_unit_test(test_recomputed_statistics),
