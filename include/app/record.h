@@ -1,8 +1,8 @@
 /* The record of a run: what the runtime reports, as files in the run directory and lines on standard output.
  *
- * Every process writes metrics-<rank>.jsonl, one JSON object per line and report, as the run goes on (and, on request,
- * its TensorBoard events); spans stay in memory until the end. Rank 0 then merges the parts into metrics.jsonl and
- * trace.json.
+ * Every process writes metrics-<rank>.jsonl, one JSON object per line and report, as the run goes on (and, on
+ * request, its TensorBoard events); spans stay in memory until the end. Rank 0 then merges the parts into
+ * metrics.jsonl and trace.json.
  *
  *     {"rank": 0, "time": 12.5, "step": 400, "global_step": 1603, "epoch": 1.05, "samples": 51200, "progress": 0.105,
  *      "loss": 1.21, "lr": 0.1, "accuracy": 0.56, "samples_per_second": 812.1, "exchanges": 395, "pair_distance": 3.1,
@@ -14,8 +14,8 @@
  *      "consensus_predicted": 3.4, "chi1": 1.02, "chi2": 0.76}
  *
  * The last is about all workers (observer.h, struct network_report); convex models add optimum_distance and
- * optimum_gap. Numbers that are not finite are null. A validation report has validation_loss and validation_accuracy. When a file
- * can no longer be written the run goes on; one warning says what is missing. */
+ * optimum_gap. Numbers that are not finite are null. A validation report has validation_loss and validation_accuracy.
+ * When a file can no longer be written the run goes on; one warning says what is missing. */
 #ifndef GRAPEVINE_APP_RECORD_H
 #define GRAPEVINE_APP_RECORD_H
 
@@ -46,8 +46,8 @@ const struct observer *record_observer(const struct record *record);
 void record_close(struct record *record);
 
 /* By rank 0, after every rank has closed its record: put the parts of `size` ranks together, ordered by time, and
- * remove them; `trace`: the traces of `worker_count` workers too. Parts that cannot be put together stay where they are, and one warning says
- * so. */
+ * remove them; `trace`: the traces of `worker_count` workers too. Parts that cannot be put together stay where they
+ * are, and one warning says so. */
 void record_merge(const char *directory, int size, int worker_count, bool trace);
 
 #endif

@@ -37,7 +37,8 @@ void scenario_destroy(struct scenario *scenario); /* NULL is fine */
 bool scenario_calm(const struct scenario *scenario);
 /* By how much a gradient that begins at `time_s` takes longer: 1 where nothing is said. */
 double scenario_slowdown(const struct scenario *scenario, int worker, double time_s);
-/* When the pause that holds at `time_s` ends (overlapping ones as one); `time_s` itself where none does. INFINITY: never. */
+/* When the pause that holds at `time_s` ends (overlapping ones as one); `time_s` itself where none does; INFINITY:
+ * never. */
 double scenario_pause_end_s(const struct scenario *scenario, int worker, double time_s);
 /* The first beginning of a pause after `time_s`, or INFINITY. */
 double scenario_next_pause_s(const struct scenario *scenario, int worker, double time_s);

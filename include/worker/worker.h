@@ -43,8 +43,8 @@ struct worker_params {
     const struct partition *held_out;   /* borrowed: the validation pictures; NULL: none */
     bool augment;
     struct engine *engine;           /* borrowed: shared with other workers; NULL: the worker makes its own */
-    bool keeps_point;                /* with a shared engine: worker_cast keeps a copy of x for the gradient to come (one
-                                      * more vector); without, the gradient is taken at x as it is by then */
+    bool keeps_point; /* with a shared engine: worker_cast keeps a copy of x for the gradient to come (one more vector);
+                       * without, the gradient is taken at x as it is by then */
     const float *initial_parameters; /* (parameter_size), host memory; read by worker_create only */
     const float *initial_buffers;    /* (buffer_size), host memory; likewise */
 };

@@ -11,10 +11,11 @@ struct engine {
     struct engine_params params;
     struct net *net;   /* owned */
     float *gradient;   /* owned (parameter_size), device memory */
-    float *point;      /* owned (parameter_size), device memory: x of a worker, advanced to a point in time; NULL unless shared */
     float *buffers;    /* owned (buffer_size), device memory: what the network works on */
-    float *images;     /* owned (batch, channels, height, width), host memory: a batch of loaders without slots; likewise */
-    int32_t *labels;   /* owned (batch); likewise */
+    /* of a shared engine, else NULL: */
+    float *point;      /* owned (parameter_size), device memory: x of a worker, advanced to a point in time */
+    float *images;     /* owned (batch, channels, height, width), host memory: a batch of loaders without slots */
+    int32_t *labels;   /* owned (batch) */
     const void *owner; /* the worker whose x the working copy was made of; NULL: nobody's present one */
     struct evaluator evaluator;
 };

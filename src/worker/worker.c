@@ -360,7 +360,7 @@ enum algo_meeting worker_meets(const struct worker *worker)
 size_t worker_bytes(const struct worker *worker)
 {
     const struct worker_params *p = &worker->params;
-    size_t vectors = 2 + (p->algo->has_momentum_vector ? 1 : 0) + (worker->point != NULL ? 1 : 0); /* x, momentum, x̃ */
+    size_t vectors = 2 + p->algo->has_momentum_vector + (worker->point != NULL); /* x, momentum; x̃; point */
     size_t floats = vectors * p->spec->parameter_size + (shares_engine(worker) ? p->spec->buffer_size : 0);
     return floats * sizeof(float) + (shares_engine(worker) ? 0 : engine_bytes(worker->engine));
 }
