@@ -208,7 +208,8 @@ enum status worker_gradient(struct worker *worker, net_ready_fn *ready, void *co
 
 void worker_update(struct worker *worker, double t, double progress)
 {
-    struct update update = {.gradient = worker->engine->gradient, .learning_rate = worker_learning_rate(worker, progress)};
+    const float *gradient = worker->engine->gradient;
+    struct update update = {.gradient = gradient, .learning_rate = worker_learning_rate(worker, progress)};
     worker->params.algo->on_update(worker->algo, t, &update);
 }
 
