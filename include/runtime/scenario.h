@@ -4,7 +4,7 @@
  * training, where workers really sleep, wait and die. Read-only after creation: any thread may ask.
  *
  * Grammar of the texts (entries separated by commas; WORKERS is `3`, `2-5` or `all`; times in seconds, TO may be left
- * out: for ever):
+ * out: for ever; an interval holds from FROM on until just before TO):
  *
  *     slow    WORKERS xFACTOR [FROM..TO]                        "0 x4, 5-7 x1.5 10..60"
  *     pause   WORKERS FROM..TO                                  "3 10..30"
@@ -19,28 +19,34 @@
 
 #include "base/status.h"
 
+struct graph;
+
 struct scenario_params {
     const char *slow, *pause, *death, *links; /* "" or NULL: none */
     double loss;                              /* of every link, in [0, 1) */
     double latency_s;                         /* of every link; under MPI 0: what the network has */
     double bytes_per_second;                  /* of every link, each way; under MPI INFINITY */
     int worker_count;
+    const struct graph *graph; /* borrowed for the call: the links there are; NULL: one between any two workers */
 };
 
 struct scenario;
 
-/* STATUS_USAGE (one logged message: key, the entry, what is expected): bad text, a worker that does not exist. */
+/* STATUS_USAGE (one logged message: key, the entry, what is expected): bad text, a worker or a link that does not
+ * exist, a factor below 1, a share that is none. */
 enum status scenario_create(const struct scenario_params *params, struct scenario **out);
 void scenario_destroy(struct scenario *scenario); /* NULL is fine */
 
+/* The look-ups. NULL is the scenario in which nothing goes wrong: links without latency, limit or loss. */
+
 /* Nothing ever goes wrong with workers: no slow, pause or death entry. */
 bool scenario_calm(const struct scenario *scenario);
-/* By how much a gradient that begins at `time_s` takes longer: 1 where nothing is said. */
+/* By how much a gradient that begins at `time_s` takes longer: 1 where nothing is said, never less. */
 double scenario_slowdown(const struct scenario *scenario, int worker, double time_s);
-/* When the pause that holds at `time_s` ends (overlapping ones as one); `time_s` itself where none does; INFINITY:
- * never. */
+/* When the pause that holds at `time_s` ends (overlapping or touching ones as one); `time_s` itself where none does.
+ * INFINITY: never. */
 double scenario_pause_end_s(const struct scenario *scenario, int worker, double time_s);
-/* The first beginning of a pause after `time_s`, or INFINITY. */
+/* The first beginning of a pause after `time_s` (not at it), or INFINITY. */
 double scenario_next_pause_s(const struct scenario *scenario, int worker, double time_s);
 /* When the worker dies: INFINITY for never. */
 double scenario_death_s(const struct scenario *scenario, int worker);
@@ -50,5 +56,7 @@ struct scenario_link {
 };
 /* The link between two workers, either way. */
 struct scenario_link scenario_link(const struct scenario *scenario, int a, int b);
+/* How long a message of so many bytes is on a link that carries nothing else. */
+double scenario_link_delay_s(struct scenario_link link, double bytes);
 
 #endif
