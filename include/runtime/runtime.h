@@ -43,6 +43,8 @@ struct runtime_params {
     void *checkpoint_context;
 };
 
+enum { RUNTIME_MEETINGS_WORKERS_MAX = 4096 }; /* beyond, who met whom is not kept as a matrix */
+
 /* What happened; the same on every rank, except where it says own. Arrays are owned: runtime_result_release. */
 struct runtime_result {
     double wall_s;                       /* training only: from the first step to the last worker's last */
@@ -51,7 +53,7 @@ struct runtime_result {
     uint64_t exchanges;                  /* pairs that met and applied */
     uint64_t ticks;                      /* of all workers' clocks */
     uint64_t ticks_unserved;             /* still due when the run ended, or towards silent peers */
-    uint64_t *meetings;                  /* (worker_count × worker_count): who met whom, symmetric */
+    uint64_t *meetings;                  /* (worker_count × worker_count): who met whom, symmetric; NULL for many workers */
     double *idle;                        /* (worker_count): share of the time that compute waited for others */
     double *data_wait;                   /* (worker_count): share of the time that compute waited for data */
     double *samples_per_second;          /* (worker_count) */
@@ -68,6 +70,8 @@ struct runtime_result {
  * finite. Else what the worker's verbs return. */
 enum status runtime_mpi_run(const struct runtime_params *params, struct job *job, struct worker *worker,
                             const struct observer *observer, struct runtime_result *out);
+/* All zero, arrays for so many workers. */
+void runtime_result_init(struct runtime_result *result, size_t worker_count);
 void runtime_result_release(struct runtime_result *result);
 
 #endif

@@ -5,8 +5,7 @@
 
 #include "base/memory.h"
 #include "base/stopwatch.h"
-
-enum { DISTANCE_BLOCK = 1024, DISTANCE_EXACT = 1 << 17, DISTANCE_STRIDE = 16 };
+#include "runtime/pair_distance.h"
 
 struct exchange_record {
     float *snapshot;          /* owned (count) */
@@ -95,21 +94,6 @@ bool exchange_arrived(struct exchange *exchange, int peer, int record, uint64_t 
            payload_chunk_valid(&exchange->shape, slot, of->chunks_seen, peer, attempt))
         of->chunks_seen++;
     return of->chunks_seen == exchange->shape.chunk_count;
-}
-
-static double pair_distance(const float *own, const float *peer, size_t count)
-{
-    size_t stride = count <= DISTANCE_EXACT ? 1 : DISTANCE_STRIDE, used = 0;
-    double sum = 0;
-    for (size_t first = 0; first < count; first += stride * DISTANCE_BLOCK) {
-        size_t last = first + DISTANCE_BLOCK < count ? first + DISTANCE_BLOCK : count;
-        float block = 0;
-        for (size_t k = first; k < last; k++)
-            block += (own[k] - peer[k]) * (own[k] - peer[k]);
-        sum += (double)block;
-        used += last - first;
-    }
-    return sum * (double)count / (double)used / 2;
 }
 
 double exchange_apply(struct exchange *exchange, int peer, int record)

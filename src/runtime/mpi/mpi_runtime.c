@@ -343,26 +343,6 @@ free_all:
     return status;
 }
 
-static void result_init(struct runtime_result *result, size_t worker_count)
-{
-    *result = (struct runtime_result){0};
-    result->gradients_per_worker = memory_zalloc(worker_count, sizeof result->gradients_per_worker[0]);
-    result->meetings = memory_zalloc(worker_count * worker_count, sizeof result->meetings[0]);
-    result->idle = memory_zalloc(worker_count, sizeof(double));
-    result->data_wait = memory_zalloc(worker_count, sizeof(double));
-    result->samples_per_second = memory_zalloc(worker_count, sizeof(double));
-}
-
-void runtime_result_release(struct runtime_result *result)
-{
-    free(result->gradients_per_worker);
-    free(result->meetings);
-    free(result->idle);
-    free(result->data_wait);
-    free(result->samples_per_second);
-    *result = (struct runtime_result){0};
-}
-
 static const char *transport_of(const struct trainer *trainer)
 {
     if (trainer->communicator != NULL)
@@ -417,7 +397,7 @@ enum status runtime_mpi_run(const struct runtime_params *params, struct job *job
         .next_checkpoint = params->checkpoint_every_epochs,
         .best_accuracy = -1,
     };
-    result_init(out, (size_t)job->size);
+    runtime_result_init(out, (size_t)job->size);
     enum status status = run_all(&trainer, out);
     reducer_destroy(trainer.reducer);
     if (status == STATUS_OK)

@@ -1,0 +1,26 @@
+/* What a runtime returns: memory only. */
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "runtime/runtime.h"
+
+void runtime_result_init(struct runtime_result *result, size_t worker_count)
+{
+    *result = (struct runtime_result){0};
+    result->gradients_per_worker = memory_zalloc(worker_count, sizeof result->gradients_per_worker[0]);
+    if (worker_count <= RUNTIME_MEETINGS_WORKERS_MAX)
+        result->meetings = memory_zalloc(worker_count * worker_count, sizeof result->meetings[0]);
+    result->idle = memory_zalloc(worker_count, sizeof(double));
+    result->data_wait = memory_zalloc(worker_count, sizeof(double));
+    result->samples_per_second = memory_zalloc(worker_count, sizeof(double));
+}
+
+void runtime_result_release(struct runtime_result *result)
+{
+    free(result->gradients_per_worker);
+    free(result->meetings);
+    free(result->idle);
+    free(result->data_wait);
+    free(result->samples_per_second);
+    *result = (struct runtime_result){0};
+}
