@@ -58,7 +58,8 @@ struct network_report {
 
 /* One event of one worker, in the worker's own order: what `grapevine replay` executes again. */
 enum event_kind {
-    EVENT_BEGIN,    /* the working copy was taken (cast) at t: a gradient begins */
+    EVENT_BEGIN,    /* the working copy was taken (cast) at t: a gradient begins. Before the first one too, at 0; the
+                     * one after the last gradient has no EVENT_UPDATE */
     EVENT_UPDATE,   /* gradient event at t */
     EVENT_SNAPSHOT, /* snapshot for a meeting, of x advanced to t */
     EVENT_APPLY,    /* difference of a meeting applied at t */
@@ -69,7 +70,7 @@ struct event_report {
     enum event_kind kind;
     int worker;
     int peer;         /* −1 where there is none */
-    uint64_t meeting; /* number of the meeting on this edge, the same at both ends: 1, 2, ... */
+    uint64_t meeting; /* number of the meeting on this edge, the same at both ends; grows, maybe not by ones */
     uint64_t step;    /* gradients that the worker has done, this one included */
     double time_s;    /* as elsewhere */
     double t;         /* the worker's own time, as given to the algorithm: exact */

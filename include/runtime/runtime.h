@@ -41,6 +41,10 @@ struct runtime_params {
      * training goes on. */
     void (*checkpoint)(void *context, bool best, double epoch, const float *parameters, const float *buffers);
     void *checkpoint_context;
+    /* Called by the main thread when training is over, before the final average: the worker's vectors are as its last
+     * event left them. May be NULL. */
+    void (*trained)(void *context);
+    void *trained_context;
 };
 
 enum { RUNTIME_MEETINGS_WORKERS_MAX = 4096 }; /* beyond, who met whom is not kept as a matrix */

@@ -226,16 +226,25 @@ static void note_refusal(struct communicator *c, uint64_t refused_before, double
     c->asked = PAIRING_NOBODY;
 }
 
+static void report_given_up(struct communicator *c, uint64_t given_up_before)
+{
+    if (c->pairing.given_up == given_up_before)
+        return;
+    const struct pairing_edge *edge = &c->pairing.edges[c->pairing.given_up_last];
+    exchange_given_up(&c->exchange, edge->peer, edge->attempt);
+}
+
 /* One round: poll, look, react, ask. True if anything happened. */
 static bool round_once(struct communicator *c)
 {
     double now_s = stopwatch_now();
-    uint64_t refused = c->pairing.refused;
+    uint64_t refused = c->pairing.refused, given_up = c->pairing.given_up;
     note(c, c->ops->poll(c->transport));
     draw_ticks(c, now_s);
     bool happened = spread_progress(c, now_s);
     happened |= pairing_sweep(&c->pairing, now_s, c->params.run->patience_s);
     note_refusal(c, refused, now_s);
+    report_given_up(c, given_up);
     if (!progress_all_done(&c->progress)) {
         int neighbor = choose(c, now_s);
         if (neighbor != PAIRING_NOBODY && pairing_ask(&c->pairing, neighbor, stopwatch_now())) {

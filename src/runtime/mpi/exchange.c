@@ -10,6 +10,7 @@
 struct exchange_record {
     float *snapshot;          /* owned (count) */
     struct payload_tag *tags; /* owned (chunk_count): sources of the tags' puts */
+    uint64_t attempt;         /* number of the meeting on its edge */
     int chunks_seen;          /* of the peer's payload: found valid so far */
     double put_s;             /* when our put was started: the wait for the peer's begins */
 };
@@ -41,6 +42,24 @@ static void span(const struct exchange *exchange, enum span_kind kind, double be
                           stopwatch_now() - exchange->origin_s, peer);
 }
 
+/* Under the worker's lock. */
+static void event(const struct exchange *exchange, enum event_kind kind, int peer, uint64_t attempt, double t)
+{
+    const struct observer *observer = exchange->observer;
+    if (observer->on_event == NULL)
+        return;
+    struct event_report report = {
+        .kind = kind,
+        .worker = exchange->id,
+        .peer = peer,
+        .meeting = attempt,
+        .step = worker_clock_steps(exchange->clock),
+        .time_s = stopwatch_now() - exchange->origin_s,
+        .t = t,
+    };
+    observer->on_event(observer->context, &report);
+}
+
 /* Each chunk is sealed while it is still in the cache. */
 static void take_snapshot(struct exchange *exchange, struct exchange_record *record, int peer, uint64_t attempt)
 {
@@ -54,6 +73,7 @@ static void take_snapshot(struct exchange *exchange, struct exchange_record *rec
         worker_snapshot(exchange->worker, time, first, count, record->snapshot + first);
         record->tags[chunk] = payload_seal(shape, record->snapshot, chunk, exchange->id, attempt);
     }
+    event(exchange, EVENT_SNAPSHOT, peer, attempt, time);
     pthread_mutex_unlock(exchange->lock);
     span(exchange, SPAN_COPY, begin_s, peer);
 }
@@ -75,6 +95,7 @@ enum status exchange_begin(struct exchange *exchange, int neighbor, int peer, in
 {
     struct exchange_record *of = &exchange->records[record];
     of->chunks_seen = 0;
+    of->attempt = attempt;
     take_snapshot(exchange, of, peer, attempt);
     double begin_s = stopwatch_now();
     for (int chunk = 0; chunk < exchange->shape.chunk_count; chunk++) {
@@ -96,6 +117,13 @@ bool exchange_arrived(struct exchange *exchange, int peer, int record, uint64_t 
     return of->chunks_seen == exchange->shape.chunk_count;
 }
 
+void exchange_given_up(struct exchange *exchange, int peer, uint64_t attempt)
+{
+    pthread_mutex_lock(exchange->lock);
+    event(exchange, EVENT_GIVE_UP, peer, attempt, worker_clock_time(exchange->clock, stopwatch_now()));
+    pthread_mutex_unlock(exchange->lock);
+}
+
 double exchange_apply(struct exchange *exchange, int peer, int record)
 {
     struct exchange_record *of = &exchange->records[record];
@@ -105,7 +133,9 @@ double exchange_apply(struct exchange *exchange, int peer, int record)
     double begin_s = stopwatch_now();
     double distance = pair_distance(of->snapshot, theirs, exchange->shape.count);
     pthread_mutex_lock(exchange->lock);
-    worker_exchange(exchange->worker, worker_clock_time(exchange->clock, stopwatch_now()), of->snapshot, theirs);
+    double time = worker_clock_time(exchange->clock, stopwatch_now());
+    worker_exchange(exchange->worker, time, of->snapshot, theirs);
+    event(exchange, EVENT_APPLY, peer, of->attempt, time);
     pthread_mutex_unlock(exchange->lock);
     payload_spoil(&exchange->shape, slot);
     span(exchange, SPAN_APPLY, begin_s, peer);

@@ -50,6 +50,9 @@ enum status exchange_begin(struct exchange *exchange, int neighbor, int peer, in
 /* Has the peer's payload of this attempt arrived in the record's slot, whole? */
 bool exchange_arrived(struct exchange *exchange, int peer, int record, uint64_t attempt);
 
+/* Report that a wait of this attempt has run out; the attempt goes on or not as pairing.h says. */
+void exchange_given_up(struct exchange *exchange, int peer, uint64_t attempt);
+
 /* Apply the difference; returns ‖own − peer‖²/2 (of a sample of a long vector, scaled). */
 double exchange_apply(struct exchange *exchange, int peer, int record);
 

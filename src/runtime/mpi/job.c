@@ -114,16 +114,56 @@ enum status job_barrier(const struct job *job, const char *step)
     return mpi_call_wait(job, step, &request);
 }
 
+static enum status sum_doubles_in_order(const struct job *job, const char *step, double *values, size_t count)
+{
+    double *all = memory_zalloc((size_t)job->size * count, sizeof all[0]);
+    enum status status = job_gather_doubles(job, step, values, count, all);
+    for (size_t k = 0; k < count && status == STATUS_OK; k++) {
+        values[k] = all[k];
+        for (size_t rank = 1; rank < (size_t)job->size; rank++)
+            values[k] += all[rank * count + k];
+    }
+    free(all);
+    return status;
+}
+
 enum status job_sum_doubles(const struct job *job, const char *step, double *values, size_t count)
 {
     MPI_Request request;
     assert(count <= 1u << 30);
+    if (job->ordered_sums)
+        return sum_doubles_in_order(job, step, values, count);
     TRY_MPI(MPI_Iallreduce(MPI_IN_PLACE, values, (int)count, MPI_DOUBLE, MPI_SUM, MPI_COMM_WORLD, &request));
     return mpi_call_wait(job, step, &request);
 }
 
+static enum status sum_piece_in_order(const struct job *job, const char *step, float *values, size_t count, float *all)
+{
+    MPI_Request request;
+    TRY_MPI(MPI_Iallgather(values, (int)count, MPI_FLOAT, all, (int)count, MPI_FLOAT, MPI_COMM_WORLD, &request));
+    TRY(mpi_call_wait(job, step, &request));
+    memcpy(values, all, count * sizeof values[0]);
+    for (size_t rank = 1; rank < (size_t)job->size; rank++)
+        for (size_t k = 0; k < count; k++)
+            values[k] += all[rank * count + k];
+    return STATUS_OK;
+}
+
+static enum status sum_floats_in_order(const struct job *job, const char *step, float *values, size_t count)
+{
+    const size_t piece = (size_t)1 << 18; /* what is gathered at once stays small */
+    float *all = memory_alloc_aligned((size_t)job->size * (count < piece ? count : piece) * sizeof all[0]);
+    enum status status = STATUS_OK;
+    for (size_t first = 0; first < count && status == STATUS_OK; first += piece)
+        status = sum_piece_in_order(job, step, values + first, count - first < piece ? count - first : piece, all);
+    memory_free_aligned(all);
+    return status;
+}
+
 enum status job_sum_floats(const struct job *job, const char *step, float *values, size_t count)
 {
+    if (job->ordered_sums)
+        return sum_floats_in_order(job, step, values, count);
     const size_t piece = (size_t)1 << 24; /* MPI counts are ints; pieces also bound the library's temporary memory */
     for (size_t first = 0; first < count; first += piece) {
         size_t length = count - first < piece ? count - first : piece;

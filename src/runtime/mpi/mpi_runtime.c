@@ -51,6 +51,25 @@ static void span(const struct trainer *trainer, enum span_kind kind, double begi
                                    now(trainer), -1);
 }
 
+/* Under the worker's lock, where there is another thread that reports. */
+static void event(const struct trainer *trainer, enum event_kind kind, uint64_t step, double progress)
+{
+    const struct observer *observer = trainer->observer;
+    if (observer->on_event == NULL)
+        return;
+    struct event_report report = {
+        .kind = kind,
+        .worker = trainer->job->rank,
+        .peer = -1,
+        .step = step,
+        .time_s = now(trainer),
+        .t = (double)step,
+        .progress = progress,
+        .learning_rate = worker_learning_rate(trainer->worker, progress),
+    };
+    observer->on_event(observer->context, &report);
+}
+
 /* Gradients of all workers together, as far as this one knows. */
 static uint64_t global_steps(const struct trainer *trainer)
 {
@@ -127,9 +146,11 @@ static void apply_gradient(struct trainer *trainer)
         communicator_end_step(trainer->communicator, stopwatch_now());
     }
     worker_update(trainer->worker, (double)(trainer->steps + 1), progress);
+    event(trainer, EVENT_UPDATE, trainer->steps + 1, progress);
     span(trainer, SPAN_UPDATE, begin_s);
     begin_s = now(trainer);
     worker_cast(trainer->worker);
+    event(trainer, EVENT_BEGIN, trainer->steps + 1, progress);
     if (trainer->communicator != NULL)
         communicator_unlock(trainer->communicator);
     span(trainer, SPAN_CAST, begin_s);
@@ -362,6 +383,7 @@ static void make_way(const struct trainer *trainer)
 static enum status run_all(struct trainer *trainer, struct runtime_result *out)
 {
     TRY(job_barrier(trainer->job, "start of training"));
+    event(trainer, EVENT_BEGIN, 0, 0); /* the worker was made with its working copy */
     TRY(open_communication(trainer));
     make_way(trainer);
     double begin_s = now(trainer);
@@ -371,6 +393,8 @@ static enum status run_all(struct trainer *trainer, struct runtime_result *out)
     if (trainer->communicator != NULL && status == STATUS_OK)
         status = communicator_finish(trainer->communicator);
     TRY(status);
+    if (trainer->params->trained != NULL)
+        trainer->params->trained(trainer->params->trained_context);
     TRY(gather(trainer, training_s, out));
     out->transport = transport_of(trainer);
     TRY(closing_average_and_test(trainer->params, trainer->job, trainer->worker, out));

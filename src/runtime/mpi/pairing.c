@@ -258,6 +258,7 @@ static void give_up(struct pairing *pairing)
     } /* rules 14 and 16 keep the record */
     pairing->engaged = PAIRING_NOBODY;
     pairing->given_up++;
+    pairing->given_up_last = j;
 }
 
 bool pairing_sweep(struct pairing *pairing, double now_s, double patience_s)

@@ -63,6 +63,7 @@ struct pairing {
     double engaged_since_s; /* when the present wait began */
     uint64_t refused;       /* asks of ours that were refused or cancelled */
     uint64_t given_up;      /* waits that ran out */
+    int given_up_last;      /* the neighbor of the last of them */
 };
 
 void pairing_init(struct pairing *pairing, const struct pairing_io *io, int worker, int degree, const int *peers,
