@@ -3,6 +3,7 @@
 #
 #   scripts/setup.sh            what the program needs to be built and run (the same as --minimal)
 #   scripts/setup.sh --tests    and what its tests need
+#   scripts/setup.sh --plots    and what scripts/plot_runs.py needs
 #   scripts/setup.sh --lint     and what `make lint` and `make format` need
 #
 # Nothing missing: silent. Not Debian or Ubuntu: lists what is needed and how it is called there, exit status 2.
@@ -23,14 +24,18 @@ minimal|libdnnl-dev|onednn-devel|onednn|onednn-devel|onednn|convolutions on CPUs
 minimal|libyaml-dev|libyaml-devel|libyaml|libyaml-devel|libyaml|configuration files
 minimal|libcjson-dev|cjson-devel|cjson|cJSON-devel|cjson|run records and checkpoints
 minimal|liblapacke-dev|lapack-devel|lapacke|lapacke-devel|lapack|spectra of graphs
+minimal|libsuitesparse-dev|suitesparse-devel|suitesparse|suitesparse-devel|suite-sparse|spectra of large graphs (CHOLMOD)
 minimal|librandom123-dev|-|-|-|-|counter-based random streams (headers: github.com/DEShawResearch/random123)
 minimal|libxxhash-dev|xxhash-devel|xxhash|xxhash-devel|xxhash|checksums of payloads
 minimal|zlib1g-dev|zlib-devel|zlib|zlib-devel|zlib|compressed data sets
+plots|python3|python3|python|python3|python|pictures of runs
+plots|python3-matplotlib|python3-matplotlib|python-matplotlib|python3-matplotlib|python-matplotlib|pictures of runs
 tests|libcmocka-dev|libcmocka-devel|cmocka|libcmocka-devel|cmocka|unit tests
 tests|python3|python3|python|python3|python|parity tests
 tests|python3-numpy|python3-numpy|python-numpy|python3-numpy|numpy|parity tests
 tests|python3-torch|python3-torch|python-pytorch|python3-torch|pytorch|parity with PyTorch
 tests|python3-torchvision|python3-torchvision|python-torchvision|python3-torchvision|torchvision|model parity
+tests|python3-matplotlib|python3-matplotlib|python-matplotlib|python3-matplotlib|python-matplotlib|pictures of runs
 tests|python3-pip|python3-pip|python-pip|python3-pip|-|fetches the safetensors reader
 tests|mpich|mpich|mpich|mpich|mpich|runs under a second MPI
 tests|libmpich-dev|mpich-devel|mpich|mpich-devel|mpich|builds for a second MPI
@@ -43,7 +48,7 @@ lint|shellcheck|ShellCheck|shellcheck|ShellCheck|shellcheck|static analysis of s
 TABLE
 }
 
-# Rows of the wanted sets. $1: minimal | tests | lint; tests and lint include minimal.
+# Rows of the wanted sets. $1: minimal | plots | tests | lint; each includes minimal.
 wanted_rows() {
     packages | awk -F'|' -v wanted="$1" '$1 == "minimal" || $1 == wanted'
 }
@@ -163,8 +168,8 @@ fetch_safetensors() {
 main() {
     local set_name=minimal
     case ${1:---minimal} in
-    --minimal | --tests | --lint) set_name=${1:---minimal} && set_name=${set_name#--} ;;
-    *) echo "usage: scripts/setup.sh [--minimal|--tests|--lint]" >&2 && return 2 ;;
+    --minimal | --plots | --tests | --lint) set_name=${1:---minimal} && set_name=${set_name#--} ;;
+    *) echo "usage: scripts/setup.sh [--minimal|--plots|--tests|--lint]" >&2 && return 2 ;;
     esac
     [ "${GRAPEVINE_SETUP:-}" = skip ] && return 0
     # shellcheck source=/dev/null
