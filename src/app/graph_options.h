@@ -1,0 +1,61 @@
+/* What the subcommands about graphs share: their options, and the record of a graph in JSON.
+ *
+ *     grapevine COMMAND GRAPH -n N [--rate R] [--degree D] [--probability P] [--seed S] [--json] [its own options]
+ *
+ * A word with a dot or a slash is an edge-list file, any other a family. */
+#ifndef GRAPEVINE_APP_GRAPH_OPTIONS_H
+#define GRAPEVINE_APP_GRAPH_OPTIONS_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/status.h"
+#include "graph/graph.h"
+#include "graph/spectrum.h"
+
+enum option_kind {
+    OPTION_FLAG,   /* "--json": sets *flag */
+    OPTION_NUMBER, /* "--rate 2": sets *number, in [least, most] */
+    OPTION_WHOLE,  /* the same, a whole number */
+    OPTION_WORD    /* "--algorithm acid": sets *word to one of `words` */
+};
+
+struct option_rule {
+    const char *name;
+    enum option_kind kind;
+    double least, most;       /* of a number */
+    const char *const *words; /* of a word: NULL-terminated; borrowed */
+    bool *flag;               /* where the value goes, which keeps its default when the option is not given */
+    double *number;
+    const char **word;
+};
+
+struct graph_options {
+    struct graph_params params; /* name and file borrowed from the arguments */
+    bool json;
+};
+
+/* Read a subcommand's arguments: the graph, the shared options and its own rules (own_count). STATUS_USAGE (logged with
+ * the command's name): no graph, no number of workers for a family, an unknown option, a value out of bounds. */
+enum status graph_options_parse(const char *command, const struct option_rule *own, size_t own_count, int count,
+                                char **arguments, struct graph_options *out);
+
+struct graph_record {
+    const struct graph *graph;
+    double rate;                     /* as asked for */
+    const struct spectrum *spectrum; /* NULL: not computed, written as null */
+    struct acid_constants constants; /* NAN: null */
+    int edges_shown;                 /* with more edges than that, "edges" is null */
+};
+
+/* {graph, workers, edges: [[a, b, rate], ...], rate, chi1, chi2, eta, alpha, alpha_tilde}; owned by the caller. */
+cJSON *graph_record_json(const struct graph_record *record);
+
+/* JSON has neither infinity nor NaN: null stands for them. */
+void graph_json_number(cJSON *object, const char *name, double value);
+
+/* One line on standard output; deletes the object. */
+void graph_json_print(cJSON *object);
+
+#endif
