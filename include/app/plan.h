@@ -4,6 +4,7 @@
 #ifndef GRAPEVINE_APP_PLAN_H
 #define GRAPEVINE_APP_PLAN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -17,12 +18,14 @@
 #include "graph/graph.h"
 #include "graph/spectrum.h"
 #include "runtime/runtime.h"
+#include "runtime/scenario.h"
 #include "worker/worker.h"
 
 /* Which worker of how many this process is. */
 struct plan_place {
     int worker, worker_count;
     int local_rank;
+    bool simulated; /* the network is modelled: links are as simulate.* says */
 };
 
 struct plan {
@@ -35,7 +38,8 @@ struct plan {
     const struct device_ops *ops;
     struct device *device; /* owned */
     const struct algo_ops *algo;
-    struct graph *graph; /* owned; NULL for an algorithm that meets everyone */
+    struct graph *graph;       /* owned; NULL for an algorithm that meets everyone */
+    struct scenario *scenario; /* owned: what config's inject.* says */
     struct spectrum spectrum;
     struct acid_constants constants; /* in use: the theorem's unless the config gives others; η = 0 but for acid */
     struct schedule schedule;
@@ -54,6 +58,9 @@ void plan_destroy(struct plan *plan);
 struct worker_params plan_worker_params(const struct plan *plan);
 struct runtime_params plan_runtime_params(const struct plan *plan);
 struct optimizer_params plan_optimizer_params(const struct config *config);
+
+/* The configuration injects something: slow or dead workers, pauses, links, losses. */
+bool plan_injects(const struct config *config);
 
 /* What would be done, for a reader: sizes, memory of a worker, steps, learning rate, graph, constants, edges.
  * `worker_bytes`: what a created worker holds. */

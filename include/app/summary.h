@@ -8,6 +8,12 @@
 
 #include "base/status.h"
 
+/* What was injected (runtime/scenario.h): the texts of the configuration, NULL or "" for none. */
+struct summary_injected {
+    const char *slow, *pause, *death, *links;
+    double loss;
+};
+
 /* All pointers are borrowed. Numbers that are not finite become null, NULL texts are left out. */
 struct summary {
     const char *version, *command, *config; /* config: the file's path */
@@ -23,6 +29,8 @@ struct summary {
     const uint64_t *gradients_per_worker; /* (workers) */
     uint64_t exchanges;                   /* pairs that met */
     uint64_t ticks, ticks_unserved;
+    uint64_t meetings_lost;           /* ticks whose invitation was lost */
+    struct summary_injected injected; /* it and meetings_lost are written where something was injected */
     const uint64_t *meetings;         /* (workers × workers) */
     const double *idle, *data_wait;   /* (workers): shares of the time */
     const double *samples_per_second; /* (workers) */

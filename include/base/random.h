@@ -21,6 +21,7 @@ enum random_purpose {
     RANDOM_SHAPES = 8,    /* pictures of the `shapes` data set; step = picture */
     RANDOM_BACKOFF = 9,   /* waits after a failed attempt to meet */
     RANDOM_TEST = 10,     /* tests and benchmarks */
+    RANDOM_LOSS = 11,     /* which meetings of a worker are lost, as a scenario says */
     RANDOM_STEP = 20,     /* simulator: when a worker's gradients happen, how long they take; step = gradient */
     RANDOM_SPEED = 21     /* simulator: mean duration of a worker's gradients */
 };

@@ -11,6 +11,7 @@
 #include "graph/graph.h"
 #include "runtime/job.h"
 #include "runtime/observer.h"
+#include "runtime/scenario.h"
 #include "worker/worker.h"
 
 enum batch_norm_policy {
@@ -36,6 +37,7 @@ struct runtime_params {
     size_t chunk_bytes, bucket_bytes;
     enum batch_norm_policy batch_norm;
     int batch_norm_batches;
+    const struct scenario *scenario; /* borrowed; NULL: none */
     /* Called by the compute thread at each checkpoint epoch, and (`best`) when this worker's replica has tested best
      * so far on the held-out pictures; host memory; may be NULL. A failure to write is the callee's to report:
      * training goes on. */
@@ -57,6 +59,7 @@ struct runtime_result {
     uint64_t exchanges;                  /* pairs that met and applied */
     uint64_t ticks;                      /* of all workers' clocks */
     uint64_t ticks_unserved;             /* still due when the run ended, or towards silent peers */
+    uint64_t meetings_lost;              /* ticks whose invitation was lost (injected) */
     uint64_t *meetings;                  /* (worker_count × worker_count): who met whom, symmetric; NULL for many workers */
     double *idle;                        /* (worker_count): share of the time that compute waited for others */
     double *data_wait;                   /* (worker_count): share of the time that compute waited for data */

@@ -152,6 +152,39 @@ static enum status build_graph(struct plan *plan)
     return STATUS_OK;
 }
 
+/* What is injected. Under MPI the real network's links come first: no latency and no limit are added to them. */
+static enum status create_scenario(struct plan *plan)
+{
+    const struct config *config = plan->config;
+    bool simulated = plan->place.simulated;
+    struct scenario_params params = {
+        .slow = config->inject.slow,
+        .pause = config->inject.pause,
+        .death = config->inject.death,
+        .links = config->inject.links,
+        .loss = config->inject.loss,
+        .latency_s = simulated ? config->simulate.latency_s : 0,
+        .bytes_per_second = simulated ? config->simulate.bytes_per_second : (double)INFINITY,
+        .worker_count = plan->place.worker_count,
+        .graph = plan->graph,
+    };
+    TRY(scenario_create(&params, &plan->scenario));
+    if (plan->graph == NULL && !simulated && (config->inject.links[0] != '\0' || config->inject.loss > 0))
+        log_warning("inject.links and inject.loss act on meetings of two workers; algorithm.name=%s has none, and "
+                    "they are ignored",
+                    plan->algo->name);
+    return STATUS_OK;
+}
+
+bool plan_injects(const struct config *config)
+{
+    const char *const texts[] = {config->inject.slow, config->inject.pause, config->inject.death, config->inject.links};
+    for (size_t k = 0; k < sizeof texts / sizeof texts[0]; k++)
+        if (texts[k][0] != '\0')
+            return true;
+    return config->inject.loss > 0;
+}
+
 static enum status init_schedule(struct plan *plan)
 {
     const struct config *config = plan->config;
@@ -192,6 +225,7 @@ static enum status fill(struct plan *plan)
 {
     TRY(find_algorithm(plan));
     TRY(build_graph(plan));
+    TRY(create_scenario(plan));
     TRY(open_set(plan->config, false, false, &plan->test));
     TRY(open_training_data(plan));
     TRY(build_model(plan));
@@ -249,6 +283,7 @@ void plan_destroy(struct plan *plan)
     dataset_close(plan->train);
     dataset_close(plan->test);
     model_destroy(plan->spec);
+    scenario_destroy(plan->scenario);
     graph_destroy(plan->graph);
     free(plan);
 }
@@ -304,6 +339,7 @@ struct runtime_params plan_runtime_params(const struct plan *plan)
     return (struct runtime_params){
         .seed = (uint64_t)config->seed,
         .graph = plan->graph,
+        .scenario = plan->scenario,
         .gradient_total = plan->gradient_total,
         .gradients_per_epoch = plan->gradients_per_epoch,
         .log_every = (uint64_t)config->run.log_every,
@@ -349,6 +385,27 @@ static void print_schedule(const struct plan *plan, FILE *out)
     fprintf(out, "\n");
 }
 
+static void print_injected(const struct config *config, FILE *out)
+{
+    const struct {
+        const char *name, *text;
+    } parts[] = {{"slow", config->inject.slow},
+                 {"pause", config->inject.pause},
+                 {"death", config->inject.death},
+                 {"links", config->inject.links}};
+    const char *between = "";
+    fprintf(out, "injected         ");
+    for (size_t k = 0; k < sizeof parts / sizeof parts[0]; k++) {
+        if (parts[k].text[0] == '\0')
+            continue;
+        fprintf(out, "%s%s: %s", between, parts[k].name, parts[k].text);
+        between = "; ";
+    }
+    if (config->inject.loss > 0)
+        fprintf(out, "%sloss: %g", between, config->inject.loss);
+    fprintf(out, "\n");
+}
+
 void plan_print(const struct plan *plan, size_t worker_bytes, FILE *out)
 {
     char bytes[32], more[32];
@@ -373,4 +430,6 @@ void plan_print(const struct plan *plan, size_t worker_bytes, FILE *out)
             text_bytes(bytes, (double)(worker_bytes + exchange_bytes)), text_bytes(more, (double)worker_bytes),
             text_bytes((char[32]){0}, (double)exchange_bytes));
     fprintf(out, "transport        %s\n", plan->config->communication.transport);
+    if (plan_injects(plan->config))
+        print_injected(plan->config, out);
 }

@@ -67,6 +67,32 @@ static double total(const double *values, int count)
     return sum;
 }
 
+static bool some(const char *text)
+{
+    return text != NULL && text[0] != '\0';
+}
+
+static bool injects(const struct summary_injected *injected)
+{
+    return some(injected->slow) || some(injected->pause) || some(injected->death) || some(injected->links) ||
+           injected->loss > 0;
+}
+
+static void add_injected(cJSON *root, const struct summary_injected *injected)
+{
+    cJSON *object = cJSON_AddObjectToObject(root, "injected");
+    if (some(injected->slow))
+        add_text(object, "slow", injected->slow);
+    if (some(injected->pause))
+        add_text(object, "pause", injected->pause);
+    if (some(injected->death))
+        add_text(object, "death", injected->death);
+    if (some(injected->links))
+        add_text(object, "links", injected->links);
+    if (injected->loss > 0)
+        add_number(object, "loss", injected->loss);
+}
+
 /* What was run. */
 static void add_set_up(cJSON *root, const struct summary *summary)
 {
@@ -92,6 +118,8 @@ static void add_set_up(cJSON *root, const struct summary *summary)
     add_number(root, "eta", summary->eta);
     add_number(root, "alpha", summary->alpha);
     add_number(root, "alpha_tilde", summary->alpha_tilde);
+    if (injects(&summary->injected))
+        add_injected(root, &summary->injected);
 }
 
 /* What came of it. */
@@ -112,6 +140,8 @@ static void add_result(cJSON *root, const struct summary *summary)
     add_number(root, "rate_wanted", summary->rate_wanted);
     add_whole(root, "ticks", summary->ticks);
     add_whole(root, "ticks_unserved", summary->ticks_unserved);
+    if (injects(&summary->injected))
+        add_whole(root, "meetings_lost", summary->meetings_lost);
     cJSON *meetings = cJSON_AddArrayToObject(root, "meetings");
     for (int i = 0; i < workers; i++)
         cJSON_AddItemToArray(meetings, list_of_wholes(summary->meetings + (size_t)i * (size_t)workers, workers));

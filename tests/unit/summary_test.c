@@ -40,6 +40,8 @@ static struct summary make_summary(void)
                             .exchanges = 150,
                             .ticks = 160,
                             .ticks_unserved = 10,
+                            .meetings_lost = 7,
+                            .injected = {.slow = "0 x4", .death = "", .loss = 0.25},
                             .meetings = meetings,
                             .idle = idle,
                             .data_wait = data_wait,
@@ -74,21 +76,43 @@ static void assert_item(const cJSON *root, const char *key, int index, double wa
         fail_msg("%s[%d] is not %g", key, index, wanted);
 }
 
-static void writes_every_field(void **state)
+/* summary.json of a summary, parsed. */
+static cJSON *write_and_parse(const struct summary *summary, char **text)
 {
-    (void)state;
     char folder[] = "/tmp/grapevine-test-XXXXXX";
     assert_non_null(mkdtemp(folder));
-    const struct summary summary = make_summary();
-    assert_int_equal(summary_write(&summary, folder), STATUS_OK);
+    assert_int_equal(summary_write(summary, folder), STATUS_OK);
     char *path = run_directory_file(folder, "summary.json");
     FILE *in = fopen(path, "r");
     assert_non_null(in);
-    char *text = read_all(in);
+    *text = read_all(in);
     unlink(path);
     assert_int_equal(rmdir(folder), 0);
-    cJSON *root = cJSON_ParseWithOpts(text, NULL, 0);
+    free(path);
+    cJSON *root = cJSON_ParseWithOpts(*text, NULL, 0);
     assert_non_null(root);
+    return root;
+}
+
+static void a_run_without_injections_says_nothing_of_them(void **state)
+{
+    (void)state;
+    struct summary summary = make_summary();
+    char *text;
+    summary.injected = (struct summary_injected){.slow = "", .links = ""};
+    cJSON *root = write_and_parse(&summary, &text);
+    assert_null(cJSON_GetObjectItemCaseSensitive(root, "injected"));
+    assert_null(cJSON_GetObjectItemCaseSensitive(root, "meetings_lost"));
+    cJSON_Delete(root);
+    free(text);
+}
+
+static void writes_every_field(void **state)
+{
+    (void)state;
+    const struct summary summary = make_summary();
+    char *text;
+    cJSON *root = write_and_parse(&summary, &text);
     static const char *const texts[][2] = {{"version", "0.1.0"}, {"algorithm", "acid"},
                                            {"graph", "ring"},    {"model", "resnet20"},
                                            {"data", "cifar10"},  {"command", "grapevine train \"a b\".yaml"},
@@ -114,6 +138,11 @@ static void writes_every_field(void **state)
     assert_number(root, "test_loss", 0.5);
     assert_number(root, "test_accuracy_own_statistics", 0.75);
     assert_number(root, "consensus_distance", 0.0625);
+    assert_number(root, "meetings_lost", 7);
+    const cJSON *injected = cJSON_GetObjectItemCaseSensitive(root, "injected");
+    assert_int_equal(cJSON_GetArraySize(injected), 2);
+    assert_string_equal(cJSON_GetObjectItemCaseSensitive(injected, "slow")->valuestring, "0 x4");
+    assert_number(injected, "loss", 0.25);
     assert_item(root, "gradients_per_worker", 0, 300);
     assert_item(root, "idle", 1, 0.125);
     assert_item(root, "data_wait", 1, 0.5);
@@ -122,7 +151,6 @@ static void writes_every_field(void **state)
     assert_true(cJSON_GetArrayItem(cJSON_GetArrayItem(rows, 0), 1)->valueint == 150);
     cJSON_Delete(root);
     free(text);
-    free(path);
 }
 
 static void prints_a_table(void **state)
@@ -160,6 +188,8 @@ static void prints_a_table(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(writes_every_field), cmocka_unit_test(prints_a_table)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(writes_every_field),
+                                       cmocka_unit_test(a_run_without_injections_says_nothing_of_them),
+                                       cmocka_unit_test(prints_a_table)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
