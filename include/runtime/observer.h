@@ -9,6 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* How often a worker has met one of its neighbors. */
+struct neighbor_meetings {
+    int worker;
+    uint64_t count;
+};
+
 /* One worker after one of its gradients. Rates and means are over the time since the last step_report. Times are real
  * under MPI; in the simulator virtual: units of the expected gradient (ideal) or seconds (modelled). */
 struct step_report {
@@ -23,11 +29,15 @@ struct step_report {
     double learning_rate;
     double samples_per_second; /* this worker */
     uint64_t exchanges;        /* meetings this worker completed so far */
-    double pair_distance; /* mean of ‖x_i − x_j‖²/2 over its meetings since the last report (an estimate of the
-                                * consensus distance); NAN without meetings */
-    double idle;          /* share of the time that compute waited for enforce_rate or an all-reduce */
-    double data_wait;     /* share of the time that compute waited for data */
-    uint64_t pending;     /* meetings due and not yet held */
+    double pair_distance; /* mean of ‖x_i − x_j‖²/2 over its meetings since the last report; NAN without meetings */
+    double consensus_estimated; /* (1/n) Σ ‖x_i − x̄‖² as it follows from pair_distance for this graph and dynamic */
+    double consensus_predicted; /* the level that updates as large as its last lead to (graph/mixing.h); both NAN where
+                                 * not known */
+    const struct neighbor_meetings *met; /* (met_count): its meetings so far by neighbor; NULL: not told */
+    size_t met_count;
+    double idle;      /* share of the time that compute waited for enforce_rate or an all-reduce */
+    double data_wait; /* share of the time that compute waited for data */
+    uint64_t pending; /* meetings due and not yet held */
 };
 
 /* A test of this worker's own replica (mid-run: its share of the pictures; `averaged`: the final model, all

@@ -9,6 +9,7 @@
 
 #include "base/status.h"
 #include "graph/graph.h"
+#include "graph/mixing.h"
 #include "runtime/job.h"
 #include "runtime/observer.h"
 #include "runtime/scenario.h"
@@ -23,6 +24,7 @@ enum batch_norm_policy {
 struct runtime_params {
     uint64_t seed;
     const struct graph *graph;      /* borrowed; ignored by algorithms that meet everyone */
+    struct mixing_params mixing;    /* the workers' constants, for predictions; the runtime sets `poisson` */
     uint64_t gradient_total;        /* of all workers together: where the run ends */
     double gradients_per_epoch;     /* of all workers together */
     uint64_t log_every;             /* gradients of one worker between step reports; 0: one at the end */
@@ -53,18 +55,21 @@ enum { RUNTIME_MEETINGS_WORKERS_MAX = 4096 }; /* beyond, who met whom is not kep
 
 /* What happened; the same on every rank, except where it says own. Arrays are owned: runtime_result_release. */
 struct runtime_result {
-    double wall_s;                       /* training only: from the first step to the last worker's last */
-    uint64_t gradients;                  /* of all workers */
-    uint64_t *gradients_per_worker;      /* (worker_count) */
-    uint64_t exchanges;                  /* pairs that met and applied */
-    uint64_t ticks;                      /* of all workers' clocks */
-    uint64_t ticks_unserved;             /* still due when the run ended, or towards silent peers */
-    uint64_t meetings_lost;              /* ticks whose invitation was lost (injected) */
-    uint64_t *meetings;                  /* (worker_count × worker_count): who met whom, symmetric; NULL for many workers */
-    double *idle;                        /* (worker_count): share of the time that compute waited for others */
-    double *data_wait;                   /* (worker_count): share of the time that compute waited for data */
-    double *samples_per_second;          /* (worker_count) */
-    double consensus_distance;           /* (1/n) Σ ‖x_i − x̄‖², before the final averaging */
+    double wall_s;                  /* training only: from the first step to the last worker's last */
+    uint64_t gradients;             /* of all workers */
+    uint64_t *gradients_per_worker; /* (worker_count) */
+    uint64_t exchanges;             /* pairs that met and applied */
+    uint64_t ticks;                 /* of all workers' clocks */
+    uint64_t ticks_unserved;        /* still due when the run ended, or towards silent peers */
+    uint64_t meetings_lost;         /* ticks whose invitation was lost (injected) */
+    uint64_t *meetings;             /* (worker_count × worker_count): who met whom, symmetric; NULL for many workers */
+    double *idle;                   /* (worker_count): share of the time that compute waited for others */
+    double *data_wait;              /* (worker_count): share of the time that compute waited for data */
+    double *samples_per_second;     /* (worker_count) */
+    double consensus_distance;      /* (1/n) Σ ‖x_i − x̄‖², before the final averaging */
+    double consensus_predicted;     /* the level that updates as large as the last lead to (graph/mixing.h) */
+    double chi1_realised, chi2_realised; /* of the rates at which edges have met, the whole run. All three NAN where not
+                                          * known: nobody meets in pairs */
     double test_loss, test_accuracy;     /* of the averaged model, statistics treated as batch_norm says */
     size_t test_count;                   /* pictures tested */
     double test_accuracy_own_statistics; /* of the averaged model with worker 0's statistics */
@@ -77,7 +82,7 @@ struct runtime_result {
  * finite. Else what the worker's verbs return. */
 enum status runtime_mpi_run(const struct runtime_params *params, struct job *job, struct worker *worker,
                             const struct observer *observer, struct runtime_result *out);
-/* All zero, arrays for so many workers. */
+/* All zero (predictions: not known), arrays for so many workers. */
 void runtime_result_init(struct runtime_result *result, size_t worker_count);
 void runtime_result_release(struct runtime_result *result);
 

@@ -95,6 +95,9 @@ float *worker_vector(struct worker *worker, const char *name); /* algo's: "x_til
 void worker_reset(struct worker *worker, double t);
 
 double worker_learning_rate(const struct worker *worker, double progress);
+/* γ²‖m‖², the square of the last update as learning rate and momentum have it (Nesterov's correction left out). By the
+ * thread that updates. */
+double worker_update_square(struct worker *worker, double progress);
 size_t worker_parameter_size(const struct worker *worker);
 size_t worker_buffer_size(const struct worker *worker);
 size_t worker_batch(const struct worker *worker);

@@ -339,6 +339,10 @@ struct runtime_params plan_runtime_params(const struct plan *plan)
     return (struct runtime_params){
         .seed = (uint64_t)config->seed,
         .graph = plan->graph,
+        .mixing = {.eta = plan->constants.eta,
+                   .alpha = plan->constants.alpha,
+                   .alpha_tilde = plan->constants.alpha_tilde,
+                   .momentum = config->optimizer.momentum},
         .scenario = plan->scenario,
         .gradient_total = plan->gradient_total,
         .gradients_per_epoch = plan->gradients_per_epoch,

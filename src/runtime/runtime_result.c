@@ -1,4 +1,5 @@
 /* What a runtime returns: memory only. */
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
@@ -6,7 +7,7 @@
 
 void runtime_result_init(struct runtime_result *result, size_t worker_count)
 {
-    *result = (struct runtime_result){0};
+    *result = (struct runtime_result){.consensus_predicted = NAN, .chi1_realised = NAN, .chi2_realised = NAN};
     result->gradients_per_worker = memory_zalloc(worker_count, sizeof result->gradients_per_worker[0]);
     if (worker_count <= RUNTIME_MEETINGS_WORKERS_MAX)
         result->meetings = memory_zalloc(worker_count * worker_count, sizeof result->meetings[0]);

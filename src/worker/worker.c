@@ -338,6 +338,14 @@ double worker_learning_rate(const struct worker *worker, double progress)
     return schedule_rate(&worker->params.schedule, progress);
 }
 
+double worker_update_square(struct worker *worker, double progress)
+{
+    const struct worker_params *p = &worker->params;
+    double rate = worker_learning_rate(worker, progress);
+    const float *momentum = worker_vector(worker, "momentum");
+    return rate * rate * p->ops->sum_squares(p->device, false, p->spec->parameter_size, momentum);
+}
+
 size_t worker_parameter_size(const struct worker *worker)
 {
     return worker->params.spec->parameter_size;
