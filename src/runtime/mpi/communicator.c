@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/memory.h"
@@ -56,13 +57,14 @@ struct communicator {
     /* shared */
     pthread_mutex_t lock; /* guards the worker's vectors */
     pthread_mutex_t counts_mutex;
-    struct communicator_counts counts; /* guarded by counts_mutex */
-    struct worker_clock clock;         /* has its own mutex */
-    struct wakeup rate_wakeup;         /* compute waits here for meetings to be served */
-    atomic_uint_fast64_t load;         /* meetings due with peers that answer; a hint, any order will do */
-    atomic_uint_fast64_t global_steps; /* a count that only grows; any order will do */
-    atomic_bool stop;                  /* set once by the communication thread; nothing is published through it */
-    atomic_bool compute_done;          /* set once by the compute thread, after its last gradient */
+    struct communicator_counts counts;       /* guarded by counts_mutex */
+    struct communicator_neighbor *neighbors; /* owned (degree), guarded by counts_mutex */
+    struct worker_clock clock;               /* has its own mutex */
+    struct wakeup rate_wakeup;               /* compute waits here for meetings to be served */
+    atomic_uint_fast64_t load;               /* meetings due with peers that answer; a hint, any order will do */
+    atomic_uint_fast64_t global_steps;       /* a count that only grows; any order will do */
+    atomic_bool stop;                        /* set once by the communication thread; nothing is published through it */
+    atomic_bool compute_done;                /* set once by the compute thread, after its last gradient */
 };
 
 static void note(struct communicator *c, enum status status)
@@ -158,6 +160,7 @@ static void apply_difference(void *context, int neighbor, int record, uint64_t a
     double distance = exchange_apply(&c->exchange, peer, record);
     c->meetings[peer]++;
     pthread_mutex_lock(&c->counts_mutex);
+    c->neighbors[neighbor].meetings++;
     c->counts.exchanges++;
     c->counts.distance_sum += distance;
     pthread_mutex_unlock(&c->counts_mutex);
@@ -171,6 +174,14 @@ static bool put_drained(void *context, int record)
 
 /* --- the thread's loop --- */
 
+static void publish_gradients(struct communicator *c)
+{
+    pthread_mutex_lock(&c->counts_mutex);
+    for (int j = 0; j < c->degree; j++)
+        c->neighbors[j].gradients = progress_gradients(c->progress.words[c->pairing.edges[j].peer]);
+    pthread_mutex_unlock(&c->counts_mutex);
+}
+
 static bool spread_progress(struct communicator *c, double now_s)
 {
     bool changed = progress_set(&c->progress, worker_clock_steps(&c->clock), c->done);
@@ -178,6 +189,7 @@ static bool spread_progress(struct communicator *c, double now_s)
         changed |= progress_merge(&c->progress, c->ops->read_counts(c->transport, j));
     if (changed) {
         c->changed_s = now_s;
+        publish_gradients(c);
         uint64_t sum = progress_sum(&c->progress);
         atomic_store(&c->global_steps, sum);
         if (sum >= c->params.run->gradient_total && !atomic_load(&c->stop)) {
@@ -401,6 +413,13 @@ struct communicator_counts communicator_counts(struct communicator *communicator
     return counts;
 }
 
+void communicator_neighbors(struct communicator *communicator, struct communicator_neighbor *out)
+{
+    pthread_mutex_lock(&communicator->counts_mutex);
+    memcpy(out, communicator->neighbors, (size_t)communicator->degree * sizeof out[0]);
+    pthread_mutex_unlock(&communicator->counts_mutex);
+}
+
 enum status communicator_finish(struct communicator *communicator)
 {
     atomic_store(&communicator->compute_done, true);
@@ -492,6 +511,7 @@ enum status communicator_create(const struct communicator_params *params, struct
     c->due = memory_zalloc((size_t)c->degree, sizeof c->due[0]);
     c->stale = memory_zalloc((size_t)c->degree, sizeof c->stale[0]);
     c->meetings = memory_zalloc((size_t)run_params->graph->worker_count, sizeof c->meetings[0]);
+    c->neighbors = memory_zalloc((size_t)c->degree, sizeof c->neighbors[0]);
     init_pairing(c);
     enum status status = open_exchange(c);
     if (status != STATUS_OK)
@@ -515,6 +535,7 @@ void communicator_destroy(struct communicator *c)
     wakeup_release(&c->rate_wakeup);
     pthread_mutex_destroy(&c->counts_mutex);
     pthread_mutex_destroy(&c->lock);
+    free(c->neighbors);
     free(c->meetings);
     free(c->stale);
     free(c->due);

@@ -55,6 +55,12 @@ uint64_t communicator_global_steps(struct communicator *communicator);
 /* The run's gradients are done, or the communication thread has failed. */
 bool communicator_stop(struct communicator *communicator);
 struct communicator_counts communicator_counts(struct communicator *communicator);
+/* What is known of each neighbor by now: out (degree), in the order of graph_neighbors. */
+struct communicator_neighbor {
+    uint64_t meetings;  /* of the two */
+    uint64_t gradients; /* that it has done, by its latest word */
+};
+void communicator_neighbors(struct communicator *communicator, struct communicator_neighbor *out);
 
 /* No more gradients here: serve the others until all are done and every meeting is over, then end the thread.
  * STATUS_MACHINE (logged, with the workers that were waited for) when there was no progress for

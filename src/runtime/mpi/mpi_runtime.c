@@ -16,6 +16,7 @@
 #include "runtime/mpi/closing.h"
 #include "runtime/mpi/communicator.h"
 #include "runtime/mpi/reducer.h"
+#include "runtime/mpi/theory_report.h"
 #include "runtime/runtime.h"
 
 /* Sums since the last step report. */
@@ -31,8 +32,10 @@ struct trainer {
     const struct observer *observer;
     struct communicator *communicator; /* owned; NULL unless the algorithm meets one peer and there is one */
     struct reducer *reducer;           /* owned; NULL unless it meets everyone and there are others */
+    struct theory_report *theory;      /* owned; NULL without a communicator */
     double origin_s;
     uint64_t steps;
+    double update_progress;                  /* of the run, as the last update had it */
     double idle_s, load_s;                   /* of the whole run */
     double next_evaluation, next_checkpoint; /* epochs */
     double best_accuracy;
@@ -146,6 +149,7 @@ static void apply_gradient(struct trainer *trainer)
         communicator_end_step(trainer->communicator, stopwatch_now());
     }
     worker_update(trainer->worker, (double)(trainer->steps + 1), progress);
+    trainer->update_progress = progress;
     event(trainer, EVENT_UPDATE, trainer->steps + 1, progress);
     span(trainer, SPAN_UPDATE, begin_s);
     begin_s = now(trainer);
@@ -160,6 +164,11 @@ static void apply_gradient(struct trainer *trainer)
 static struct communicator_counts counts_of(const struct trainer *trainer)
 {
     return trainer->communicator != NULL ? communicator_counts(trainer->communicator) : (struct communicator_counts){0};
+}
+
+static double last_update_square(const struct trainer *trainer)
+{
+    return worker_update_square(trainer->worker, trainer->update_progress);
 }
 
 static void report_step(struct trainer *trainer)
@@ -183,10 +192,14 @@ static void report_step(struct trainer *trainer)
         .samples_per_second = (double)(since->steps * batch) / span_s,
         .exchanges = counts.exchanges,
         .pair_distance = exchanges > 0 ? (counts.distance_sum - since->distance_sum) / (double)exchanges : NAN,
+        .consensus_estimated = NAN,
+        .consensus_predicted = NAN,
         .idle = since->idle_s / span_s,
         .data_wait = since->load_s / span_s,
         .pending = counts.pending,
     };
+    if (trainer->theory != NULL)
+        theory_report_fill(trainer->theory, trainer->communicator, last_update_square(trainer), &report);
     trainer->observer->on_step(trainer->observer->context, &report);
     *since =
         (struct since_report){.begin_s = time_s, .distance_sum = counts.distance_sum, .exchanges = counts.exchanges};
@@ -314,13 +327,22 @@ static enum status open_communication(struct trainer *trainer)
         .origin_s = trainer->origin_s,
     };
     TRY(communicator_create(&params, &trainer->communicator));
+    trainer->theory = theory_report_create(trainer->params, trainer->job->rank);
     return communicator_start(trainer->communicator);
+}
+
+/* The level for updates as large as this worker's last. */
+static double predicted_consensus(const struct trainer *trainer)
+{
+    if (trainer->theory == NULL)
+        return NAN;
+    return theory_report_predicted(trainer->theory, last_update_square(trainer));
 }
 
 /* Each rank's figures of its own, made known to all. */
 static enum status gather(struct trainer *trainer, double training_s, struct runtime_result *out)
 {
-    enum { STEPS, IDLE, LOAD, SPEED, EXCHANGES, TICKS, UNSERVED, WALL, FIGURES };
+    enum { STEPS, IDLE, LOAD, SPEED, EXCHANGES, TICKS, UNSERVED, WALL, PREDICTED, FIGURES };
     int n = trainer->job->size;
     struct communicator_counts counts = counts_of(trainer);
     double mine[FIGURES] = {
@@ -332,6 +354,7 @@ static enum status gather(struct trainer *trainer, double training_s, struct run
         [TICKS] = (double)counts.ticks,
         [UNSERVED] = (double)counts.unserved,
         [WALL] = training_s,
+        [PREDICTED] = predicted_consensus(trainer) / n,
     };
     double *all = memory_zalloc((size_t)n * FIGURES, sizeof all[0]);
     double *row = memory_zalloc((size_t)n, sizeof row[0]),
@@ -342,6 +365,7 @@ static enum status gather(struct trainer *trainer, double training_s, struct run
     TRY_GOTO(job_gather_doubles(trainer->job, "gather results", mine, FIGURES, all), free_all);
     TRY_GOTO(job_gather_doubles(trainer->job, "gather meetings", row, (size_t)n, matrix), free_all);
     double twice = 0;
+    out->consensus_predicted = 0;
     for (int i = 0; i < n; i++) {
         const double *of = all + (size_t)i * FIGURES;
         out->gradients_per_worker[i] = (uint64_t)of[STEPS];
@@ -352,11 +376,14 @@ static enum status gather(struct trainer *trainer, double training_s, struct run
         out->ticks += (uint64_t)of[TICKS];
         out->ticks_unserved += (uint64_t)of[UNSERVED];
         out->wall_s = of[WALL] > out->wall_s ? of[WALL] : out->wall_s;
+        out->consensus_predicted += of[PREDICTED];
         twice += of[EXCHANGES];
         for (int j = 0; j < n; j++)
             out->meetings[(size_t)i * (size_t)n + (size_t)j] = (uint64_t)matrix[(size_t)i * (size_t)n + (size_t)j];
     }
     out->exchanges = (uint64_t)(twice / 2);
+    if (trainer->theory != NULL)
+        theory_report_result(trainer->theory, out);
 free_all:
     free(matrix);
     free(row);
@@ -424,6 +451,7 @@ enum status runtime_mpi_run(const struct runtime_params *params, struct job *job
     runtime_result_init(out, (size_t)job->size);
     enum status status = run_all(&trainer, out);
     reducer_destroy(trainer.reducer);
+    theory_report_destroy(trainer.theory);
     if (status == STATUS_OK)
         communicator_destroy(trainer.communicator);
     else
