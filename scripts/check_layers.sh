@@ -32,7 +32,7 @@ nccl.h                    | src/runtime/ src/device/cuda/
 dnnl oneapi/              | src/device/cpu/
 cuda cublas cudnn nvrtc   | src/device/cuda/ kernels/
 yaml.h                    | src/config/
-lapacke.h cblas.h dsdp    | src/graph/
+lapacke.h suitesparse/ dsdp | src/graph/
 cjson/ cJSON.h            | src/app/
 zlib.h turbojpeg.h        | src/data/
 xxhash.h                  | src/runtime/ src/base/

@@ -25,6 +25,7 @@ minimal|libyaml-dev|libyaml-devel|libyaml|libyaml-devel|libyaml|configuration fi
 minimal|libcjson-dev|cjson-devel|cjson|cJSON-devel|cjson|run records and checkpoints
 minimal|liblapacke-dev|lapack-devel|lapacke|lapacke-devel|lapack|spectra of graphs
 minimal|libsuitesparse-dev|suitesparse-devel|suitesparse|suitesparse-devel|suite-sparse|spectra of large graphs (CHOLMOD)
+minimal|libdsdp-dev|DSDP-devel|-|-|-|best rates of graphs (mcs.anl.gov/hs/software/DSDP)
 minimal|librandom123-dev|-|-|-|-|counter-based random streams (headers: github.com/DEShawResearch/random123)
 minimal|libxxhash-dev|xxhash-devel|xxhash|xxhash-devel|xxhash|checksums of payloads
 minimal|zlib1g-dev|zlib-devel|zlib|zlib-devel|zlib|compressed data sets

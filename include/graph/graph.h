@@ -16,7 +16,7 @@ enum { GRAPH_WORKERS_MAX = 16384 };
 
 struct graph_edge {
     int a, b;    /* a < b */
-    double rate; /* λ_ab, meetings per unit of time: > 0, or 0 on all edges (nobody ever meets) */
+    double rate; /* λ_ab, meetings per unit of time, ≥ 0: positive ones connect the graph, or all are 0 */
 };
 
 /* What worker i sees of its edge e. */
