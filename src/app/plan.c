@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "graph/best_rates.h"
 #include "nn/model.h"
 #include "nn/store.h"
 
@@ -120,6 +121,22 @@ static enum status find_algorithm(struct plan *plan)
     return STATUS_USAGE;
 }
 
+/* The rates of the graph's edges, and the spectrum that follows. Every worker finds the same ones. */
+static enum status choose_rates(struct plan *plan)
+{
+    const struct config *config = plan->config;
+    if (strcmp(config->graph.rates, "best") != 0)
+        return spectrum_compute(plan->graph, &plan->spectrum);
+    struct best_rates_params params = {
+        .budget = rate_budget_from(config->graph.budget),
+        .worker_rate = config->communication.rate,
+    };
+    struct best_rates found;
+    TRY(best_rates_find(plan->graph, &params, &found));
+    plan->spectrum = found.best;
+    return STATUS_OK;
+}
+
 /* The graph and the constants: by the theorem for A²CiD², η = 0 and α = α̃ = ½ for others, unless the config says
  * otherwise. */
 static enum status build_graph(struct plan *plan)
@@ -138,7 +155,7 @@ static enum status build_graph(struct plan *plan)
         .seed = (uint64_t)config->graph.seed,
     };
     TRY(graph_create(&params, &plan->graph));
-    TRY(spectrum_compute(plan->graph, &plan->spectrum));
+    TRY(choose_rates(plan));
     if (plan->algo->has_momentum_vector)
         plan->constants = acid_constants_from(&plan->spectrum);
     if (!isnan(config->algorithm.eta))
@@ -366,6 +383,8 @@ static void print_graph(const struct plan *plan, FILE *out)
 {
     fprintf(out, "graph            %s, %d workers, %d edges, rate %g per gradient and worker\n", plan->graph->name,
             plan->graph->worker_count, plan->graph->edge_count, plan->config->communication.rate);
+    if (strcmp(plan->config->graph.rates, "best") == 0)
+        fprintf(out, "                 rates best, budget %s\n", plan->config->graph.budget);
     fprintf(out, "                 chi1 %.4g, chi2 %.4g\n", plan->spectrum.chi1, plan->spectrum.chi2);
     fprintf(out, "constants        eta %.4g, alpha %.4g, alpha_tilde %.4g\n", plan->constants.eta,
             plan->constants.alpha, plan->constants.alpha_tilde);
