@@ -13,7 +13,8 @@ struct command {
 static const struct command commands[] = {
     {"train", "CONFIG [key=value ...] [--dry-run]", "train under mpirun or srun, one worker a rank", command_train},
     {"eval", "CHECKPOINT CONFIG [key=value ...]", "test a checkpoint", command_eval},
-    {"graph", "GRAPH -n N [--rate R] [--json]", "chi1, chi2, eta and alpha_tilde of a graph", command_graph},
+    {"graph", "GRAPH -n N [--rates best] [--json]", "chi1, chi2, eta, alpha_tilde and best rates of a graph",
+     command_graph},
     {"config", "[KEY]", "every key with type, default, bounds and meaning", command_config},
     {"doctor", "", "is this machine fit: MPI, windows, cores, libraries, data", command_doctor},
 };
