@@ -1,43 +1,147 @@
-/* grapevine graph GRAPH -n N: what a communication graph promises. */
+/* grapevine graph GRAPH -n N [--rates uniform|best [--budget total|worker]]: what a communication graph promises. */
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "app/command.h"
 #include "app/graph_options.h"
+#include "base/log.h"
+#include "graph/best_rates.h"
 #include "graph/graph.h"
 #include "graph/spectrum.h"
 
-static void print_json(const struct graph *graph, double rate, const struct spectrum *spectrum,
-                       const struct acid_constants *constants)
+enum { EDGES_SHOWN = 12 };
+
+struct request {
+    struct graph_options options;
+    const char *rates, *budget; /* borrowed; budget NULL: not given */
+};
+
+/* What is printed. Of uniform rates `best_rates` is not looked at. */
+struct findings {
+    const struct request *request;
+    const struct graph *graph;
+    struct spectrum spectrum;
+    struct acid_constants constants;
+    bool best;
+    struct best_rates best_rates;
+};
+
+static double root(const struct spectrum *spectrum)
 {
-    graph_json_print(graph_record_json(&(struct graph_record){
-        .graph = graph, .rate = rate, .spectrum = spectrum, .constants = *constants, .edges_shown = INT_MAX}));
+    return sqrt(spectrum->chi1 * spectrum->chi2);
 }
 
-static void print_text(const struct graph *graph, double rate, const struct spectrum *spectrum,
-                       const struct acid_constants *constants)
+static void add_best_rates(cJSON *object, const struct findings *found)
 {
-    printf("graph        %s, %d workers, %d edges, rate %g per gradient and worker\n", graph->name, graph->worker_count,
-           graph->edge_count, rate);
+    const struct best_rates *best = &found->best_rates;
+    cJSON_AddStringToObject(object, "rates", "best");
+    cJSON_AddStringToObject(object, "budget", found->request->budget);
+    graph_json_number(object, "sqrt_chi1_chi2", root(&best->best));
+    graph_json_number(object, "sqrt_chi1_chi2_bound", best->bound);
+    cJSON_AddNumberToObject(object, "silent_edges", best->silent);
+    cJSON *uniform = cJSON_AddObjectToObject(object, "uniform");
+    graph_json_number(uniform, "chi1", best->uniform.chi1);
+    graph_json_number(uniform, "chi2", best->uniform.chi2);
+    graph_json_number(uniform, "sqrt_chi1_chi2", root(&best->uniform));
+}
+
+static void print_json(const struct findings *found)
+{
+    cJSON *object = graph_record_json(&(struct graph_record){.graph = found->graph,
+                                                             .rate = found->request->options.params.rate,
+                                                             .spectrum = &found->spectrum,
+                                                             .constants = found->constants,
+                                                             .edges_shown = INT_MAX});
+    if (found->best)
+        add_best_rates(object, found);
+    graph_json_print(object);
+}
+
+static void print_constants(const struct findings *found)
+{
+    const struct spectrum *spectrum = &found->spectrum;
+    const struct acid_constants *constants = &found->constants;
     printf("chi1         %-12.6g (1/chi1: how fast plain gossip contracts)\n", spectrum->chi1);
     printf("chi2         %-12.6g (largest effective resistance of an edge, halved)\n", spectrum->chi2);
-    printf("sqrt(chi1*chi2) %-9.6g (A2CiD2 contracts at the inverse of this)\n", sqrt(spectrum->chi1 * spectrum->chi2));
+    printf("sqrt(chi1*chi2) %-9.6g (A2CiD2 contracts at the inverse of this)\n", root(spectrum));
     printf("eta          %.6g\nalpha        %.6g\nalpha_tilde  %.6g\n", constants->eta, constants->alpha,
            constants->alpha_tilde);
 }
 
+static void print_best_rates(const struct findings *found)
+{
+    const struct best_rates *best = &found->best_rates;
+    const struct graph *graph = found->graph;
+    printf("rates        %s, budget %s; of uniform rates: chi1 %.6g, chi2 %.6g, sqrt(chi1*chi2) %.6g\n",
+           best->kept ? "best, which are the uniform ones" : "best", found->request->budget, best->uniform.chi1,
+           best->uniform.chi2, root(&best->uniform));
+    printf("at least     %-12.6g (no rates within the budget have a smaller sqrt(chi1*chi2))\n", best->bound);
+    if (best->silent > 0)
+        printf("silent       %d edges have rate 0\n", best->silent);
+    for (int e = 0; e < graph->edge_count && e < EDGES_SHOWN; e++)
+        printf("%-12s %d-%d  %.6g\n", e == 0 ? "edges" : "", graph->edges[e].a, graph->edges[e].b,
+               graph->edges[e].rate);
+    if (graph->edge_count > EDGES_SHOWN)
+        printf("             and %d more (all of them: --json)\n", graph->edge_count - EDGES_SHOWN);
+}
+
+static void print_text(const struct findings *found)
+{
+    printf("graph        %s, %d workers, %d edges, rate %g per gradient and worker\n", found->graph->name,
+           found->graph->worker_count, found->graph->edge_count, found->request->options.params.rate);
+    print_constants(found);
+    if (found->best)
+        print_best_rates(found);
+}
+
+static enum status parse(int count, char **arguments, struct request *request)
+{
+    static const char *const kinds[] = {"uniform", "best", NULL}, *const budgets[] = {"total", "worker", NULL};
+    *request = (struct request){.rates = "uniform"};
+    const struct option_rule own[] = {
+        {.name = "--rates", .kind = OPTION_WORD, .words = kinds, .word = &request->rates},
+        {.name = "--budget", .kind = OPTION_WORD, .words = budgets, .word = &request->budget},
+    };
+    TRY(graph_options_parse("graph", own, sizeof own / sizeof own[0], count, arguments, &request->options));
+    if (strcmp(request->rates, "best") == 0) {
+        request->budget = request->budget != NULL ? request->budget : "total";
+        return STATUS_OK;
+    }
+    if (request->budget == NULL)
+        return STATUS_OK;
+    log_error("graph: --budget %s is for best rates: give --rates best with it", request->budget);
+    return STATUS_USAGE;
+}
+
+static enum status examine(const struct request *request, struct graph *graph, struct findings *found)
+{
+    *found = (struct findings){.request = request, .graph = graph, .best = strcmp(request->rates, "best") == 0};
+    if (found->best) {
+        struct best_rates_params params = {
+            .budget = rate_budget_from(request->budget),
+            .worker_rate = request->options.params.rate,
+        };
+        TRY(best_rates_find(graph, &params, &found->best_rates));
+        found->spectrum = found->best_rates.best;
+    } else {
+        TRY(spectrum_compute(graph, &found->spectrum));
+    }
+    found->constants = acid_constants_from(&found->spectrum);
+    return STATUS_OK;
+}
+
 int command_graph(int count, char **arguments)
 {
-    struct graph_options options;
+    struct request request;
     struct graph *graph = NULL;
-    struct spectrum spectrum;
+    struct findings found;
     enum status status;
-    TRY_GOTO(graph_options_parse("graph", NULL, 0, count, arguments, &options), destroy_graph);
-    TRY_GOTO(graph_create(&options.params, &graph), destroy_graph);
-    TRY_GOTO(spectrum_compute(graph, &spectrum), destroy_graph);
-    struct acid_constants constants = acid_constants_from(&spectrum);
-    (options.json ? print_json : print_text)(graph, options.params.rate, &spectrum, &constants);
+    TRY_GOTO(parse(count, arguments, &request), destroy_graph);
+    TRY_GOTO(graph_create(&request.options.params, &graph), destroy_graph);
+    TRY_GOTO(examine(&request, graph, &found), destroy_graph);
+    (request.options.json ? print_json : print_text)(&found);
 destroy_graph:
     graph_destroy(graph);
     return (int)status;
