@@ -11,8 +11,8 @@
 
 #include "base/status.h"
 
-/* A graph's constants take dense matrices (2 GiB at this size), and random streams name fewer than 2^24 workers. */
-enum { GRAPH_WORKERS_MAX = 16384 };
+/* Random streams name fewer than 2^24 workers. Edges take 32 bytes each, so the most of them take 8 GiB. */
+enum { GRAPH_WORKERS_MAX = (1 << 24) - 1, GRAPH_EDGES_MAX = 1 << 28 };
 
 struct graph_edge {
     int a, b;    /* a < b */
@@ -28,7 +28,7 @@ struct graph_neighbor {
 struct graph {
     char *name;                       /* owned: family or file name */
     int worker_count;                 /* ≥ 1 */
-    int edge_count;                   /* 0 only for one worker */
+    int edge_count;                   /* 0 only for one worker, at most GRAPH_EDGES_MAX */
     struct graph_edge *edges;         /* owned, (edge_count) */
     struct graph_neighbor *neighbors; /* owned, (2·edge_count): worker 0's by ascending id, then worker 1's, … */
     int *neighbor_start;              /* owned, (worker_count + 1): offsets into `neighbors` */
@@ -49,10 +49,12 @@ struct graph_params {
  * One worker has no edge and two have one, in every family. A torus or grid is the most nearly square rectangle of
  * exactly worker_count places: of a prime count the torus is a ring and the grid a line. A hypercube needs a power of
  * two, a barbell an even count. Random families depend on the seed alone, and always connect.
+ * Time and memory are linear in workers and edges, but for the sorting of edge-list files and for random families of up
+ * to 16384 workers or of high density, which look at all pairs.
  * Errors (one logged message, STATUS_USAGE): unknown family (nearest named), a worker count that the family cannot
- * have (nearest counts that it can), a disconnected graph (its parts named), a malformed edge list (file, line:
- * self-loop, duplicate, negative id, id out of range, rate not positive), or one with fewer workers than
- * worker_count. */
+ * have (nearest counts that it can), more than GRAPH_EDGES_MAX edges, a disconnected graph (its parts named), a
+ * malformed edge list (file, line: self-loop, duplicate, negative id, id out of range, rate not positive), or one with
+ * fewer workers than worker_count. */
 enum status graph_create(const struct graph_params *params, struct graph **out);
 void graph_destroy(struct graph *graph);
 

@@ -56,19 +56,53 @@ int edge_list_parts(const struct edge_list *list, int worker_count, int *part)
     return parts;
 }
 
-static int compare_edges(const void *left, const void *right)
+static int compare_edges(const struct graph_edge *x, const struct graph_edge *y)
 {
-    const struct graph_edge *x = left, *y = right;
     if (x->a != y->a)
         return x->a < y->a ? -1 : 1;
     return (x->b > y->b) - (x->b < y->b);
 }
 
-static void sort_and_merge(struct edge_list *list)
+/* One pass of a counting sort by the lower or the upper end: from `from` to `to` (count), equal ends in their order.
+ * `position` (worker_count + 1) is scratch. */
+static void sort_by_end(const struct graph_edge *from, struct graph_edge *to, size_t count, bool upper,
+                        uint32_t *position, int worker_count)
+{
+    memset(position, 0, ((size_t)worker_count + 1) * sizeof *position);
+    for (size_t e = 0; e < count; e++)
+        position[(upper ? from[e].b : from[e].a) + 1]++;
+    for (int i = 0; i < worker_count; i++)
+        position[i + 1] += position[i];
+    for (size_t e = 0; e < count; e++)
+        to[position[upper ? from[e].b : from[e].a]++] = from[e];
+}
+
+static bool is_sorted(const struct edge_list *list)
+{
+    for (size_t e = 1; e < list->count; e++)
+        if (compare_edges(&list->edges[e - 1], &list->edges[e]) > 0)
+            return false;
+    return true;
+}
+
+/* By (a, b): first by b, then, keeping that order, by a. */
+static void sort_edges(struct edge_list *list, int worker_count)
+{
+    if (is_sorted(list))
+        return;
+    struct graph_edge *other = memory_realloc(NULL, list->count, sizeof *other);
+    uint32_t *position = memory_zalloc((size_t)worker_count + 1, sizeof *position);
+    sort_by_end(list->edges, other, list->count, true, position, worker_count);
+    sort_by_end(other, list->edges, list->count, false, position, worker_count);
+    free(position);
+    free(other);
+}
+
+static void sort_and_merge(struct edge_list *list, int worker_count)
 {
     if (list->count == 0)
         return;
-    qsort(list->edges, list->count, sizeof *list->edges, compare_edges);
+    sort_edges(list, worker_count);
     size_t kept = 1;
     for (size_t e = 1; e < list->count; e++)
         if (compare_edges(&list->edges[kept - 1], &list->edges[e]) != 0)
@@ -172,7 +206,7 @@ enum status graph_create(const struct graph_params *params, struct graph **out)
         TRY_GOTO(graph_file_read(params, &list, &worker_count), release_list);
     else
         TRY_GOTO(graph_family_build(params, &list), release_list);
-    sort_and_merge(&list);
+    sort_and_merge(&list, worker_count);
     TRY_GOTO(check_connected(name, &list, worker_count), release_list);
 
     struct graph *graph = memory_zalloc(1, sizeof *graph);

@@ -1,5 +1,6 @@
 /* The families of graphs: their table, the counts of workers that each can have, and the edges of those that are
  * drawn without chance. Rates and connectivity are graph.c's. */
+#include <math.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -11,6 +12,7 @@ struct family {
     enum status (*build)(const struct graph_params *params, struct edge_list *list); /* for 3 workers or more */
     bool (*admits)(const struct graph_params *params, int worker_count);             /* NULL: any count */
     const char *rule; /* what a count must be to be admitted; a %d in it is graph.degree */
+    double (*edges)(const struct graph_params *params); /* at most; NULL: no more than two a worker, never too many */
 };
 
 static enum status build_ring(const struct graph_params *params, struct edge_list *list)
@@ -133,24 +135,54 @@ static bool admits_random_regular(const struct graph_params *params, int worker_
     return params->degree >= 2 && params->degree < worker_count && (params->degree % 2 == 0 || worker_count % 2 == 0);
 }
 
-/* One line a family: name, builder, counts that it admits, what these are. */
-#define GRAPH_FAMILIES(ROW)                                                                    \
-    ROW("ring", build_ring, NULL, NULL)                                                        \
-    ROW("complete", build_complete, NULL, NULL)                                                \
-    ROW("line", build_line, NULL, NULL)                                                        \
-    ROW("star", build_star, NULL, NULL)                                                        \
-    ROW("torus", build_torus, NULL, NULL)                                                      \
-    ROW("grid", build_grid, NULL, NULL)                                                        \
-    ROW("hypercube", build_hypercube, admits_hypercube, "a power of two")                      \
-    ROW("exponential", build_exponential, NULL, NULL)                                          \
-    ROW("tree", build_tree, NULL, NULL)                                                        \
-    ROW("barbell", build_barbell, admits_barbell, "even")                                      \
-    ROW("random-regular", graph_build_random_regular, admits_random_regular,                   \
-        "greater than graph.degree = %d, which must be 2 or more, and even where that is odd") \
-    ROW("erdos-renyi", graph_build_erdos_renyi, NULL, NULL)
+static double edges_of_complete(const struct graph_params *params)
+{
+    return 0.5 * params->worker_count * (params->worker_count - 1.0);
+}
 
-#define AS_FAMILY(name, build, admits, rule) {name, build, admits, rule},
-#define AS_NAME(name, build, admits, rule) name,
+static double edges_of_barbell(const struct graph_params *params)
+{
+    double half = params->worker_count / 2;
+    return half * (half - 1) + 1;
+}
+
+/* A hypercube has half as many, which no count that it admits brings above the bound. */
+static double edges_of_exponential(const struct graph_params *params)
+{
+    return params->worker_count * ceil(log2(params->worker_count));
+}
+
+static double edges_of_random_regular(const struct graph_params *params)
+{
+    return 0.5 * params->worker_count * params->degree;
+}
+
+/* Six deviations more than the mean. */
+static double edges_of_erdos_renyi(const struct graph_params *params)
+{
+    double mean = params->probability * edges_of_complete(params);
+    return mean + 6 * sqrt(fmax(mean, 1));
+}
+
+/* One line a family: name, builder, counts that it admits, what these are, how many edges it has. */
+#define GRAPH_FAMILIES(ROW)                                                                    \
+    ROW("ring", build_ring, NULL, NULL, NULL)                                                  \
+    ROW("complete", build_complete, NULL, NULL, edges_of_complete)                             \
+    ROW("line", build_line, NULL, NULL, NULL)                                                  \
+    ROW("star", build_star, NULL, NULL, NULL)                                                  \
+    ROW("torus", build_torus, NULL, NULL, NULL)                                                \
+    ROW("grid", build_grid, NULL, NULL, NULL)                                                  \
+    ROW("hypercube", build_hypercube, admits_hypercube, "a power of two", NULL)                \
+    ROW("exponential", build_exponential, NULL, NULL, edges_of_exponential)                    \
+    ROW("tree", build_tree, NULL, NULL, NULL)                                                  \
+    ROW("barbell", build_barbell, admits_barbell, "even", edges_of_barbell)                    \
+    ROW("random-regular", graph_build_random_regular, admits_random_regular,                   \
+        "greater than graph.degree = %d, which must be 2 or more, and even where that is odd", \
+        edges_of_random_regular)                                                               \
+    ROW("erdos-renyi", graph_build_erdos_renyi, NULL, NULL, edges_of_erdos_renyi)
+
+#define AS_FAMILY(name, build, admits, rule, edges) {name, build, admits, rule, edges},
+#define AS_NAME(name, build, admits, rule, edges) name,
 
 static const struct family families[] = {GRAPH_FAMILIES(AS_FAMILY)};
 static const char *const family_names[] = {GRAPH_FAMILIES(AS_NAME) NULL};
@@ -208,6 +240,12 @@ enum status graph_family_build(const struct graph_params *params, struct edge_li
         return STATUS_USAGE;
     if (!family_admits(family, params, params->worker_count)) {
         report_count(family, params);
+        return STATUS_USAGE;
+    }
+    if (params->worker_count > 2 && family->edges != NULL && family->edges(params) > GRAPH_EDGES_MAX) {
+        log_error("graph %s: %d workers have up to %.4g edges; a graph has at most %d: take fewer workers or a sparser "
+                  "graph",
+                  family->name, params->worker_count, family->edges(params), GRAPH_EDGES_MAX);
         return STATUS_USAGE;
     }
     if (params->worker_count > 2)

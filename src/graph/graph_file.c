@@ -53,8 +53,12 @@ static enum status parse_rate(const struct edge_file *file, int line, const char
     return STATUS_OK;
 }
 
-static void keep_edge(struct edge_file *file, struct file_edge edge)
+static enum status keep_edge(struct edge_file *file, struct file_edge edge)
 {
+    if (file->count == GRAPH_EDGES_MAX) {
+        log_error("%s:%d: one edge too many: a graph has at most %d", file->path, edge.line, GRAPH_EDGES_MAX);
+        return STATUS_USAGE;
+    }
     if (file->count == file->capacity) {
         file->capacity = file->capacity > 0 ? 2 * file->capacity : 64;
         file->edges = memory_realloc(file->edges, file->capacity, sizeof *file->edges);
@@ -65,6 +69,7 @@ static void keep_edge(struct edge_file *file, struct file_edge edge)
         edge.b = swap;
     }
     file->edges[file->count++] = edge;
+    return STATUS_OK;
 }
 
 static enum status parse_line(struct edge_file *file, int line, char *content)
@@ -97,8 +102,7 @@ static enum status parse_line(struct edge_file *file, int line, char *content)
                   edge.a);
         return STATUS_USAGE;
     }
-    keep_edge(file, edge);
-    return STATUS_OK;
+    return keep_edge(file, edge);
 }
 
 static enum status read_lines(struct edge_file *file, FILE *stream)

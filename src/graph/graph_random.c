@@ -9,8 +9,10 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "graph/graph_build.h"
+#include "graph/graph_large.h"
 
-enum { TRIES_MAX = 1000, SWITCHES_PER_EDGE = 20 };
+/* The bits of all pairs take n²/8 bytes, the edges of degree n/64 and more at least twice that in the end. */
+enum { TRIES_MAX = 1000, SWITCHES_PER_EDGE = 20, SPARSE_SHARE = 64 };
 
 /* Adjacency of all pairs, one bit each: (worker_count, worker_count), both orders. */
 struct pair_set {
@@ -83,6 +85,10 @@ enum status graph_build_random_regular(const struct graph_params *params, struct
         add_shuffled_ring(params, list);
         return STATUS_OK;
     }
+    if (graph_is_large(params) && params->degree < params->worker_count / SPARSE_SHARE) {
+        graph_draw_pairing(params, list);
+        return STATUS_OK;
+    }
     size_t n = (size_t)params->worker_count;
     struct pair_set pairs = {.bits = memory_zalloc(n * n / 64 + 1, sizeof *pairs.bits), .worker_count = n};
     int *part = memory_zalloc(n, sizeof *part);
@@ -140,7 +146,8 @@ enum status graph_build_erdos_renyi(const struct graph_params *params, struct ed
     bool *met = memory_zalloc((size_t)n, sizeof *met);
     bool connected = false;
     for (uint64_t attempt = 0; attempt < TRIES_MAX && !connected; attempt++)
-        connected = draw_pairs(params, attempt, met, list) && edge_list_parts(list, n, part) == 1;
+        connected = (graph_is_large(params) ? graph_draw_skipping : draw_pairs)(params, attempt, met, list) &&
+                    edge_list_parts(list, n, part) == 1;
     free(met);
     free(part);
     if (connected)

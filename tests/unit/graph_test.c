@@ -122,7 +122,8 @@ static void assert_sound(const struct graph *graph, double rate)
         total += edge->rate;
     }
     if (graph->worker_count > 1)
-        assert_true(fabs(2 * total / graph->worker_count - rate) <= 1e-12 * rate); /* mean over workers */
+        assert_true(fabs(2 * total / graph->worker_count - rate) <=
+                    (1e-12 + graph->edge_count * 0x1p-53) * rate); /* mean over workers */
     assert_neighbors_consistent(graph);
     assert_connected(graph);
 }
@@ -212,9 +213,9 @@ static void refused_counts_name_the_nearest(void **state)
     params.degree = 1;
     assert_refused(&params, "the nearest count is 2");
     params = params_of("ring", 0);
-    assert_refused(&params, "0 workers: a graph has 1 to 16384");
+    assert_refused(&params, "0 workers: a graph has 1 to 16777215");
     params = params_of("ring", GRAPH_WORKERS_MAX + 1);
-    assert_refused(&params, "a graph has 1 to 16384");
+    assert_refused(&params, "a graph has 1 to 16777215");
 }
 
 static void bad_parameters_are_refused(void **state)
@@ -306,6 +307,74 @@ static void random_regular_has_its_degree(void **state)
         }
 }
 
+static uint64_t digest_of(const struct graph *graph)
+{
+    uint64_t digest = 14695981039346656037u; /* FNV-1a over the ends */
+    for (int e = 0; e < graph->edge_count; e++)
+        digest =
+            ((digest ^ (uint64_t)graph->edges[e].a) * 1099511628211u ^ (uint64_t)graph->edges[e].b) * 1099511628211u;
+    return digest;
+}
+
+/* Above 16384 workers the random families are drawn without looking at all pairs. Degree 300 has some 22,000 doubles
+ * to repair. */
+static void large_random_regular_is_regular(void **state)
+{
+    (void)state;
+    for (int k = 0; k < 3; k++) {
+        struct graph_params params = params_of("random-regular", 20000);
+        params.degree = (int[]){3, 8, 300}[k];
+        struct graph *graph = create(params), *again = create(params);
+        for (int i = 0; i < graph->worker_count; i++)
+            assert_int_equal(graph_degree(graph, i), params.degree);
+        assert_sound(graph, params.rate);
+        assert_true(same_edges(graph, again));
+        if (params.degree == 8)
+            assert_true(digest_of(graph) == 0xcb0faef442f8b949u);
+        graph_destroy(graph);
+        graph_destroy(again);
+    }
+}
+
+/* 200,000 edges expected of 20000 workers, deviation 447; a worker's degree is 20 on average, with variance 20, of
+ * which the mean over 20000 is known to 20·√(2/20000) = 0.2. */
+static void large_erdos_renyi_has_its_probability(void **state)
+{
+    (void)state;
+    struct graph_params params = params_of("erdos-renyi", 20000);
+    params.probability = 0.001;
+    struct graph *graph = create(params);
+    assert_sound(graph, params.rate);
+    assert_true(abs(graph->edge_count - 199990) < 4 * 447);
+    double variance = 0, low = 0;
+    for (int i = 0; i < graph->worker_count; i++) {
+        variance += pow(graph_degree(graph, i) - 20, 2) / graph->worker_count;
+        low += i < graph->worker_count / 2 ? graph_degree(graph, i) : 0;
+    }
+    assert_true(fabs(variance - 20) < 0.8);
+    assert_true(fabs(low - 200000) < 4 * 550); /* the first half's degrees: edges within count twice */
+    assert_true(digest_of(graph) == 0x3029432cfbe1f6a3u);
+    graph_destroy(graph);
+    params.probability = 0.0001;
+    assert_refused(&params, "log(n)/n = 0.0004952");
+}
+
+static void too_many_edges_are_refused(void **state)
+{
+    (void)state;
+    struct graph_params params = params_of("complete", 40000);
+    assert_refused(&params, "graph complete: 40000 workers have up to 8e+08 edges; a graph has at most 268435456");
+    params = params_of("barbell", 60000);
+    assert_refused(&params, "at most 268435456");
+    params = params_of("exponential", 16000000);
+    assert_refused(&params, "at most 268435456");
+    params = params_of("random-regular", 10000000);
+    params.degree = 60;
+    assert_refused(&params, "up to 3e+08 edges");
+    params = params_of("erdos-renyi", 1000000);
+    assert_refused(&params, "at most 268435456");
+}
+
 /* Sparse enough that many first draws fall apart, also into parts of which none is a single worker. */
 static void sparse_erdos_renyi_connects(void **state)
 {
@@ -378,7 +447,7 @@ static void malformed_edge_lists_name_file_and_line(void **state)
         {"0 1\n1 2\n0 1\n", 3, 3, "duplicate: the edge of 0 and 1 stands on line 1 already"},
         {"0 1\n1 2\n\n2 1\n", 3, 4, "duplicate: the edge of 1 and 2 stands on line 2 already"},
         {"0 -1\n", 2, 1, "worker -1 does not exist"},
-        {"0 99999\n", 0, 1, "worker 99999 does not exist"},
+        {"0 16777215\n", 0, 1, "worker 16777215 does not exist"},
         {"0 1\n1 5\n5 7\n", 4, 2, "worker 5 does not exist: this run has 4 workers, numbered from 0; the file needs 8"},
         {"0 1\n1 2\n", 4, 0, "worker 3 of this run's 4 would meet nobody; start 3 workers"},
         {"0 1\n1 2\n", 9, 0, "workers from 3 of this run's 9 would meet nobody"},
@@ -455,6 +524,9 @@ int main(void)
         cmocka_unit_test(random_families_are_golden),
         cmocka_unit_test(random_regular_has_its_degree),
         cmocka_unit_test(random_regular_is_uniform),
+        cmocka_unit_test(large_random_regular_is_regular),
+        cmocka_unit_test(large_erdos_renyi_has_its_probability),
+        cmocka_unit_test(too_many_edges_are_refused),
         cmocka_unit_test(sparse_erdos_renyi_connects),
         cmocka_unit_test(edge_list_without_rates),
         cmocka_unit_test(edge_list_with_rates_is_taken_as_it_is),
