@@ -48,6 +48,9 @@ double scenario_slowdown(const struct scenario *scenario, int worker, double tim
 double scenario_pause_end_s(const struct scenario *scenario, int worker, double time_s);
 /* The first beginning of a pause after `time_s` (not at it), or INFINITY. */
 double scenario_next_pause_s(const struct scenario *scenario, int worker, double time_s);
+/* The longest that any worker stands still at a stretch, pauses that never end aside; 0 without pauses. Whoever waits
+ * for a worker must have so much more patience. */
+double scenario_longest_pause_s(const struct scenario *scenario);
 /* When the worker dies: INFINITY for never. */
 double scenario_death_s(const struct scenario *scenario, int worker);
 

@@ -192,7 +192,9 @@ static enum status make_plan(struct training *training)
 {
     struct plan_place place = {
         .worker = training->job.rank, .worker_count = training->job.size, .local_rank = training->job.local_rank};
-    return plan_create(training->config, &place, &training->plan);
+    TRY(plan_create(training->config, &place, &training->plan));
+    training->job.limit_s += scenario_longest_pause_s(training->plan->scenario);
+    return STATUS_OK;
 }
 
 static enum status make_worker(struct training *training)

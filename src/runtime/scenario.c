@@ -108,6 +108,20 @@ double scenario_next_pause_s(const struct scenario *scenario, int worker, double
     return next_s;
 }
 
+double scenario_longest_pause_s(const struct scenario *scenario)
+{
+    double longest_s = 0;
+    for (size_t k = 0; scenario != NULL && k < scenario->count; k++) {
+        const struct scenario_entry *entry = &scenario->entries[k];
+        for (int worker = entry->first; entry->kind == SCENARIO_PAUSE && worker <= entry->last; worker++) {
+            double end_s = scenario_pause_end_s(scenario, worker, entry->from_s);
+            if (isfinite(end_s))
+                longest_s = fmax(longest_s, end_s - entry->from_s);
+        }
+    }
+    return longest_s;
+}
+
 double scenario_death_s(const struct scenario *scenario, int worker)
 {
     double death_s = INFINITY;

@@ -1,15 +1,16 @@
 /* Laws of the exchange between real ranks, with compute threads running.
  *
- *   exchange_laws GRAPH ALGORITHM TRANSPORT EXCHANGES WIDTH RATE
+ *   exchange_laws GRAPH ALGORITHM TRANSPORT EXCHANGES WIDTH RATE [LINKS [PAUSE]]
  *
  * Every rank makes gradient events of random directions while its communication thread meets its neighbors, until all
- * ranks together have held EXCHANGES meetings. Then:
+ * ranks together have held EXCHANGES meetings, as far as LINKS and PAUSE, the texts of inject.links and inject.pause,
+ * do not lose some. Then:
  *   1. Σ_i (x_i + x̃_i) has changed by the gradient events only: ‖difference‖₂ ≤ 2⁻²⁴·√events·‖Σ‖₂, sums in float64;
  *   2. who met whom is symmetric, and only neighbors met;
  *   3. meetings served over ticks drawn is at least 0.99 with enforce_rate (ticks dropped at the end aside: at most the
  *      limit of pending meetings per rank and edge);
- *   4. every edge was met at its rate, λ_ij times the mean number of gradients of its ends: χ² of the counts is below
- *      its 10⁻⁶ quantile;
+ *   4. every edge was met at its rate, λ_ij times the mean number of gradients of its ends, losses aside: χ² of the
+ *      counts is below its 10⁻⁶ quantile;
  *   5. their sum is within 5 standard deviations of what the clocks promise. Where degrees differ the hub's rank makes
  *      fewer gradients than the others, so that this is less than EXCHANGES. */
 #include <math.h>
@@ -87,7 +88,9 @@ static double check_meetings(struct mpi_fixture *f, struct communicator *c, doub
             asymmetry += fabs(all[i * n + j] - all[j * n + i]);
     for (int e = 0; e < f->graph->edge_count; e++) {
         const struct graph_edge *edge = &f->graph->edges[e];
-        double expected = edge->rate * (steps[edge->a] + steps[edge->b]) / 2, met = all[edge->a * n + edge->b];
+        double kept = 1 - scenario_link(f->run.scenario, edge->a, edge->b).loss;
+        double expected = kept * edge->rate * (steps[edge->a] + steps[edge->b]) / 2;
+        double met = all[edge->a * n + edge->b];
         promised += expected;
         chi_square += (met - expected) * (met - expected) / expected;
         all[edge->a * n + edge->b] = all[edge->b * n + edge->a] = 0;
@@ -104,15 +107,26 @@ static double check_meetings(struct mpi_fixture *f, struct communicator *c, doub
     return promised;
 }
 
+static struct scenario *inject(struct mpi_fixture *f, const char *links, const char *pause)
+{
+    struct scenario_params params = {
+        .links = links, .pause = pause, .bytes_per_second = INFINITY, .worker_count = f->job.size, .graph = f->graph};
+    struct scenario *scenario = NULL;
+    must(scenario_create(&params, &scenario), "scenario_create");
+    return scenario;
+}
+
 int main(int argc, char **argv)
 {
-    if (argc != 7) {
-        fprintf(stderr, "usage: exchange_laws GRAPH ALGORITHM TRANSPORT EXCHANGES WIDTH RATE\n");
+    if (argc < 7 || argc > 9) {
+        fprintf(stderr, "usage: exchange_laws GRAPH ALGORITHM TRANSPORT EXCHANGES WIDTH RATE [LINKS [PAUSE]]\n");
         return 2;
     }
     struct mpi_fixture f;
     double exchanges = atof(argv[4]), rate = atof(argv[6]);
     mpi_fixture_open(&f, &argc, &argv, argv[1], "mlp", argv[2], argv[3], rate, atoi(argv[5]));
+    struct scenario *scenario = inject(&f, argc > 7 ? argv[7] : "", argc > 8 ? argv[8] : "");
+    f.run.scenario = scenario;
     /* n/2·rate meetings per unit of time, in which every rank makes one gradient. */
     f.run.gradient_total = (uint64_t)(2 * exchanges / rate) + 1;
     size_t count = worker_parameter_size(f.worker);
@@ -147,6 +161,7 @@ int main(int argc, char **argv)
     expect(&f.job, off <= allowed, "meetings held, off what the clocks promise", off, allowed);
     int rank = f.job.rank;
     communicator_destroy(c);
+    scenario_destroy(scenario);
     free(start);
     free(applied);
     int failed = mpi_fixture_close(&f, failures);

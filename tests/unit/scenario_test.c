@@ -30,6 +30,7 @@ static void test_nothing(void **state)
         assert_true(scenario_slowdown(all[k], 3, 10) == 1);
         assert_true(scenario_pause_end_s(all[k], 3, 10) == 10);
         assert_true(scenario_next_pause_s(all[k], 3, 0) == INFINITY);
+        assert_true(scenario_longest_pause_s(all[k]) == 0);
         assert_true(scenario_death_s(all[k], 3) == INFINITY);
         struct scenario_link link = scenario_link(all[k], 0, 1);
         assert_true(link.latency_s == 0 && link.bytes_per_second == INFINITY && link.loss == 0);
@@ -79,6 +80,7 @@ static void test_pause(void **state)
     assert_true(scenario_pause_end_s(scenario, 4, 0) == 0.5);
     assert_true(scenario_pause_end_s(scenario, 5, 7) == INFINITY);
     assert_true(scenario_pause_end_s(scenario, 5, 1e300) == INFINITY);
+    assert_true(scenario_longest_pause_s(scenario) == 40);
     assert_true(scenario_next_pause_s(scenario, 3, 0) == 10);
     assert_true(scenario_next_pause_s(scenario, 3, nextafter(10, 0)) == 10);
     assert_true(scenario_next_pause_s(scenario, 3, 10) == 25);

@@ -16,6 +16,8 @@
 #include "graph/edge_clock.h"
 #include "runtime/mpi/closing_barrier.h"
 #include "runtime/mpi/exchange.h"
+#include "runtime/mpi/injected_link.h"
+#include "runtime/mpi/injection.h"
 #include "runtime/mpi/pairing.h"
 #include "runtime/mpi/progress.h"
 #include "runtime/mpi/transport.h"
@@ -50,7 +52,9 @@ struct communicator {
     uint64_t *meetings; /* owned (worker_count) */
     bool *stale;        /* owned (degree): the neighbor has not been sent our latest progress */
     struct random_stream backoff;
-    int asked; /* neighbor of our last ask that has neither been met nor refused, or PAIRING_NOBODY */
+    struct injection injection;
+    struct injected_link *links; /* owned (degree) */
+    int asked;                   /* neighbor of our last ask that has neither been met nor refused, or PAIRING_NOBODY */
     double published_s, changed_s;
     bool done; /* no gradient and no meeting of ours is due any more */
     enum status status;
@@ -80,13 +84,20 @@ static void draw_ticks(struct communicator *c, double now_s)
     if (atomic_load(&c->compute_done))
         return;
     double time = worker_clock_time(&c->clock, now_s);
-    uint64_t drawn = 0;
-    for (int neighbor; edge_clock_tick(&c->ticks, time, &neighbor); drawn++)
-        c->due[neighbor].ticks++;
+    uint64_t drawn = 0, lost = 0;
+    for (int neighbor; edge_clock_tick(&c->ticks, time, &neighbor); drawn++) {
+        if (injected_link_loses(&c->links[neighbor])) {
+            exchange_lost(&c->exchange, c->pairing.edges[neighbor].peer);
+            lost++;
+        } else {
+            c->due[neighbor].ticks++;
+        }
+    }
     if (drawn == 0)
         return;
     pthread_mutex_lock(&c->counts_mutex);
     c->counts.ticks += drawn;
+    c->counts.lost += lost;
     pthread_mutex_unlock(&c->counts_mutex);
 }
 
@@ -114,7 +125,7 @@ static void publish_load(struct communicator *c)
 static uint64_t read_word(void *context, int neighbor)
 {
     struct communicator *c = context;
-    return c->ops->read_word(c->transport, neighbor);
+    return injected_link_word(&c->links[neighbor], c->ops->read_word(c->transport, neighbor), stopwatch_now());
 }
 
 static void put_word(void *context, int neighbor, uint64_t word)
@@ -135,7 +146,10 @@ static void begin_exchange(void *context, int neighbor, int record, int peer_slo
     if (by_my_tick && c->due[neighbor].ticks > 0)
         c->due[neighbor].ticks--;
     c->due[neighbor].backoff_s = 0;
-    note(c, exchange_begin(&c->exchange, neighbor, c->pairing.edges[neighbor].peer, record, peer_slot, attempt));
+    double delay_s = injected_link_delay_s(&c->links[neighbor], c->exchange.shape.slot_bytes,
+                                           pairing_decided_here(&c->pairing, neighbor));
+    note(c,
+         exchange_begin(&c->exchange, neighbor, c->pairing.edges[neighbor].peer, record, peer_slot, attempt, delay_s));
 }
 
 /* A long put must not hide what has become due meanwhile. */
@@ -246,6 +260,13 @@ static void report_given_up(struct communicator *c, uint64_t given_up_before)
     exchange_given_up(&c->exchange, edge->peer, edge->attempt);
 }
 
+static double patience_s(const struct communicator *c)
+{
+    int neighbor = c->pairing.engaged;
+    double answer_s = neighbor != PAIRING_NOBODY ? injected_link_answer_s(&c->links[neighbor]) : 0;
+    return c->params.run->patience_s + answer_s;
+}
+
 /* One round: poll, look, react, ask. True if anything happened. */
 static bool round_once(struct communicator *c)
 {
@@ -254,7 +275,7 @@ static bool round_once(struct communicator *c)
     note(c, c->ops->poll(c->transport));
     draw_ticks(c, now_s);
     bool happened = spread_progress(c, now_s);
-    happened |= pairing_sweep(&c->pairing, now_s, c->params.run->patience_s);
+    happened |= pairing_sweep(&c->pairing, now_s, patience_s(c));
     note_refusal(c, refused, now_s);
     report_given_up(c, given_up);
     if (!progress_all_done(&c->progress)) {
@@ -346,6 +367,8 @@ static void *run(void *context)
     double pause_s = sleep_least_s;
     c->changed_s = stopwatch_now();
     while (c->status == STATUS_OK) {
+        if (injection_pause(&c->injection) > 0)
+            c->changed_s = stopwatch_now(); /* what the others did meanwhile is news */
         bool happened = round_once(c);
         look_whether_done(c);
         if (closed(c, &barrier) || (c->done && closing_overdue(c)))
@@ -443,6 +466,17 @@ enum status communicator_start(struct communicator *communicator)
     return thread_start(&communicator->thread, "communication", run, communicator);
 }
 
+static void init_injection(struct communicator *c)
+{
+    const struct runtime_params *run_params = c->params.run;
+    c->injection =
+        (struct injection){.scenario = run_params->scenario, .worker = c->id, .origin_s = c->params.origin_s};
+    c->links = memory_zalloc((size_t)c->degree, sizeof c->links[0]);
+    for (int j = 0; j < c->degree; j++)
+        injected_link_init(&c->links[j], run_params->scenario, run_params->seed, c->id,
+                           graph_neighbors(run_params->graph, c->id)[j].worker);
+}
+
 static void init_pairing(struct communicator *c)
 {
     const struct graph *graph = c->params.run->graph;
@@ -512,6 +546,7 @@ enum status communicator_create(const struct communicator_params *params, struct
     c->stale = memory_zalloc((size_t)c->degree, sizeof c->stale[0]);
     c->meetings = memory_zalloc((size_t)run_params->graph->worker_count, sizeof c->meetings[0]);
     c->neighbors = memory_zalloc((size_t)c->degree, sizeof c->neighbors[0]);
+    init_injection(c);
     init_pairing(c);
     enum status status = open_exchange(c);
     if (status != STATUS_OK)
@@ -536,6 +571,7 @@ void communicator_destroy(struct communicator *c)
     pthread_mutex_destroy(&c->counts_mutex);
     pthread_mutex_destroy(&c->lock);
     free(c->neighbors);
+    free(c->links);
     free(c->meetings);
     free(c->stale);
     free(c->due);

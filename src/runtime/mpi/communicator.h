@@ -23,7 +23,7 @@ struct communicator_params {
     struct job *job;                  /* borrowed */
     struct worker *worker;            /* borrowed */
     const struct observer *observer;  /* borrowed */
-    double origin_s;                  /* stopwatch time that spans are counted from */
+    double origin_s;                  /* stopwatch time at which the run began */
 };
 
 /* Meetings of this worker so far. */
@@ -32,6 +32,7 @@ struct communicator_counts {
     uint64_t ticks;      /* drawn from this worker's clocks */
     uint64_t unserved;   /* drawn, and dropped when the run ended */
     uint64_t pending;    /* drawn, not yet served */
+    uint64_t lost;       /* drawn, and lost on the link (injected) */
     uint64_t given_up;   /* waits that ran out; known after communicator_finish */
     double distance_sum; /* Σ over exchanges of ‖own − peer‖²/2 (estimated from a sample of a long vector) */
 };

@@ -13,6 +13,7 @@ struct exchange_record {
     uint64_t attempt;         /* number of the meeting on its edge */
     int chunks_seen;          /* of the peer's payload: found valid so far */
     double put_s;             /* when our put was started: the wait for the peer's begins */
+    double delay_s, due_s;    /* of the peer's payload; due_s 0: it has not arrived yet */
 };
 
 void exchange_init(struct exchange *exchange)
@@ -91,10 +92,12 @@ static enum status put_chunk(struct exchange *exchange, int neighbor, int record
 }
 
 enum status exchange_begin(struct exchange *exchange, int neighbor, int peer, int record, int peer_slot,
-                           uint64_t attempt)
+                           uint64_t attempt, double delay_s)
 {
     struct exchange_record *of = &exchange->records[record];
     of->chunks_seen = 0;
+    of->delay_s = delay_s;
+    of->due_s = 0;
     of->attempt = attempt;
     take_snapshot(exchange, of, peer, attempt);
     double begin_s = stopwatch_now();
@@ -114,13 +117,25 @@ bool exchange_arrived(struct exchange *exchange, int peer, int record, uint64_t 
     while (of->chunks_seen < exchange->shape.chunk_count &&
            payload_chunk_valid(&exchange->shape, slot, of->chunks_seen, peer, attempt))
         of->chunks_seen++;
-    return of->chunks_seen == exchange->shape.chunk_count;
+    if (of->chunks_seen < exchange->shape.chunk_count)
+        return false;
+    double now_s = stopwatch_now();
+    if (of->due_s == 0)
+        of->due_s = now_s + of->delay_s;
+    return now_s >= of->due_s;
 }
 
 void exchange_given_up(struct exchange *exchange, int peer, uint64_t attempt)
 {
     pthread_mutex_lock(exchange->lock);
     event(exchange, EVENT_GIVE_UP, peer, attempt, worker_clock_time(exchange->clock, stopwatch_now()));
+    pthread_mutex_unlock(exchange->lock);
+}
+
+void exchange_lost(struct exchange *exchange, int peer)
+{
+    pthread_mutex_lock(exchange->lock);
+    event(exchange, EVENT_LOST, peer, 0, worker_clock_time(exchange->clock, stopwatch_now()));
     pthread_mutex_unlock(exchange->lock);
 }
 

@@ -43,15 +43,19 @@ struct exchange {
 void exchange_init(struct exchange *exchange);
 void exchange_release(struct exchange *exchange);
 
-/* Take the snapshot and start to put it into the peer's slot. */
+/* Take the snapshot and start to put it into the peer's slot. `delay_s`: how much later than it has really arrived the
+ * peer's payload counts as arrived (injected). */
 enum status exchange_begin(struct exchange *exchange, int neighbor, int peer, int record, int peer_slot,
-                           uint64_t attempt);
+                           uint64_t attempt, double delay_s);
 
-/* Has the peer's payload of this attempt arrived in the record's slot, whole? */
+/* Has the peer's payload of this attempt arrived in the record's slot, whole, and been delayed? */
 bool exchange_arrived(struct exchange *exchange, int peer, int record, uint64_t attempt);
 
 /* Report that a wait of this attempt has run out; the attempt goes on or not as pairing.h says. */
 void exchange_given_up(struct exchange *exchange, int peer, uint64_t attempt);
+
+/* Report that a meeting with this peer was lost before it was asked for (injected). */
+void exchange_lost(struct exchange *exchange, int peer);
 
 /* Apply the difference; returns ‖own − peer‖²/2 (of a sample of a long vector, scaled). */
 double exchange_apply(struct exchange *exchange, int peer, int record);

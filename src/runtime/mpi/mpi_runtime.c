@@ -15,6 +15,7 @@
 #include "base/thread.h"
 #include "runtime/mpi/closing.h"
 #include "runtime/mpi/communicator.h"
+#include "runtime/mpi/injection.h"
 #include "runtime/mpi/reducer.h"
 #include "runtime/mpi/theory_report.h"
 #include "runtime/runtime.h"
@@ -34,6 +35,8 @@ struct trainer {
     struct reducer *reducer;           /* owned; NULL unless it meets everyone and there are others */
     struct theory_report *theory;      /* owned; NULL without a communicator */
     double origin_s;
+    struct injection injection;
+    double paused_s; /* in the present gradient */
     uint64_t steps;
     double update_progress;                  /* of the run, as the last update had it */
     double idle_s, load_s;                   /* of the whole run */
@@ -98,6 +101,7 @@ static bool finished(const struct trainer *trainer)
 /* Wait for meetings that are due (enforce_rate), then for data. */
 static enum status prepare_step(struct trainer *trainer)
 {
+    injection_pause(&trainer->injection);
     double begin_s = now(trainer);
     if (trainer->communicator != NULL && trainer->params->enforce_rate) {
         communicator_wait_rate(trainer->communicator);
@@ -120,6 +124,7 @@ static enum status compute_gradient(struct trainer *trainer, struct gradient_res
 {
     double begin_s = now(trainer);
     TRY(worker_gradient(trainer->worker, trainer->reducer != NULL ? reducer_ready : NULL, trainer->reducer, result));
+    trainer->paused_s = injection_slow_down(&trainer->injection, begin_s);
     span(trainer, SPAN_COMPUTE, begin_s);
     if (!result->finite) {
         log_on_this_rank(LOG_ERROR,
@@ -146,7 +151,7 @@ static void apply_gradient(struct trainer *trainer)
     double progress = progress_of(trainer), begin_s = now(trainer);
     if (trainer->communicator != NULL) {
         communicator_lock(trainer->communicator);
-        communicator_end_step(trainer->communicator, stopwatch_now());
+        communicator_end_step(trainer->communicator, stopwatch_now() - trainer->paused_s);
     }
     worker_update(trainer->worker, (double)(trainer->steps + 1), progress);
     trainer->update_progress = progress;
@@ -342,7 +347,7 @@ static double predicted_consensus(const struct trainer *trainer)
 /* Each rank's figures of its own, made known to all. */
 static enum status gather(struct trainer *trainer, double training_s, struct runtime_result *out)
 {
-    enum { STEPS, IDLE, LOAD, SPEED, EXCHANGES, TICKS, UNSERVED, WALL, PREDICTED, FIGURES };
+    enum { STEPS, IDLE, LOAD, SPEED, EXCHANGES, TICKS, UNSERVED, LOST, WALL, PREDICTED, FIGURES };
     int n = trainer->job->size;
     struct communicator_counts counts = counts_of(trainer);
     double mine[FIGURES] = {
@@ -353,6 +358,7 @@ static enum status gather(struct trainer *trainer, double training_s, struct run
         [EXCHANGES] = (double)counts.exchanges,
         [TICKS] = (double)counts.ticks,
         [UNSERVED] = (double)counts.unserved,
+        [LOST] = (double)counts.lost,
         [WALL] = training_s,
         [PREDICTED] = predicted_consensus(trainer) / n,
     };
@@ -375,6 +381,7 @@ static enum status gather(struct trainer *trainer, double training_s, struct run
         out->samples_per_second[i] = of[SPEED];
         out->ticks += (uint64_t)of[TICKS];
         out->ticks_unserved += (uint64_t)of[UNSERVED];
+        out->meetings_lost += (uint64_t)of[LOST];
         out->wall_s = of[WALL] > out->wall_s ? of[WALL] : out->wall_s;
         out->consensus_predicted += of[PREDICTED];
         twice += of[EXCHANGES];
@@ -448,8 +455,13 @@ enum status runtime_mpi_run(const struct runtime_params *params, struct job *job
         .next_checkpoint = params->checkpoint_every_epochs,
         .best_accuracy = -1,
     };
+    struct injection_death death;
+    trainer.injection = (struct injection){
+        .scenario = params->scenario, .worker = job->rank, .origin_s = trainer.origin_s, .tells = true};
+    TRY(injection_death_start(&death, &trainer.injection));
     runtime_result_init(out, (size_t)job->size);
     enum status status = run_all(&trainer, out);
+    injection_death_stop(&death);
     reducer_destroy(trainer.reducer);
     theory_report_destroy(trainer.theory);
     if (status == STATUS_OK)

@@ -293,6 +293,11 @@ bool pairing_ask(struct pairing *pairing, int neighbor, double now_s)
     return true;
 }
 
+bool pairing_decided_here(const struct pairing *pairing, int neighbor)
+{
+    return word_kind(pairing->edges[neighbor].word) == WORD_GRANT;
+}
+
 int pairing_owed(const struct pairing *pairing)
 {
     for (int j = 0; j < pairing->degree; j++)

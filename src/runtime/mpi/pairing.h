@@ -78,6 +78,9 @@ bool pairing_sweep(struct pairing *pairing, double now_s, double patience_s);
  * record, must call somebody else back first (pairing_owed), or the edge is not idle. */
 bool pairing_ask(struct pairing *pairing, int neighbor, double now_s);
 
+/* While a meeting begins (io.begin): this worker has decided it (COMMIT is its own), not the neighbor. */
+bool pairing_decided_here(const struct pairing *pairing, int neighbor);
+
 /* A neighbor that must be called back before anybody else is asked and can be asked now, or PAIRING_NOBODY. */
 int pairing_owed(const struct pairing *pairing);
 
