@@ -23,7 +23,8 @@ enum random_purpose {
     RANDOM_TEST = 10,     /* tests and benchmarks */
     RANDOM_LOSS = 11,     /* which meetings of a worker are lost, as a scenario says */
     RANDOM_STEP = 20,     /* simulator: when a worker's gradients happen, how long they take; step = gradient */
-    RANDOM_SPEED = 21     /* simulator: mean duration of a worker's gradients */
+    RANDOM_SPEED = 21,    /* simulator: mean duration of a worker's gradients */
+    RANDOM_GOSSIP = 22    /* pure gossip; worker = repetition, step 0 = start, then batches of meetings */
 };
 
 struct random_stream {

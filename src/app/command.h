@@ -12,6 +12,7 @@
 int command_train(int count, char **arguments);
 int command_eval(int count, char **arguments);
 int command_graph(int count, char **arguments);
+int command_gossip(int count, char **arguments);
 int command_config(int count, char **arguments);
 int command_doctor(int count, char **arguments);
 

@@ -15,6 +15,8 @@ static const struct command commands[] = {
     {"eval", "CHECKPOINT CONFIG [key=value ...]", "test a checkpoint", command_eval},
     {"graph", "GRAPH -n N [--rates best] [--json]", "chi1, chi2, eta, alpha_tilde and best rates of a graph",
      command_graph},
+    {"gossip", "GRAPH -n N [--algorithm A] [--json]", "how fast workers agree, simulated, beside theory",
+     command_gossip},
     {"config", "[KEY]", "every key with type, default, bounds and meaning", command_config},
     {"doctor", "", "is this machine fit: MPI, windows, cores, libraries, data", command_doctor},
 };
