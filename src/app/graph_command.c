@@ -74,10 +74,11 @@ static void print_best_rates(const struct findings *found)
 {
     const struct best_rates *best = &found->best_rates;
     const struct graph *graph = found->graph;
-    printf("rates        %s, budget %s; of uniform rates: chi1 %.6g, chi2 %.6g, sqrt(chi1*chi2) %.6g\n",
-           best->kept ? "best, which are the uniform ones" : "best", found->request->budget, best->uniform.chi1,
-           best->uniform.chi2, root(&best->uniform));
-    printf("at least     %-12.6g (no rates within the budget have a smaller sqrt(chi1*chi2))\n", best->bound);
+    printf("rates        best, budget %s%s\n", found->request->budget,
+           best->kept ? ": the uniform ones, which nothing improves" : "");
+    printf("uniform      %-12.6g sqrt(chi1*chi2) of uniform rates in this budget, with chi1 %.6g, chi2 %.6g\n",
+           root(&best->uniform), best->uniform.chi1, best->uniform.chi2);
+    printf("bound        %-12.6g (no rates in this budget have a smaller sqrt(chi1*chi2))\n", best->bound);
     if (best->silent > 0)
         printf("silent       %d edges have rate 0\n", best->silent);
     for (int e = 0; e < graph->edge_count && e < EDGES_SHOWN; e++)
