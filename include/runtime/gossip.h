@@ -48,13 +48,14 @@ struct gossip_decay_params {
 };
 
 /* decay: minus the slope of the mean over repetitions of ln ‖x − mean‖² over the last two thirds of the time, by least
- * squares. The time ends early where a repetition falls below 1e-24 of its start, which float64 does not resolve. */
+ * squares. The fit ends early where a repetition falls below 1e-24 of its start, which float64 does
+ * not resolve: it then takes the last two thirds of the time up to there. */
 struct gossip_decay {
     double rate;             /* per unit of time; NAN where there is nothing to fit: one worker, or a consensus that
                                * is reached exactly, as by two workers in one meeting */
     double spread;           /* standard deviation over repetitions of their own slopes; NAN for one repetition */
     double fit_from, fit_to; /* units of time */
-    uint64_t meetings;       /* of all repetitions together, up to T or where the measurement ended */
+    uint64_t meetings;       /* of all repetitions together, up to T */
 };
 
 /* STATUS_USAGE (logged): more than GOSSIP_NUMBERS_MAX numbers in all workers' vectors. */

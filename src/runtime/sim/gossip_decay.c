@@ -39,6 +39,7 @@ static void measure_one(const struct graph *graph, const struct gossip_decay_par
         logs[k] = log(distance);
         latest = distance;
     }
+    gossip_advance(gossip, params->time);
     out->meetings += gossip_meetings(gossip);
     gossip_destroy(gossip);
 }
