@@ -138,6 +138,35 @@ static void silence_never_ticks(void **state)
     graph_destroy(silent);
 }
 
+/* Best rates may leave an edge out: it never ticks, on either side, and the others tick as if it were not there. */
+static void an_edge_of_rate_0_never_ticks(void **state)
+{
+    (void)state;
+    struct graph *whole = create("complete", 4, 1), *graph = create("complete", 4, 1);
+    graph->edges[1].rate = 0; /* 0-2 */
+    for (int worker = 0; worker <= 2; worker += 2) {
+        struct edge_clock clock, other;
+        int neighbor, silent = worker == 0 ? 1 : 0, ticks = 0;
+        edge_clock_init(&clock, graph, worker, 3);
+        edge_clock_init(&other, whole, worker, 3);
+        assert_true(isinf(clock.next[silent]));
+        while (edge_clock_tick(&other, 200, &neighbor)) {
+            int same = -1;
+            if (neighbor == silent)
+                continue;
+            ticks++;
+            assert_true(edge_clock_tick(&clock, 200, &same));
+            assert_int_equal(same, neighbor);
+        }
+        assert_false(edge_clock_tick(&clock, 200, &neighbor));
+        assert_in_range(ticks, 30, 110); /* 200 units of two halves of 1/6 */
+        edge_clock_release(&clock);
+        edge_clock_release(&other);
+    }
+    graph_destroy(whole);
+    graph_destroy(graph);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +176,7 @@ int main(void)
         cmocka_unit_test(a_tick_at_exactly_t_is_due),
         cmocka_unit_test(halves_are_streams_of_their_own),
         cmocka_unit_test(silence_never_ticks),
+        cmocka_unit_test(an_edge_of_rate_0_never_ticks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
