@@ -8,7 +8,7 @@
 #include "runtime/gossip.h"
 
 /* The distance of many workers hardly fluctuates, and measuring it visits them all. */
-enum { SAMPLES = 240, SAMPLES_OF_MANY = 60, MANY_WORKERS = 100000, FIT_SAMPLES_MIN = 5 };
+enum { SAMPLES = 240, SAMPLES_OF_MANY = 48, MANY_WORKERS = 100000, FIT_SAMPLES_MIN = 5 };
 
 /* Of the start: below it ‖x − mean‖² is lost in the rounding of x. A fall from `exact_above` to below it within one
  * sample is no exponential that was sampled. */

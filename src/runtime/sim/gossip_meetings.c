@@ -43,15 +43,20 @@ static struct meeting_column *fill_columns(const struct graph *graph, double tot
 void meeting_source_init(struct meeting_source *source, const struct graph *graph, uint64_t seed, uint32_t repetition)
 {
     *source = (struct meeting_source){.graph = graph, .seed = seed, .repetition = repetition};
-    for (int e = 0; e < graph->edge_count; e++)
+    source->pairs = memory_alloc_aligned((size_t)graph->edge_count * sizeof *source->pairs);
+    for (int e = 0; e < graph->edge_count; e++) {
+        source->pairs[e] = (struct meeting_pair){.a = graph->edges[e].a, .b = graph->edges[e].b};
         source->total_rate += graph->edges[e].rate;
+    }
     if (!rates_agree(graph))
         source->columns = fill_columns(graph, source->total_rate);
 }
 
 void meeting_source_release(struct meeting_source *source)
 {
+    memory_free_aligned(source->pairs);
     free(source->columns);
+    source->pairs = NULL;
     source->columns = NULL;
 }
 
@@ -69,15 +74,14 @@ void meeting_source_draw(struct meeting_source *source)
     assert(source->total_rate > 0);
     struct random_stream stream =
         random_stream(source->seed, RANDOM_GOSSIP, source->repetition, ++source->batch_number);
-    const struct graph_edge *edges = source->graph->edges;
     for (int k = 0; k < MEETING_BATCH; k++) {
         source->time += random_exponential(&stream) / source->total_rate;
         source->meetings[k].time = source->time;
         source->edges[k] = draw_edge(source, &stream);
-        __builtin_prefetch(&edges[source->edges[k]]);
+        __builtin_prefetch(&source->pairs[source->edges[k]]);
     }
     for (int k = 0; k < MEETING_BATCH; k++) {
-        source->meetings[k].a = edges[source->edges[k]].a;
-        source->meetings[k].b = edges[source->edges[k]].b;
+        source->meetings[k].a = source->pairs[source->edges[k]].a;
+        source->meetings[k].b = source->pairs[source->edges[k]].b;
     }
 }

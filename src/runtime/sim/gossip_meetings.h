@@ -16,7 +16,12 @@ struct meeting_column {
     uint32_t alias;
 };
 
-/* A tick's workers stand in the batch, so that the edges are read ahead of the vectors. */
+/* The ends of an edge without its rate: half the memory to read at random. */
+struct meeting_pair {
+    int a, b;
+};
+
+/* A tick's workers stand in the batch, so that the pairs are read ahead of the vectors. */
 struct meeting {
     double time;
     int a, b;
@@ -25,6 +30,7 @@ struct meeting {
 struct meeting_source {
     const struct graph *graph;      /* borrowed */
     double total_rate;              /* Σλ; 0: nobody ever meets */
+    struct meeting_pair *pairs;     /* owned, (edge_count), aligned */
     struct meeting_column *columns; /* owned, (edge_count); NULL: all rates agree */
     uint64_t seed, batch_number;
     uint32_t repetition;
