@@ -19,8 +19,8 @@ struct spectrum {
  *
  * Up to 256 workers dense (LAPACK). Beyond, sparse LDLᵀ with shift-invert Lanczos where the factor is small (rings,
  * trees, tori, grids), else conjugate gradients and a Chebyshev series (expanders); edges that a symmetry maps onto one
- * another are solved once. 10,000 workers take a fraction of a second, random regular graphs some 5 to 10 s: their time grows
- * as workers × edges. One thread.
+ * another are solved once. 10,000 workers take a fraction of a second, random regular graphs some 5 to 10 s: their
+ * time grows as workers × edges. One thread.
  *
  * One worker: both 0; all rates 0: both INFINITY. STATUS_USAGE where there are more than 2^26 edges, or where no way
  * would end within about half an hour. STATUS_MACHINE when the numbers fail, as with rates of an edge list that lie
