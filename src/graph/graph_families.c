@@ -142,7 +142,7 @@ static double edges_of_complete(const struct graph_params *params)
 
 static double edges_of_barbell(const struct graph_params *params)
 {
-    double half = params->worker_count / 2;
+    double half = 0.5 * params->worker_count;
     return half * (half - 1) + 1;
 }
 
