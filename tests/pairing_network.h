@@ -26,7 +26,7 @@ enum { WORKERS_MAX = 6, ATTEMPTS_MAX = 4096, WORDS_MAX = 5 }; /* WORDS_MAX: prov
 enum { ASK = 1, CANCEL, COMMIT, REFUSE, GRANT };
 
 /* What one end has done in one attempt. */
-enum { ASKED = 1, COMMITTED = 2, BEGUN = 4, APPLIED = 8, TICK_SERVED = 16 };
+enum { ASKED = 1, COMMITTED = 2, BEGUN = 4, APPLIED = 8, TICK_SERVED = 16, TICK_OFFERED = 32 };
 
 enum topology { TOPOLOGY_RING, TOPOLOGY_COMPLETE, TOPOLOGY_STAR };
 
@@ -52,6 +52,7 @@ struct member {
     struct pairing pairing;
     int place[WORKERS_MAX];      /* where a worker stands among this one's neighbors, or PAIRING_NOBODY */
     uint64_t ticks[WORKERS_MAX]; /* pending, by peer */
+    bool served[WORKERS_MAX];    /* the last meeting with the peer served a tick of this one's */
     uint64_t meetings;
     struct slot slots[PAIRING_RECORDS_MAX];
     bool sending[PAIRING_RECORDS_MAX]; /* the put out of the record's snapshot buffer is not locally complete */
@@ -153,17 +154,25 @@ static inline void network_put_word(void *context, int neighbor, uint64_t word)
     }
     if (kind == COMMIT || kind == GRANT)
         EXPECT(network, slot == edge->record && member->pairing.records[slot] == RECORD_HELD);
+    if (kind == GRANT) {
+        EXPECT(network, ((word & 0x80) != 0) == (member->ticks[edge->peer] > 0));
+        *own |= (word & 0x80) != 0 ? TICK_OFFERED : 0;
+    }
     EXPECT(network, out->word_count < WORDS_MAX);
     out->words[out->word_count++] = word;
     out->written = word;
 }
 
-/* The tick that a meeting serves: the decider's if it had one when it committed, else the granter's. */
+/* The tick that a meeting serves: the decider's if it had one when it committed, else the granter's; where both had
+ * one, that of whom the last meeting did not serve, the decider's at first. */
 static inline void network_serve_tick(struct member *member, int peer, unsigned char *own, unsigned char theirs,
                                       bool by_my_tick)
 {
     struct network *network = member->network;
-    EXPECT(network, by_my_tick == ((*own & COMMITTED) ? member->ticks[peer] > 0 : !(theirs & TICK_SERVED)));
+    bool granters_turn = (theirs & TICK_OFFERED) && member->served[peer];
+    bool deciders = member->ticks[peer] > 0 && !granters_turn;
+    EXPECT(network, by_my_tick == ((*own & COMMITTED) ? deciders : !(theirs & TICK_SERVED)));
+    member->served[peer] = by_my_tick;
     if (!by_my_tick)
         return;
     EXPECT(network, member->ticks[peer] > 0);

@@ -325,6 +325,43 @@ static void the_asker_commits_on_a_grant(void **state) /* rules 6 and 15 */
     }
 }
 
+/* Meeting `attempt`, asked for and committed here, and over; both ends have ticks for it. Whose is served? */
+static void desk_meet(struct desk *desk, uint64_t attempt, bool by_my_tick)
+{
+    desk_ask(desk, LOWER);
+    expect_put(desk, LOWER, attempt, ASK, 0);
+    desk->payload[LOWER] = false;
+    tell(desk, LOWER, attempt, GRANT, 7 | 0x80);
+    expect_put(desk, LOWER, attempt, COMMIT, desk->pairing.edges[LOWER].record | (by_my_tick ? 0x80 : 0));
+    expect_begin(desk, LOWER, attempt, 7, by_my_tick);
+    desk->payload[LOWER] = true;
+    desk_sweep(desk);
+    expect_apply(desk, LOWER, attempt);
+    desk_sweep(desk);
+}
+
+static void ticks_of_both_ends_take_turns(void **state)
+{
+    (void)state;
+    struct desk *desk = desk_open(1);
+    desk->tick[LOWER] = true;
+    for (uint64_t attempt = 1; attempt <= 4; attempt++)
+        desk_meet(desk, attempt, attempt % 2 == 1);
+    desk->tick[LOWER] = false;
+    desk_meet(desk, 5, false);
+    desk->tick[LOWER] = true;
+    desk_meet(desk, 6, true); /* the last one was the neighbor's */
+    tell(desk, LOWER, 7, ASK, 0);
+    expect_put(desk, LOWER, 7, GRANT, desk->pairing.edges[LOWER].record | 0x80);
+    tell(desk, LOWER, 7, COMMIT, 3);
+    expect_begin(desk, LOWER, 7, 3, true);
+    desk_sweep(desk);
+    expect_apply(desk, LOWER, 7);
+    desk_sweep(desk);
+    desk_meet(desk, 8, false); /* ours was served last, though the neighbor decided it */
+    desk_close(desk);
+}
+
 static void where_asks_cross_the_lower_decides(void **state) /* rules 7 and 8 */
 {
     (void)state;
@@ -336,7 +373,7 @@ static void where_asks_cross_the_lower_decides(void **state) /* rules 7 and 8 */
     tell(desk, HIGHER, 1, REFUSE, 0);
     desk_asked(desk, LOWER);
     assert_true(tell(desk, LOWER, 1, ASK, 0));
-    expect_put(desk, LOWER, 1, GRANT, desk->pairing.edges[LOWER].record);
+    expect_put(desk, LOWER, 1, GRANT, desk->pairing.edges[LOWER].record | 0x80); /* we have a tick too */
     expect_edge(desk, LOWER, EDGE_GRANTED, 1);
     tell(desk, LOWER, 1, COMMIT, 2 | 0x80);
     expect_begin(desk, LOWER, 1, 2, false); /* the decider's tick is served, ours waits for the next meeting */
@@ -507,6 +544,7 @@ int main(void)
         cmocka_unit_test(without_a_record_everybody_is_refused),
         cmocka_unit_test(a_cancel_never_seen_as_ask_is_acknowledged),
         cmocka_unit_test(the_asker_commits_on_a_grant),
+        cmocka_unit_test(ticks_of_both_ends_take_turns),
         cmocka_unit_test(where_asks_cross_the_lower_decides),
         cmocka_unit_test(an_ask_ends_by_refusal_cancel_or_anything_newer),
         cmocka_unit_test(after_a_cancel_the_attempt_is_over),

@@ -19,8 +19,9 @@
  * 16  EXCHANGING   time limit                                         keep the record (debt)         EXCHANGING, free
  *
  * "New" is the attempt after ours, "same" is ours; it is proved that a word is never further away. Rules 5, 11, 12,
- * 13 and 15 run whatever the worker is engaged with. In COMMIT the slot's top bit says whose tick the meeting serves.
- * */
+ * 13 and 15 run whatever the worker is engaged with. In COMMIT the slot's top bit says whose tick the meeting serves,
+ * in GRANT whether the granter has one for it too. Where both have, they take turns: else a worker that is asked
+ * whenever it is free, as over slow links, serves the others' ticks for ever and never its own. */
 #include "runtime/mpi/pairing.h"
 
 #include <assert.h>
@@ -29,7 +30,7 @@
 #include "base/memory.h"
 
 enum word_kind { WORD_ASK = 1, WORD_CANCEL, WORD_COMMIT, WORD_REFUSE, WORD_GRANT };
-enum { SLOT_MASK = 0x7f, DECIDERS_TICK = 0x80 };
+enum { SLOT_MASK = 0x7f, DECIDERS_TICK = 0x80, GRANTERS_TICK = 0x80 };
 
 static uint64_t word_make(uint64_t attempt, enum word_kind kind, int slot)
 {
@@ -115,6 +116,12 @@ static void leave(struct pairing *pairing, int j)
         pairing->engaged = PAIRING_NOBODY;
 }
 
+static void grant(struct pairing *pairing, int j)
+{
+    bool my_tick = pairing->io.has_tick(pairing->io.context, j);
+    put(pairing, j, WORD_GRANT, pairing->edges[j].record | (my_tick ? GRANTERS_TICK : 0));
+}
+
 static bool react_idle(struct pairing *pairing, int j, double now_s)
 {
     struct pairing_edge *edge = &pairing->edges[j];
@@ -135,7 +142,7 @@ static bool react_idle(struct pairing *pairing, int j, double now_s)
         reserve(pairing, j);
         edge->state = EDGE_GRANTED;
         engage(pairing, j, now_s);
-        put(pairing, j, WORD_GRANT, edge->record);
+        grant(pairing, j);
         return true;
     }
     if ((!free_now && edge->peer < pairing->worker) || (free_now && !has_record)) { /* rule 3 */
@@ -150,8 +157,10 @@ static bool react_idle(struct pairing *pairing, int j, double now_s)
 static void commit(struct pairing *pairing, int j, double now_s) /* rule 6 */
 {
     struct pairing_edge *edge = &pairing->edges[j];
-    bool my_tick = pairing->io.has_tick(pairing->io.context, j);
+    bool granters_turn = (edge->word & GRANTERS_TICK) != 0 && edge->served_mine;
+    bool my_tick = pairing->io.has_tick(pairing->io.context, j) && !granters_turn;
     edge->state = EDGE_EXCHANGING;
+    edge->served_mine = my_tick;
     engage(pairing, j, now_s);
     put(pairing, j, WORD_COMMIT, edge->record | (my_tick ? DECIDERS_TICK : 0));
     pairing->io.begin(pairing->io.context, j, edge->record, word_slot(edge->word), edge->attempt, my_tick);
@@ -171,7 +180,7 @@ static bool react_asked(struct pairing *pairing, int j, double now_s)
             return false;
         edge->state = EDGE_GRANTED; /* rule 7 */
         engage(pairing, j, now_s);
-        put(pairing, j, WORD_GRANT, edge->record);
+        grant(pairing, j);
         return true;
     }
     if ((attempt == edge->attempt && (kind == WORD_REFUSE || kind == WORD_CANCEL)) || attempt == edge->attempt + 1) {
@@ -191,6 +200,7 @@ static bool react_granted(struct pairing *pairing, int j, double now_s)
     enum word_kind kind = word_kind(edge->word);
     if (attempt == edge->attempt && kind == WORD_COMMIT) { /* rule 12 */
         edge->state = EDGE_EXCHANGING;
+        edge->served_mine = (edge->word & DECIDERS_TICK) == 0;
         if (pairing->engaged == j)
             pairing->engaged_since_s = now_s;
         pairing->io.begin(pairing->io.context, j, edge->record, word_slot(edge->word), edge->attempt,

@@ -49,6 +49,7 @@ struct pairing_edge {
     uint64_t attempt; /* number of the last attempt */
     uint64_t word;    /* largest word read from the peer */
     int record;       /* held, or PAIRING_NOBODY */
+    bool served_mine; /* the last meeting served a tick of this worker's */
     bool owed;        /* this worker refused the peer and has not called it since */
 };
 
