@@ -186,16 +186,20 @@ const struct schema_row schema_table[] = {
      .summary = "modelled time: bandwidth of a link", .details = "Each way. 1.25e9 is 10 Gbit/s."},
 
     {KEY(inject, slow), .preset = "\"\"", .summary = "workers whose gradients take longer",
-     .details = "WORKERS xFACTOR [FROM..TO], several separated by commas: \"0 x4, 5-7 x1.5 10..60\". Times in seconds "
-                "since the start. In `train` they really sleep; in `simulate` modelled time only."},
+     .details =
+         "WORKERS xFACTOR [FROM..TO], several separated by commas: \"0 x4, 5-7 x1.5 10..60\". WORKERS: 3, 2-5 or "
+         "all. Times in seconds since the start; without TO: for ever. In `train` they really sleep; in "
+         "`simulate` modelled time only."},
     {KEY(inject, pause), .preset = "\"\"", .summary = "workers that stand still",
-     .details = "WORKERS FROM..TO, as \"3 10..30\": neither gradients nor meetings meanwhile."},
+     .details = "WORKERS FROM..TO, as \"3 10..30\": neither gradients nor meetings meanwhile. The longest pause is "
+                "added to communication.limit_s."},
     {KEY(inject, death), .preset = "\"\"", .summary = "workers that die",
      .details = "WORKERS at TIME, as \"3 at 60\". In `train` the process kills itself, and the launcher decides what "
                 "becomes of the others."},
     {KEY(inject, links), .preset = "\"\"", .summary = "links that are slow",
-     .details = "A-B or `all`, then latency_s=, bytes_per_second=, loss=: \"0-1 latency_s=0.01 bytes_per_second=1e6\". "
-                "In `train` the delay comes on top of the real one."},
+     .details =
+         "A-B or `all`, then latency_s=, bytes_per_second=, loss=: \"0-1 latency_s=0.01 bytes_per_second=1e6\". "
+         "In `train` the delay comes on top of the real one, and links are those of the graph: all-reduce has none."},
     {KEY(inject, loss), BELOW(0, 1), .preset = "0", .summary = "share of the meetings that are lost",
      .details = "The invitation is lost: both workers lose that meeting, which is counted."},
 

@@ -99,7 +99,8 @@ test_death() {
 
 test_texts() {
     local never="run.dir=$scratch/never"
-    refuse "a factor that is none" 4 2 'inject\.slow: "0 4" && WORKERS xFACTOR' train "$config" "$never" "inject.slow=0 4"
+    refuse "a factor that is none" 4 2 'inject\.slow: "0 4" && WORKERS xFACTOR' train "$config" "$never" \
+        "inject.slow=0 4"
     refuse "no such worker" 1 2 'inject\.death: "4 at 1" && this run has 1' train "$config" "$never" \
         "inject.death=4 at 1"
     refuse "no such property" 1 2 'inject\.links && did you mean latency_s=' train "$config" "$never" \
