@@ -29,10 +29,16 @@
 #include "base/log.h"
 #include "base/memory.h"
 
-/* CORRECTOR_STEPS reuse one factored matrix, the dearest part of an iteration. */
-enum { ITERATIONS_MAX = 200, CORRECTOR_STEPS = 10, SCALARS = 4, NOT_CONVERGED = -1 };
+enum { ITERATIONS_MAX = 200, SCALARS = 4 };
 
-static const double gap_tolerance = 1e-9, gap_accepted = 1e-5; /* relative to the objective */
+/* Relative to the objective: what the solver is asked for, what is good enough, and what is an answer at all. */
+static const double gap_asked = 1e-9, gap_good = 1e-7, gap_accepted = 1e-5;
+
+/* Ways to ask, the quickest first; where rates lie far apart the first may stall, and the next is tried. */
+static const struct attempt {
+    bool from_own_rates; /* else from DSDP's own infeasible start */
+    int corrector_steps; /* that reuse one factored matrix, the dearest part of an iteration */
+} attempts[] = {{true, 10}, {true, 4}, {false, 4}};
 
 /* DSDP numbers variables from 1: rates, then the pieces' X, then u, t1, t2, s. */
 struct program {
@@ -318,13 +324,13 @@ static int start(struct program *program)
     return info | DSDPSetY0(program->solver, program->t2, 4 * chi1 / u);
 }
 
-static int solve(struct program *program)
+static int solve(struct program *program, const struct attempt *attempt)
 {
-    int info = start(program);
-    info |= DSDPSetGapTolerance(program->solver, gap_tolerance);
+    int info = attempt->from_own_rates ? start(program) : 0;
+    info |= DSDPSetGapTolerance(program->solver, gap_asked);
     info |= DSDPSetMaxIts(program->solver, ITERATIONS_MAX);
     info |= DSDPSetPotentialParameter(program->solver, 5);
-    info |= DSDPReuseMatrix(program->solver, CORRECTOR_STEPS);
+    info |= DSDPReuseMatrix(program->solver, attempt->corrector_steps);
     if (info == 0)
         info = DSDPSetup(program->solver);
     if (info == 0)
@@ -332,19 +338,21 @@ static int solve(struct program *program)
     return info != 0 ? info : DSDPComputeX(program->solver);
 }
 
-static int read_result(struct program *program, double *rates, double *bound)
+/* Into rates and bound where the gap is smaller than *gap, which it then becomes. */
+static int read_result(struct program *program, double *rates, double *bound, double *gap)
 {
     double *unknowns = memory_zalloc((size_t)program->unknowns, sizeof *unknowns), primal = 0, dual = 0;
     int info = DSDPGetY(program->solver, unknowns, program->unknowns);
     info |= DSDPGetPPObjective(program->solver, &primal);
     info |= DSDPGetDDObjective(program->solver, &dual);
-    double u = unknowns[program->u - 1];
-    for (int e = 0; e < program->graph->edge_count; e++)
-        rates[e] = fmax(unknowns[e], 0) / u;
-    *bound = -primal / 2;
+    double u = unknowns[program->u - 1], found = fabs(primal - dual) / fabs(dual);
+    if (info == 0 && u > 0 && found < *gap) {
+        for (int e = 0; e < program->graph->edge_count; e++)
+            rates[e] = fmax(unknowns[e], 0) / u;
+        *bound = -primal / 2;
+        *gap = found;
+    }
     free(unknowns);
-    if (info == 0 && !(fabs(primal - dual) <= gap_accepted * fabs(dual)))
-        info = NOT_CONVERGED;
     return info;
 }
 
@@ -362,21 +370,32 @@ static void release(struct program *program)
     free(program->row_values);
 }
 
+static int try_to_solve(struct program program, const struct attempt *attempt, double *rates, double *bound,
+                        double *gap)
+{
+    layout(&program);
+    int info = build(&program);
+    if (info == 0)
+        info = solve(&program, attempt);
+    if (info == 0)
+        info = read_result(&program, rates, bound, gap);
+    release(&program);
+    return info;
+}
+
 enum status rate_program_solve(const struct graph *graph, const struct graph_pieces *pieces,
                                const struct spectrum *spectrum, enum rate_budget budget, double *rates, double *bound)
 {
     struct program program = {.graph = graph, .pieces = pieces, .spectrum = *spectrum, .budget = budget};
+    double gap = INFINITY;
+    int info = 0;
     assert(graph->worker_count >= 3 && rate_program_unknowns(graph, pieces) < INT_MAX / 2);
-    layout(&program);
-    int info = build(&program);
-    if (info == 0)
-        info = solve(&program);
-    if (info == 0)
-        info = read_result(&program, rates, bound);
-    release(&program);
-    if (info == 0)
+    for (size_t k = 0; k < sizeof attempts / sizeof attempts[0] && gap > gap_good; k++)
+        info = try_to_solve(program, &attempts[k], rates, bound, &gap);
+    if (gap <= gap_accepted)
         return STATUS_OK;
-    log_error("graph %s: best rates: DSDP %s (%d) on %d workers and %d edges; use graph.rates=uniform", graph->name,
-              info == NOT_CONVERGED ? "did not converge" : "failed", info, graph->worker_count, graph->edge_count);
+    log_error("graph %s: best rates of %d workers and %d edges: DSDP did not converge (gap %.2g, code %d); use rates "
+              "uniform",
+              graph->name, graph->worker_count, graph->edge_count, gap, info);
     return STATUS_MACHINE;
 }
