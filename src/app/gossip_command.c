@@ -16,7 +16,7 @@ enum { EDGES_SHOWN = 100000 };
 
 /* Units of time where --time is not given: so many e-folds of what theory expects, or meetings per worker where there
  * is no theory, as long as all repetitions together have no more than so many meetings. */
-static const double acid_time = 40, plain_time = 10, untold_time = 60, meetings_most = 4e7;
+static const double acid_time = 40, plain_time = 10, untold_time = 60, meetings_most = 1e8;
 
 static const char *const algorithms[] = {"acid", "gossip", NULL};
 
