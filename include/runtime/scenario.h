@@ -1,7 +1,7 @@
 /* A scenario: what goes wrong in a run, and when. Slow workers, pauses, deaths, slow or lossy links.
  *
- * Pure data and look-ups: the simulator asks it in virtual seconds, the MPI runtime in seconds since the start of
- * training, where workers really sleep, wait and die. Read-only after creation: any thread may ask.
+ * Pure data and look-ups: the simulator asks it in virtual seconds, the MPI runtime in seconds since the run began, as
+ * in its metrics; there workers really sleep, wait and die. Read-only after creation: any thread may ask.
  *
  * Grammar of the texts (entries separated by commas; WORKERS is `3`, `2-5` or `all`; times in seconds, TO may be left
  * out: for ever; an interval holds from FROM on until just before TO):
