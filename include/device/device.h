@@ -52,13 +52,13 @@ enum net_mode {
 /* One batch, in host memory. */
 struct net_batch {
     const float *images;   /* (batch, channels, height, width), normalised */
-    const int32_t *labels; /* (batch) in [0, class_count) */
+    const int32_t *labels; /* (batch) in [0, class_count), unless the loss reads none */
     size_t count;          /* images that are real, ≤ the net's batch; training: equal to it */
 };
 
 struct net_result {
-    double loss;    /* mean cross-entropy over `count` */
-    size_t correct; /* arg max equals the label (first of equals) */
+    double loss;    /* mean over `count` of the loss that the specification names */
+    size_t correct; /* arg max equals the label (first of equals); 0 where the loss reads no labels */
     bool finite;    /* loss is finite */
 };
 

@@ -5,7 +5,7 @@
  * layouts, fusions and the activation plan itself. This is the whole language between the two.
  *
  * Values: value 0 is the batch of images (batch, channels, height, width); node k writes value k + 1. Each value may be
- * read by any later node. The last node's value is the logits (batch, class_count).
+ * read by any later node. The last node's value is the logits (batch, class_count), of which `loss` makes a number.
  * Shapes below omit the batch. Activations are what PyTorch calls NCHW, whatever the layout in memory. */
 #ifndef GRAPEVINE_DEVICE_NET_SPEC_H
 #define GRAPEVINE_DEVICE_NET_SPEC_H
@@ -23,7 +23,17 @@ enum net_op {
     NET_ADAPTIVE_AVG_POOL, /* to (C, out_size, out_size): PyTorch's bins, floor(i·H/out) … ceil((i+1)·H/out) */
     NET_LINEAR,            /* input of any shape, flattened in (C, H, W) order, weight (K, C·H·W), optional bias (K);
                               optional ReLU */
-    NET_DROPOUT            /* training only: zero with probability `rate`, else divide by 1 − rate */
+    NET_DROPOUT,           /* training only: zero with probability `rate`, else divide by 1 − rate */
+    NET_QUADRATIC          /* input of any shape, flattened in (C, H, W) order to (d), weight w (d):
+                              y_k = √a_k (w_k − input_k), curvatures a_k falling geometrically from 1 to 1/condition:
+                              a_k = condition^(−k/(d − 1)), a_0 = 1 */
+};
+
+/* The loss of one image from its logits y; that of a batch is their mean. */
+enum net_loss {
+    NET_LOSS_CROSS_ENTROPY, /* log Σ_c exp(y_c) − y_label */
+    NET_LOSS_SQUARED,       /* ½ ‖y − e_label‖², e_label the one-hot vector of the label */
+    NET_LOSS_SQUARED_NORM   /* ½ ‖y‖²: labels play no part, and no image counts as correct */
 };
 
 enum { NET_NONE = -1 };
@@ -42,6 +52,7 @@ struct net_node {
     double momentum;         /* NET_NORM: running ← (1 − momentum)·running + momentum·batch, 0.1 in torchvision;
                                 the batch variance enters the running one unbiased (n/(n−1)), as in PyTorch */
     double rate;             /* NET_DROPOUT */
+    double condition;        /* NET_QUADRATIC: largest over smallest curvature, ≥ 1 */
     int channels, height, width; /* filled in by the builder: shape of the value this node writes */
 };
 
@@ -70,7 +81,8 @@ struct net_tensor {
 struct net_spec {
     char name[32];               /* "resnet18" */
     int channels, height, width; /* of one input image */
-    int class_count;
+    int class_count;             /* elements of the last value; NET_LOSS_SQUARED_NORM: of whatever it is */
+    enum net_loss loss;
     int node_count;
     struct net_node *nodes;        /* owned, (node_count) */
     int parameter_count;           /* tensors */

@@ -20,10 +20,10 @@
 #include "nn/model.h"
 #include "nn/store.h"
 
-enum { OPERATIONS = NET_DROPOUT + 1, MOST_ROUNDS = 64, ACID_PAIRS = 40 };
+enum { OPERATIONS = NET_QUADRATIC + 1, MOST_ROUNDS = 64, ACID_PAIRS = 40 };
 
-static const char *const operation_names[OPERATIONS] = {"convolution",  "batch norm", "relu",   "max pool",
-                                                        "average pool", "linear",     "dropout"};
+static const char *const operation_names[OPERATIONS] = {"convolution",  "batch norm", "relu",    "max pool",
+                                                        "average pool", "linear",     "dropout", "quadratic"};
 
 struct options {
     const char *model, *torch; /* torch: NULL for none */

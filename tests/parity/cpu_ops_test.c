@@ -303,6 +303,27 @@ static void build_averaged(struct net_spec *spec, int in, int width, int size, i
     spec_add(spec, linear(v, CLASSES, false), true);
 }
 
+/* The square of the distance to a label's corner, with something learned before it. */
+static void build_squared(struct net_spec *spec, int in, int width, int size, int stride)
+{
+    spec_start(spec, "squared", in, size, CLASSES);
+    spec->loss = NET_LOSS_SQUARED;
+    int v = spec_add(spec, conv(0, width, 3, stride, 1), true);
+    spec_add(spec, linear(v, CLASSES, false), true);
+}
+
+/* A quadratic whose centre is learned too, in a blocked layout where `width` allows one. */
+static void build_quadratic(struct net_spec *spec, int in, int width, int size, int stride)
+{
+    spec_start(spec, "quadratic", in, size, CLASSES);
+    spec->loss = NET_LOSS_SQUARED_NORM;
+    int v = spec_add(spec, conv(0, width, 3, stride, 1), true);
+    v = spec_add(spec, avg_pool(v, 1 + (stride == 1 && width <= 5)), false);
+    v = spec_add(spec, (struct net_node){.op = NET_QUADRATIC, .input = v, .residual = NET_NONE, .condition = 30},
+                 false);
+    spec->class_count = spec->nodes[v - 1].channels;
+}
+
 typedef void build_fn(struct net_spec *spec, int in, int width, int size, int stride);
 
 static void sweep(build_fn *build, int smallest_size)
@@ -344,6 +365,68 @@ static void test_averaged(void **state)
 {
     (void)state;
     sweep(build_averaged, 5);
+}
+
+static void test_squared(void **state)
+{
+    (void)state;
+    sweep(build_squared, 1);
+}
+
+static void test_quadratic(void **state)
+{
+    (void)state;
+    sweep(build_quadratic, 1);
+}
+
+/* F(w, ξ) = ½ Σ a_k (w_k − ξ_k)², a_k = 1, ¼, 1/16, by hand: exact in binary, whatever the labels are. */
+static void test_quadratic_by_hand(void **state)
+{
+    (void)state;
+    struct net_spec spec;
+    struct pair p;
+    struct net_result result;
+    const float samples[2][3] = {{1, 2, 4}, {3, -2, 0}};
+    spec_start(&spec, "quadratic", 3, 1, 3);
+    spec.loss = NET_LOSS_SQUARED_NORM;
+    spec_add(&spec, (struct net_node){.op = NET_QUADRATIC, .residual = NET_NONE, .condition = 16}, false);
+    pair_init(&p, &spec, 2, 3);
+    memcpy(p.images, samples, sizeof samples);
+    p.labels[0] = p.labels[1] = -5;
+    memset(p.x, 0, 3 * sizeof *p.x);
+    p.ops->net_cast(p.net, p.x);
+    assert_int_equal(p.ops->net_forward(p.net, NET_TRAIN, &p.batch, 1, &result), STATUS_OK);
+    assert_true(result.loss == 0.5 * ((1 + 4 * 0.25 + 16 * 0.0625) + (9 + 4 * 0.25)) / 2);
+    assert_true(result.correct == 0 && result.finite);
+    assert_int_equal(p.ops->net_backward(p.net, NULL, NULL), STATUS_OK);
+    assert_true(p.gradient[0] == -2 && p.gradient[1] == 0 && p.gradient[2] == -2 * 0.0625f);
+    pair_release(&p);
+    spec_release(&spec);
+}
+
+/* With the squared loss the arg max counts as correct, as with cross-entropy. */
+static void test_squared_counts(void **state)
+{
+    (void)state;
+    struct net_spec spec;
+    struct pair p;
+    struct net_result result;
+    const float outputs[2][3] = {{0.5f, 0.25f, 0}, {0, 1, 0}};
+    spec_start(&spec, "squared", 3, 1, 3);
+    spec.loss = NET_LOSS_SQUARED;
+    spec_add(&spec, linear(0, 3, false), false);
+    pair_init(&p, &spec, 2, 3);
+    memcpy(p.images, outputs, sizeof outputs);
+    for (size_t i = 0; i < 9; i++)
+        p.x[i] = i % 4 == 0; /* the identity */
+    p.labels[0] = 2;
+    p.labels[1] = 1;
+    p.ops->net_cast(p.net, p.x);
+    assert_int_equal(p.ops->net_forward(p.net, NET_TRAIN, &p.batch, 1, &result), STATUS_OK);
+    assert_true(result.loss == 0.5 * (0.25 + 0.0625 + 1) / 2);
+    assert_int_equal(result.correct, 1);
+    pair_release(&p);
+    spec_release(&spec);
 }
 
 /* Wide enough for the Winograd transforms, with sizes that their tiles do not divide. */
@@ -449,9 +532,12 @@ static void test_not_finite(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain),      cmocka_unit_test(test_residual),   cmocka_unit_test(test_pooled),
-        cmocka_unit_test(test_averaged),   cmocka_unit_test(test_winograd),   cmocka_unit_test(test_dropout),
-        cmocka_unit_test(test_statistics), cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_plain),          cmocka_unit_test(test_residual),
+        cmocka_unit_test(test_pooled),         cmocka_unit_test(test_averaged),
+        cmocka_unit_test(test_winograd),       cmocka_unit_test(test_dropout),
+        cmocka_unit_test(test_statistics),     cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_squared),        cmocka_unit_test(test_quadratic),
+        cmocka_unit_test(test_squared_counts), cmocka_unit_test(test_quadratic_by_hand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -73,6 +73,9 @@ static inline int spec_add(struct net_spec *spec, struct net_node node, bool wit
     } else if (node.op == NET_LINEAR) {
         node.weight = spec_parameter(spec, 2, (size_t[4]){k, in.channels * in.height * in.width});
         out = (struct value_shape){k, 1, 1};
+    } else if (node.op == NET_QUADRATIC) {
+        out = (struct value_shape){in.channels * in.height * in.width, 1, 1};
+        node.weight = spec_parameter(spec, 1, (size_t[4]){out.channels});
     } else if (node.op == NET_NORM) {
         node.weight = spec_parameter(spec, 1, (size_t[4]){in.channels});
         node.mean = spec_tensor(spec->buffers, &spec->buffer_count, &spec->buffer_size, 1, (size_t[4]){in.channels});
@@ -342,9 +345,43 @@ static inline void reference_elementwise(struct reference *r, int k, bool backwa
     }
 }
 
-/* Mean cross-entropy of the first `count` images and its gradient in the logits. */
+static inline void reference_quadratic(struct reference *r, int k, bool backward)
+{
+    const struct net_node *node = &r->spec->nodes[k];
+    size_t dimension = reference_count(r, k + 1) / r->batch, weight = r->spec->parameters[node->weight].offset;
+    for (size_t i = 0; i < r->batch * dimension; i++) {
+        double place = dimension > 1 ? (double)(i % dimension) / (double)(dimension - 1) : 0.0;
+        double root = sqrt(pow(node->condition, -place));
+        if (backward) {
+            r->d_parameters[weight + i % dimension] += root * r->d_values[k + 1][i];
+            r->d_values[node->input][i] -= root * r->d_values[k + 1][i];
+        } else {
+            r->values[k + 1][i] = root * (r->parameters[weight + i % dimension] - r->values[node->input][i]);
+        }
+    }
+}
+
+/* Half the mean of ‖y − target‖² over the first `count` images, the target one-hot or (labels NULL) 0. */
+static inline double reference_squares(struct reference *r, const int32_t *labels, size_t count)
+{
+    int last = r->spec->node_count;
+    size_t classes = (size_t)r->spec->class_count;
+    double loss = 0.0;
+    memset(r->d_values[last], 0, r->batch * classes * sizeof(double));
+    for (size_t i = 0; i < count * classes; i++) {
+        double target = labels != NULL && i % classes == (size_t)labels[i / classes] ? 1.0 : 0.0;
+        double difference = r->values[last][i] - target;
+        loss += 0.5 * difference * difference / (double)count;
+        r->d_values[last][i] = difference / (double)count;
+    }
+    return loss;
+}
+
+/* Mean loss of the first `count` images and its gradient in the logits. */
 static inline double reference_loss(struct reference *r, const int32_t *labels, size_t count)
 {
+    if (r->spec->loss != NET_LOSS_CROSS_ENTROPY)
+        return reference_squares(r, r->spec->loss == NET_LOSS_SQUARED ? labels : NULL, count);
     int last = r->spec->node_count;
     size_t classes = (size_t)r->spec->class_count;
     double loss = 0.0;
@@ -384,6 +421,9 @@ static inline double reference_forward(struct reference *r, enum net_mode mode, 
         case NET_ADAPTIVE_AVG_POOL:
             reference_avg_pool(r, k, false);
             break;
+        case NET_QUADRATIC:
+            reference_quadratic(r, k, false);
+            break;
         case NET_RELU:
         case NET_DROPOUT:
             reference_elementwise(r, k, false, mode);
@@ -415,6 +455,9 @@ static inline void reference_backward(struct reference *r)
             break;
         case NET_ADAPTIVE_AVG_POOL:
             reference_avg_pool(r, k, true);
+            break;
+        case NET_QUADRATIC:
+            reference_quadratic(r, k, true);
             break;
         case NET_RELU:
         case NET_DROPOUT:

@@ -1,38 +1,67 @@
-/* Mean softmax cross-entropy over the batch's real images, and its gradient: (softmax − one-hot) / count. Each image
- * in float64, the images summed in order: the loss does not depend on the thread count. */
+/* The mean loss over the batch's real images, and its gradient in the logits y, divided by `count`:
+ * cross-entropy: softmax(y) − one-hot; squared: y − one-hot; squared norm: y. Each image in float64, the images summed
+ * in order: the loss does not depend on the thread count. */
 #include <assert.h>
 #include <math.h>
 #include <string.h>
 
 #include "device/cpu/cpu_net.h"
 
+/* One image: place of its logit c is cpu_shape_index(shape, n, c, 0, 0). */
 struct loss_image {
-    double loss;
-    bool correct;
+    const struct cpu_shape *shape;
+    const float *logits;
+    float *d_logits; /* NULL: not wanted */
+    size_t n;
+    int32_t label;
+    double scale; /* of the gradient: 1 / count */
 };
 
-/* One image; `d_logits` may be NULL. */
-static struct loss_image image_loss(const struct cpu_shape *shape, const float *logits, size_t n, int32_t label,
-                                    float *d_logits, double scale)
+static size_t place(const struct loss_image *image, size_t c)
+{
+    return cpu_shape_index(image->shape, image->n, c, 0, 0);
+}
+
+/* The first of the largest logits. */
+static size_t arg_max(const struct loss_image *image)
 {
     size_t best = 0;
-    double largest = logits[cpu_shape_index(shape, n, 0, 0, 0)], sum = 0.0;
-    for (size_t c = 1; c < shape->channels; c++) {
-        double value = logits[cpu_shape_index(shape, n, c, 0, 0)];
-        if (value > largest) {
-            largest = value;
+    for (size_t c = 1; c < image->shape->channels; c++)
+        if (image->logits[place(image, c)] > image->logits[place(image, best)])
             best = c;
-        }
-    }
-    for (size_t c = 0; c < shape->channels; c++)
-        sum += exp(logits[cpu_shape_index(shape, n, c, 0, 0)] - largest);
+    return best;
+}
+
+static double cross_entropy(const struct loss_image *image)
+{
+    double largest = image->logits[place(image, arg_max(image))], sum = 0.0;
+    for (size_t c = 0; c < image->shape->channels; c++)
+        sum += exp(image->logits[place(image, c)] - largest);
     double log_sum = largest + log(sum);
-    for (size_t c = 0; d_logits != NULL && c < shape->channels; c++) {
-        size_t at = cpu_shape_index(shape, n, c, 0, 0);
-        d_logits[at] = (float)(scale * (exp(logits[at] - log_sum) - ((int32_t)c == label ? 1.0 : 0.0)));
+    for (size_t c = 0; image->d_logits != NULL && c < image->shape->channels; c++) {
+        double share = exp(image->logits[place(image, c)] - log_sum);
+        image->d_logits[place(image, c)] = (float)(image->scale * (share - ((int32_t)c == image->label ? 1.0 : 0.0)));
     }
-    return (struct loss_image){.loss = log_sum - logits[cpu_shape_index(shape, n, (size_t)label, 0, 0)],
-                               .correct = best == (size_t)label};
+    return log_sum - image->logits[place(image, (size_t)image->label)];
+}
+
+/* A label of −1 is none: the target is 0. */
+static double squared(const struct loss_image *image)
+{
+    double sum = 0.0;
+    for (size_t c = 0; c < image->shape->channels; c++) {
+        double difference = image->logits[place(image, c)] - ((int32_t)c == image->label ? 1.0 : 0.0);
+        sum += difference * difference;
+        if (image->d_logits != NULL)
+            image->d_logits[place(image, c)] = (float)(image->scale * difference);
+    }
+    return 0.5 * sum;
+}
+
+static void measure(struct net *net, const struct loss_image *image)
+{
+    net->losses[image->n] = net->spec.loss == NET_LOSS_CROSS_ENTROPY ? cross_entropy(image) : squared(image);
+    net->hits[image->n] = image->label >= 0 && arg_max(image) == (size_t)image->label;
 }
 
 void cpu_loss(struct net *net, enum net_mode mode, const struct net_batch *batch, struct net_result *result)
@@ -40,15 +69,15 @@ void cpu_loss(struct net *net, enum net_mode mode, const struct net_batch *batch
     const struct cpu_value *value = &net->values[net->spec.node_count];
     const float *logits = cpu_pointer(net, value->data);
     float *d_logits = mode == NET_TRAIN ? cpu_pointer(net, value->gradient[0]) : NULL;
+    bool labelled = net->spec.loss != NET_LOSS_SQUARED_NORM;
     double scale = 1.0 / (double)batch->count;
     if (d_logits != NULL)
         memset(d_logits, 0, cpu_shape_count(&value->shape) * sizeof *d_logits);
 #pragma omp parallel for schedule(static) num_threads(net->device->threads)
     for (size_t n = 0; n < batch->count; n++) {
-        assert(batch->labels[n] >= 0 && (size_t)batch->labels[n] < value->shape.channels);
-        struct loss_image image = image_loss(&value->shape, logits, n, batch->labels[n], d_logits, scale);
-        net->losses[n] = image.loss;
-        net->hits[n] = image.correct;
+        struct loss_image image = {&value->shape, logits, d_logits, n, labelled ? batch->labels[n] : -1, scale};
+        assert(!labelled || (image.label >= 0 && (size_t)image.label < value->shape.channels));
+        measure(net, &image);
     }
     *result = (struct net_result){0};
     for (size_t n = 0; n < batch->count; n++) {

@@ -19,6 +19,7 @@ static const struct cpu_op_class *const classes[] = {
     [NET_ADAPTIVE_AVG_POOL] = &cpu_avg_pool_class,
     [NET_LINEAR] = &cpu_linear_class,
     [NET_DROPOUT] = &cpu_dropout_class,
+    [NET_QUADRATIC] = &cpu_quadratic_class,
 };
 
 bool cpu_op_reads_output(const struct cpu_op *op)
@@ -329,6 +330,11 @@ static void report_ready(const struct net *net, int parameter, net_ready_fn *rea
         ready(context, net->spec.parameters[parameter].offset, net->spec.parameters[parameter].count);
 }
 
+static bool owns_parameters(const struct net_node *node)
+{
+    return node->op == NET_CONV || node->op == NET_NORM || node->op == NET_LINEAR || node->op == NET_QUADRATIC;
+}
+
 enum status cpu_net_backward(struct net *net, net_ready_fn *ready, void *context)
 {
     assert(net->trained);
@@ -336,7 +342,7 @@ enum status cpu_net_backward(struct net *net, net_ready_fn *ready, void *context
     for (int k = net->spec.node_count - 1; k >= 0; k--) {
         const struct net_node *node = &net->spec.nodes[k];
         TRY(cpu_net_backward_node(net, k));
-        if (ready != NULL && (node->op == NET_CONV || node->op == NET_NORM || node->op == NET_LINEAR)) {
+        if (ready != NULL && owns_parameters(node)) {
             report_ready(net, node->weight, ready, context);
             report_ready(net, node->bias, ready, context);
         }

@@ -88,7 +88,7 @@ struct net {
 };
 
 extern const struct cpu_op_class cpu_conv_class, cpu_norm_class, cpu_relu_class, cpu_max_pool_class, cpu_avg_pool_class,
-    cpu_linear_class, cpu_dropout_class;
+    cpu_linear_class, cpu_dropout_class, cpu_quadratic_class;
 
 static inline struct cpu_value *cpu_input(struct net *net, const struct cpu_op *op)
 {
