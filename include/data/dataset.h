@@ -2,7 +2,7 @@
  *
  * A data set is one file in src/data/ and one line in the list of dataset.c, which states mean and deviation of each.
  * Augmentation: a crop of the picture's size from a border of 4 black pixels, then, but for digits, a horizontal flip
- * (Fashion-MNIST and shapes are flipped too). Knows nothing of models or algorithms. */
+ * (Fashion-MNIST and shapes are flipped too); none for gaussian. Knows nothing of models or algorithms. */
 #ifndef GRAPEVINE_DATA_DATASET_H
 #define GRAPEVINE_DATA_DATASET_H
 
@@ -36,18 +36,21 @@ struct dataset_params {
     const char *path; /* the folder that holds the sets' folders: data.path, else $GRAPEVINE_DATA; "" if neither */
     bool train;       /* the training split, else the test split */
     bool augment;     /* allow augmentation (training split) */
-    size_t count;     /* shapes: pictures to draw, 0 for 8192 (training) or 2048 (test);
+    size_t count;     /* shapes, gaussian: pictures to draw, 0 for 8192 (training) or 2048 (test);
                             * others: use the first `count` only, 0 for all */
-    uint64_t seed;    /* shapes */
+    uint64_t seed;    /* shapes, gaussian */
+    int dimension, class_count; /* gaussian: features of a sample, a picture of shape (1, 1, dimension); classes */
+    double condition;           /* gaussian: largest over smallest variance of a feature, ≥ 1 */
 };
 
-/* Open a set. STATUS_USAGE: unknown name (nearest named), or more pictures asked for than there are. STATUS_DATA:
+/* Open a set. STATUS_USAGE: unknown name (nearest named), more pictures asked for than there are or
+ * than memory should hold (gaussian). STATUS_DATA:
  * missing, short or corrupt file (names the file, what was expected and how to get it: scripts/get_data.sh). One logged
  * message. */
 enum status dataset_open(const struct dataset_params *params, struct dataset **out);
 void dataset_close(struct dataset *set);
 
-/* NULL-terminated: shapes cifar10 cifar100 mnist fashion-mnist. */
+/* NULL-terminated: shapes gaussian cifar10 cifar100 mnist fashion-mnist. */
 const char *const *dataset_names(void);
 
 #endif

@@ -34,7 +34,8 @@ const struct schema_row schema_table[] = {
                 "byte for byte."},
 
     {KEY(data, name), .summary = "data set",
-     .details = "shapes (drawn, needs no file), cifar10, cifar100, mnist, fashion-mnist. Required."},
+     .details = "shapes and gaussian (drawn, need no file), cifar10, cifar100, mnist, fashion-mnist. gaussian: normal "
+                "features with a chosen spread, labels of a noisy linear teacher; for the convex models. Required."},
     {KEY(data, path), .preset = "\"\"", .summary = "folder that holds the data sets' folders",
      .details = "Empty: $GRAPEVINE_DATA. Below it: cifar-10-batches-bin/, cifar-100-binary/, mnist/, "
                 "fashion-mnist/; scripts/get_data.sh fetches them."},
@@ -51,8 +52,8 @@ const struct schema_row schema_table[] = {
     {KEY(data, validation), BELOW(0, 1), .preset = "0", .summary = "share of training pictures kept for validation",
      .details = "0.1 keeps a tenth back, the same pictures for every worker. run.keep_best needs it above 0."},
     {KEY(data, train_count), CLOSED(0, 1e9), .preset = "0", .summary = "training pictures",
-     .details = "shapes: how many are drawn. Other sets: only the first so many are used. 0: all, or the set's "
-                "usual number."},
+     .details = "shapes, gaussian: how many are drawn. Other sets: only the first so many are used. 0: all, or the "
+                "set's usual number."},
     {KEY(data, test_count), CLOSED(0, 1e9), .preset = "0", .summary = "test pictures",
      .details = "As data.train_count."},
 
@@ -62,8 +63,8 @@ const struct schema_row schema_table[] = {
      .details = "Variances of the features fall geometrically from 1 to 1/condition."},
 
     {KEY(model, name), .summary = "network",
-     .details = "mlp, convnet, resnet20, resnet18, resnet34, resnet50, vgg13, vgg19. Parameter names are "
-                "torchvision's. Required."},
+     .details = "mlp, convnet, resnet20, resnet18, resnet34, resnet50, vgg13, vgg19; and, convex, with a known "
+                "minimiser: quadratic, logistic, linear. Parameter names are torchvision's. Required."},
     {KEY(model, init), .preset = "\"\"", .summary = "safetensors file to start from",
      .details = "A checkpoint of Grapevine or of torchvision; a head for another number of classes is drawn "
                 "afresh. Empty: random weights, distributed as PyTorch's defaults."},
@@ -71,7 +72,9 @@ const struct schema_row schema_table[] = {
      .details = "Probability that a unit is dropped, as in torch.nn.Dropout. Models without dropout ignore it."},
     {KEY(model, width), CLOSED(0, 65536), .preset = "0", .summary = "width of mlp and convnet",
      .details = "mlp: units of each hidden layer; convnet: channels of the first stage. 0: the model's own."},
-    {KEY(model, condition), CLOSED(1, 1e9), .preset = "10", .summary = "quadratic: largest over smallest curvature"},
+    {KEY(model, condition), CLOSED(1, 1e9), .preset = "10", .summary = "quadratic: largest over smallest curvature",
+     .details = "The loss of w at a picture p is the sum of a_k (w_k - p_k)^2 / 2; the a_k fall geometrically from "
+                "1 to 1/condition."},
 
     {KEY(algorithm, name), .preset = "acid", .summary = "how the replicas are kept together",
      .details = "acid: A2CiD2, asynchronous meetings of pairs with continuous momentum. gossip: the same without "

@@ -44,6 +44,7 @@ static const char *const fashion_classes[] = {"T-shirt/top", "Trouser", "Pullove
  * name, reader, folder, channels, height, width, classes, class names, flip, mean, deviation */
 #define DATASETS(ENTRY)                                                                                    \
     ENTRY("shapes", shapes_open, NULL, 3, 32, 32, 10, shapes_classes, true, {.5, .5, .5}, {.25, .25, .25}) \
+    ENTRY("gaussian", gaussian_open, NULL, 1, 1, 0, 0, NULL, false, {0}, {1})                              \
     ENTRY("cifar10", cifar10_open, "cifar-10-batches-bin", 3, 32, 32, 10, cifar10_classes, true,           \
           {.4914, .4822, .4465}, {.2023, .1994, .2010})                                                    \
     ENTRY("cifar100", cifar100_open, "cifar-100-binary", 3, 32, 32, 100, cifar100_classes, true,           \

@@ -1,4 +1,5 @@
 /* The list of models, and what the user gets wrong about them. What a model is made of stands in its family's file. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +16,10 @@
     ENTRY(resnet34)   \
     ENTRY(resnet50)   \
     ENTRY(vgg13)      \
-    ENTRY(vgg19)
+    ENTRY(vgg19)      \
+    ENTRY(quadratic)  \
+    ENTRY(logistic)   \
+    ENTRY(linear)
 
 #define DECLARE(name) extern const struct model_family name##_model;
 #define POINTER(name) &name##_model,
@@ -27,6 +31,8 @@ static const struct model_family *const families[] = {MODELS(POINTER)};
 static const char *const names[] = {MODELS(NAME) NULL};
 
 enum { MODEL_COUNT = sizeof families / sizeof families[0], MODEL_WIDTH_MAX = 16384 };
+
+static const double condition_default = 10;
 
 const char *const *model_names(void)
 {
@@ -126,6 +132,14 @@ static enum status check_width(const struct model_family *family, const struct m
     return STATUS_USAGE;
 }
 
+static enum status check_condition(const struct model_params *params)
+{
+    if (params->condition == 0 || (params->condition >= 1 && isfinite(params->condition)))
+        return STATUS_OK;
+    log_error("model.condition: %g is no ratio of largest to smallest curvature; it is 1 or more", params->condition);
+    return STATUS_USAGE;
+}
+
 enum status model_build(const struct model_params *params, struct net_spec **out)
 {
     const struct model_family *family;
@@ -133,12 +147,15 @@ enum status model_build(const struct model_params *params, struct net_spec **out
     TRY(check_size(family, params));
     TRY(check_dropout(family, params));
     TRY(check_width(family, params));
+    TRY(check_condition(params));
     struct spec_builder builder;
     struct value_shape images = {params->channels, params->height, params->width};
     spec_begin(&builder, family->name, images, params->class_count);
     struct model_params resolved = *params;
     if (resolved.width_hidden == 0)
         resolved.width_hidden = family->width_default;
+    if (resolved.condition == 0)
+        resolved.condition = condition_default;
     family->build(&builder, &resolved);
     *out = spec_finish(&builder);
     return STATUS_OK;

@@ -50,12 +50,19 @@ struct net_spec *spec_finish(struct spec_builder *builder)
 {
     struct net_spec *spec = builder->spec;
     struct value_shape logits = spec_shape(builder, spec->node_count);
+    if (spec->loss == NET_LOSS_SQUARED_NORM)
+        spec->class_count = logits.channels;
     assert(logits.channels == spec->class_count && logits.height == 1 && logits.width == 1);
     size_t none;
     spec->parameter_size = lay_out(spec->parameters, spec->parameter_count, &spec->decayed_size);
     spec->buffer_size = lay_out(spec->buffers, spec->buffer_count, &none);
     builder->spec = NULL;
     return spec;
+}
+
+void spec_set_loss(struct spec_builder *builder, enum net_loss loss)
+{
+    builder->spec->loss = loss;
 }
 
 void spec_set_scope(struct spec_builder *builder, const char *scope)
@@ -226,7 +233,7 @@ int spec_add_adaptive_avg_pool(struct spec_builder *builder, int input, int out_
 int spec_add_linear(struct spec_builder *builder, const char *name, int input, int out_channels, bool relu,
                     enum net_init init)
 {
-    assert(init == NET_INIT_UNIFORM_FAN_IN || init == NET_INIT_NORMAL_001);
+    assert(init == NET_INIT_UNIFORM_FAN_IN || init == NET_INIT_NORMAL_001 || init == NET_INIT_ZERO);
     struct value_shape in = spec_shape(builder, input);
     size_t fan_in = (size_t)in.channels * (size_t)in.height * (size_t)in.width;
     struct net_node node = bare_node(NET_LINEAR, input);
@@ -256,4 +263,16 @@ int spec_add_dropout(struct spec_builder *builder, int input, double rate)
     struct net_node node = bare_node(NET_DROPOUT, input);
     node.rate = rate;
     return add_node(builder, node, spec_shape(builder, input));
+}
+
+int spec_add_quadratic(struct spec_builder *builder, const char *name, int input, double condition)
+{
+    assert(condition >= 1);
+    struct value_shape in = spec_shape(builder, input);
+    struct value_shape out = {in.channels * in.height * in.width, 1, 1};
+    struct net_node node = bare_node(NET_QUADRATIC, input);
+    node.condition = condition;
+    struct net_tensor weight = {.shape = {(size_t)out.channels}, .decayed = true, .init = NET_INIT_ONE};
+    node.weight = add_parameter(builder, name, "weight", weight);
+    return add_node(builder, node, out);
 }

@@ -36,10 +36,13 @@ struct norm_tensors {
 
 enum { SPEC_IMAGES = 0 }; /* the value that is the batch of images */
 
-/* `class_count` logits are expected of the last node. */
+/* `class_count` logits are expected of the last node (any number under NET_LOSS_SQUARED_NORM). */
 void spec_begin(struct spec_builder *builder, const char *name, struct value_shape images, int class_count);
 /* Lay out the vectors and hand the spec over; freed with model_destroy. */
 struct net_spec *spec_finish(struct spec_builder *builder);
+
+/* Cross-entropy unless this is called. */
+void spec_set_loss(struct spec_builder *builder, enum net_loss loss);
 
 /* From here on names start with this; "" ends it. */
 void spec_set_scope(struct spec_builder *builder, const char *scope);
@@ -57,10 +60,13 @@ int spec_add_norm(struct spec_builder *builder, struct norm_tensors tensors, int
 struct norm_tensors spec_register_norm(struct spec_builder *builder, const char *name, int channels);
 int spec_add_max_pool(struct spec_builder *builder, int input, int kernel, int stride, int pad);
 int spec_add_adaptive_avg_pool(struct spec_builder *builder, int input, int out_size);
-/* `init` of the weight: NET_INIT_UNIFORM_FAN_IN (the bias too) or NET_INIT_NORMAL_001 (the bias zero). */
+/* `init` of the weight: NET_INIT_UNIFORM_FAN_IN or NET_INIT_ZERO (the bias too), or NET_INIT_NORMAL_001 (the bias
+ * zero). */
 int spec_add_linear(struct spec_builder *builder, const char *name, int input, int out_channels, bool relu,
                     enum net_init init);
 /* Returns `input` itself where the rate is 0. */
 int spec_add_dropout(struct spec_builder *builder, int input, double rate);
+/* Weights one. */
+int spec_add_quadratic(struct spec_builder *builder, const char *name, int input, double condition);
 
 #endif

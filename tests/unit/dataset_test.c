@@ -239,7 +239,7 @@ static void names_are_checked(void **state)
     struct dataset_params params = {.name = "cifar01", .path = fixture->folder};
     assert_int_equal(open_captured(fixture, &params), STATUS_USAGE);
     assert_non_null(strstr(fixture->message, "did you mean \"cifar10\"?"));
-    assert_non_null(strstr(fixture->message, "shapes | cifar10 | cifar100 | mnist | fashion-mnist"));
+    assert_non_null(strstr(fixture->message, "shapes | gaussian | cifar10 | cifar100 | mnist | fashion-mnist"));
     params.name = "svhn-extra-large";
     assert_int_equal(open_captured(fixture, &params), STATUS_USAGE);
     assert_null(strstr(fixture->message, "did you mean"));
@@ -248,9 +248,10 @@ static void names_are_checked(void **state)
     assert_non_null(strstr(fixture->message, "set data.path or $GRAPEVINE_DATA"));
     assert_non_null(strstr(fixture->message, "scripts/get_data.sh mnist DIR"));
     for (const char *const *name = dataset_names(); *name != NULL; name++) { /* every listed name is known */
-        params = (struct dataset_params){.name = *name, .path = "", .count = 1};
+        params = (struct dataset_params){
+            .name = *name, .path = "", .count = 1, .dimension = 1, .class_count = 1, .condition = 1};
         struct dataset *set = NULL;
-        if (strcmp(*name, "shapes") == 0)
+        if (strcmp(*name, "shapes") == 0 || strcmp(*name, "gaussian") == 0)
             assert_int_equal(dataset_open(&params, &set), STATUS_OK);
         else
             assert_int_equal(open_captured(fixture, &params), STATUS_DATA);

@@ -142,7 +142,8 @@ static void layout_has_no_gaps_and_decays_first(void **state)
         expect_tiling(spec->parameters, spec->parameter_count, spec->decayed_size, spec->parameter_size);
         expect_tiling(spec->buffers, spec->buffer_count, 0, spec->buffer_size);
         for (int i = 0; i < spec->parameter_count; i++)
-            assert_int_equal(spec->parameters[i].decayed, spec->parameters[i].rank > 1);
+            assert_int_equal(spec->parameters[i].decayed,
+                             spec->parameters[i].rank > 1 || strcmp(*name, "quadratic") == 0);
         model_destroy(spec);
     }
 }
@@ -291,6 +292,39 @@ static void expect_refusal(struct model_params params, const char *const *phrase
     assert_ptr_equal(strchr(message, '\n'), message + length - 1); /* one line */
 }
 
+/* One node each, and a fixed point to start from. */
+static void convex_models(void **state)
+{
+    (void)state;
+    struct net_spec *spec = built("linear", 1, 28, 10);
+    expect_shape(&spec->nodes[0], NET_LINEAR, 10, 1, 1);
+    assert_int_equal(spec->loss, NET_LOSS_SQUARED);
+    assert_int_equal(spec->decayed_size, 7840);
+    assert_int_equal(spec->parameter_size, 7850);
+    expect_names(spec->parameters, (const char *const[]){"fc.weight", "fc.bias", NULL});
+    model_destroy(spec);
+
+    spec = built("logistic", 1, 28, 10);
+    expect_shape(&spec->nodes[0], NET_LINEAR, 10, 1, 1);
+    assert_int_equal(spec->loss, NET_LOSS_CROSS_ENTROPY);
+    assert_true(spec->parameters[0].init == NET_INIT_ZERO && spec->parameters[1].init == NET_INIT_ZERO);
+    model_destroy(spec);
+
+    struct model_params params = {
+        .name = "quadratic", .channels = 1, .height = 1, .width = 32, .class_count = 10, .condition = 1000};
+    assert_int_equal(model_build(&params, &spec), STATUS_OK);
+    expect_shape(&spec->nodes[0], NET_QUADRATIC, 32, 1, 1);
+    assert_true(spec->nodes[0].condition == 1000 && spec->parameters[0].init == NET_INIT_ONE);
+    assert_int_equal(spec->loss, NET_LOSS_SQUARED_NORM);
+    assert_int_equal(spec->class_count, 32);
+    expect_names(spec->parameters, (const char *const[]){"quadratic.weight", NULL});
+    model_destroy(spec);
+    params.condition = 0;
+    assert_int_equal(model_build(&params, &spec), STATUS_OK);
+    assert_true(spec->nodes[0].condition == 10);
+    model_destroy(spec);
+}
+
 static void what_a_model_cannot_take_is_refused(void **state)
 {
     (void)state;
@@ -302,7 +336,8 @@ static void what_a_model_cannot_take_is_refused(void **state)
     expect_refusal(params, (const char *const[]){"transformer", "mlp | convnet | resnet20", NULL});
     params = good;
     params.height = 28;
-    expect_refusal(params, (const char *const[]){"vgg13", "at least 32 × 32", "28 × 32", "resnet50\n", NULL});
+    expect_refusal(params, (const char *const[]){"vgg13", "at least 32 × 32", "28 × 32", "resnet50 | quadratic",
+                                                 "linear\n", NULL});
     params = good;
     params.name = "convnet";
     params.width = 7;
@@ -318,6 +353,10 @@ static void what_a_model_cannot_take_is_refused(void **state)
     params.width_hidden = 32;
     expect_refusal(params, (const char *const[]){"model.width", "vgg13", "mlp | convnet", NULL});
     params.name = "mlp";
+    params.condition = 0.5;
+    params.width_hidden = 0;
+    expect_refusal(params, (const char *const[]){"model.condition", "0.5", "1 or more", NULL});
+    params.condition = 0;
     params.width_hidden = -1;
     expect_refusal(params, (const char *const[]){"model.width", "-1", NULL});
 }
@@ -326,7 +365,8 @@ static void names_are_listed(void **state)
 {
     (void)state;
     static const char *const expected[] = {
-        "mlp", "convnet", "resnet20", "resnet18", "resnet34", "resnet50", "vgg13", "vgg19",
+        "mlp",   "convnet", "resnet20",  "resnet18", "resnet34", "resnet50",
+        "vgg13", "vgg19",   "quadratic", "logistic", "linear",
     };
     const char *const *names = model_names();
     for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++)
@@ -344,6 +384,7 @@ int main(void)
         cmocka_unit_test(nodes_use_every_tensor_once),
         cmocka_unit_test(shapes_of_values),
         cmocka_unit_test(dropout_and_width_are_options),
+        cmocka_unit_test(convex_models),
         cmocka_unit_test(what_a_model_cannot_take_is_refused),
         cmocka_unit_test(names_are_listed),
     };
