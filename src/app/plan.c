@@ -30,6 +30,9 @@ static enum status open_set(const struct config *config, bool train, bool augmen
         .augment = augment,
         .count = (size_t)(train ? config->data.train_count : config->data.test_count),
         .seed = (uint64_t)config->seed,
+        .dimension = (int)config->data.dimension,
+        .class_count = (int)config->data.classes,
+        .condition = config->data.condition,
     };
     return dataset_open(&params, out);
 }
@@ -68,6 +71,7 @@ static enum status build_model(struct plan *plan)
         .class_count = plan->test->class_count,
         .dropout = config->model.dropout,
         .width_hidden = (int)config->model.width,
+        .condition = config->model.condition,
     };
     return model_build(&params, &plan->spec);
 }
