@@ -127,8 +127,8 @@ def name_apart(runs):
     for run in runs:
         same = [r for r in runs if r.name() == run.name()]
         differing = [key for key in run.config if len({r.config.get(key) for r in same}) > 1 and key != "run.dir"]
-        run.label = ", ".join([run.name()] + [f"{key.split('.')[-1]} {run.config[key].strip(chr(34)) or 'none'}"
-                                              for key in differing[:2]])  # fmt: skip
+        values = {key.split(".")[-1]: run.config.get(key, "").strip('"') for key in differing[:2]}
+        run.label = ", ".join([run.name()] + [f"{key} {value}" for key, value in values.items() if value])
         if len(same) > 1 and not differing:
             run.label += f", {run.path.name}"
 
@@ -137,7 +137,8 @@ def name_apart(runs):
 
 
 def style(index):
-    return {"color": COLORS[index % len(COLORS)], "linestyle": STYLES[(index // len(COLORS)) % len(STYLES)]}
+    """Of the k-th run; earlier ones lie on top, so that the broken lines show where curves agree."""
+    return {"color": COLORS[index % len(COLORS)], "linestyle": STYLES[index % len(STYLES)], "zorder": 3 - 0.01 * index}
 
 
 def new_figure(columns=1, height=2.8, **options):
@@ -166,9 +167,10 @@ def describe(ax, title, x, y):
 
 
 def binned(reports, x, y, smallest):
-    """Means of x and y over bins of at least `smallest` consecutive reports, at most BIN_COUNT of them."""
+    """Means of x and y over bins of `smallest` consecutive reports: more where there would be over BIN_COUNT bins, less
+    where under four."""
     pairs = [(r[x], r[y]) for r in reports if r.get(y) is not None]
-    size = max(smallest, math.ceil(len(pairs) / BIN_COUNT))
+    size = max(1, min(smallest, len(pairs) // 4), math.ceil(len(pairs) / BIN_COUNT))
     bins = [pairs[k : k + size] for k in range(0, len(pairs) - size + 1, size)]
     return [sum(a for a, _ in b) / len(b) for b in bins], [sum(c for _, c in b) / len(b) for b in bins]
 
@@ -286,7 +288,7 @@ def draw_meetings(runs):
             write_counts(ax, run.summary["meetings"])
         ax.set_title(run.label, fontsize=9)
         for axis in (ax.xaxis, ax.yaxis):
-            axis.set_major_locator(matplotlib.ticker.MaxNLocator(8, integer=True))
+            axis.set_major_locator(matplotlib.ticker.MaxNLocator(6, integer=True))
         figure.colorbar(image, ax=ax, label="meetings", fraction=0.046, pad=0.04)
     return figure
 
@@ -402,6 +404,8 @@ def draw_staleness(runs):
     describe(left, "Meetings applied during a gradient", "meetings", "% of gradients")
     describe(right, "Age of a snapshot when applied, at most", "gradients of the worker", "% of meetings")
     left.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
+    right.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(4))
+    right.set_xlim(left=0)
     add_legend(figure, [left])
     return figure
 
@@ -441,7 +445,10 @@ def draw_timeline(run, window):
         spans = [e for e in seen if e["name"] == kind]
         for row in {(e["pid"], e["tid"]) for e in spans}:
             bars = [(e["ts"] / 1e6, e["dur"] / 1e6) for e in spans if (e["pid"], e["tid"]) == row]
-            ax.broken_barh(bars, (workers.index(row[0]) - 0.42 + 0.43 * row[1], 0.4), color=SPAN_COLORS[kind])
+            # A light edge parts one gradient from the next.
+            edge = {"edgecolor": "white", "linewidth": 0.6} if kind == "compute" else {"edgecolor": SPAN_COLORS[kind]}
+            ax.broken_barh(bars, (workers.index(row[0]) - 0.42 + 0.43 * row[1], 0.4), facecolor=SPAN_COLORS[kind],
+                           **edge)  # fmt: skip
         ax.broken_barh([], (0, 0), color=SPAN_COLORS[kind], label=SPAN_LABELS.get(kind, kind))
     ax.set(xlim=(begin, end), ylim=(len(workers) - 0.5, -0.5), yticks=range(len(workers)), yticklabels=workers)
     more = "" if run.workers <= TIMELINE_WORKERS else f" (the first {TIMELINE_WORKERS})"
@@ -491,8 +498,9 @@ def save(figure, path):
 
 def draw_all(runs, options, out):
     pictures = {name: (draw, (runs,)) for name, draw in PICTURES.items()}
-    for k, run in enumerate(runs):
-        number = f"-{k + 1}" if len(runs) > 1 else ""
+    traced = [run for run in runs if (run.path / "trace.json").is_file()]
+    for run in traced or runs[:1]:
+        number = f"-{runs.index(run) + 1}" if len(runs) > 1 and traced else ""
         pictures[f"timeline{number}"] = (draw_timeline, (run, options.window))
     for name, (draw, arguments) in pictures.items():
         try:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 PLAN_FIELDS = "name arm title workers seed config digest pairs".split()
 NOTHING = "–"
-# Where the training loss of straggler's runs stands after about two thirds of the budget.
+# Where the training loss of straggler's runs stands after about half of the budget.
 TARGET_LOSS = 0.5
 TITLES = {
     "cifar10": "ResNet-18 on CIFAR-10",
@@ -151,7 +151,7 @@ def write_accuracies(options, runs, published):
 
 def write_times(options, runs, published):
     cells, titles, counts = grouped(runs)
-    minutes = lambda run: run.summary["wall_seconds"] / 60 / options.scale
+    minutes = lambda run: run.summary.get("virtual_time", run.summary["wall_seconds"]) / 60 / options.scale
     idle = lambda run: 100 * statistics.mean(run.summary["idle"])
     rows = []
     for arm, title in titles.items():
@@ -227,8 +227,9 @@ def provenance(options, runs):
     seeds = sorted({int(run.seed) for run in runs})
     first, last = day(min(r.ended for r in done)), day(max(r.ended for r in done))
     took_s = sum(run.took_s() for run in done)
-    lines = [f"* {len(done)} of {len(runs)} runs; seed{'s' if len(seeds) > 1 else ''} "
-             f"{', '.join(map(str, seeds))}; mean ± standard deviation over seeds."]
+    which = f"seed {seeds[0]}" if len(seeds) == 1 else \
+        f"seeds {', '.join(map(str, seeds))}; mean ± standard deviation over seeds"
+    lines = [f"* {len(done)} of {len(runs)} runs; {which}."]
     if options.scale != 1:
         lines.append(f"* **Epochs times {options.scale:g}** (and the warm-up where it is given): not the published "
                      "length.")

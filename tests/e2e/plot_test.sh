@@ -89,7 +89,8 @@ test_pictures() {
     done
     check "a timeline for the one with a trace" test -s "$scratch/both/timeline-1.svg"
     check "and for that one only" test ! -e "$scratch/both/timeline-2.svg"
-    check "a reason for the other" grep -qx 'plot_runs: timeline-2 is left out: .*run.trace=true.*' "$scratch/out"
+    plot "$scratch/allreduce"
+    check "a reason for none" grep -qx 'plot_runs: timeline is left out: .*run.trace=true.*' "$scratch/out"
 
     plot "$scratch/record"
     check "a run that has not ended" test "$status" = 0
