@@ -29,64 +29,112 @@ static void window_bounds(int at, int kernel, int stride, int pad, size_t size, 
     *last = start + kernel > (int)size ? (int)size - start : kernel;
 }
 
-/* The first of equal maxima wins and NaN wins over all, as in PyTorch. */
-KERNEL_INLINE void max_window(const struct pool_plane *p, size_t block, int row, int column, const float *x, float *y,
-                              uint8_t *where)
+/* A window's places that lie inside the plane: where their first lanes are, relative to a plane, and their numbers. */
+struct window {
+    int count;
+    size_t offsets[LARGEST_KERNEL * LARGEST_KERNEL];
+    uint8_t places[LARGEST_KERNEL * LARGEST_KERNEL];
+};
+
+static void find_window(const struct pool_plane *p, int row, int column, struct window *window)
 {
     int top, bottom, left, right;
     window_bounds(row, p->kernel, p->stride, p->pad, p->height, &top, &bottom);
     window_bounds(column, p->kernel, p->stride, p->pad, p->width, &left, &right);
-    for (size_t lane = 0; lane < block; lane++) {
-        y[lane] = -INFINITY;
-        where[lane] = (uint8_t)(top * p->kernel + left);
-    }
+    window->count = 0;
     for (int i = top; i < bottom; i++) {
         for (int j = left; j < right; j++) {
-            int from_row = row * p->stride - p->pad + i, from_column = column * p->stride - p->pad + j;
-            const float *values = x + ((size_t)from_row * p->width + (size_t)from_column) * block;
-            uint8_t place = (uint8_t)(i * p->kernel + j);
-#pragma omp simd
-            for (size_t lane = 0; lane < block; lane++) {
-                bool better = values[lane] > y[lane] || values[lane] != values[lane];
-                y[lane] = better ? values[lane] : y[lane];
-                where[lane] = better ? place : where[lane];
-            }
+            int in_row = row * p->stride - p->pad + i, in_column = column * p->stride - p->pad + j;
+            window->offsets[window->count] = ((size_t)in_row * p->width + (size_t)in_column) * p->block;
+            window->places[window->count++] = (uint8_t)(i * p->kernel + j);
         }
     }
 }
 
-KERNEL_INLINE void max_plane(const struct pool_plane *p, size_t block, const float *x, float *y, uint8_t *where)
+/* The first of equal maxima wins and NaN wins over all, as in PyTorch. `count` and `block` are constants at the calls
+ * that matter: the loop over places is then unrolled inside of vectorised lanes. */
+KERNEL_INLINE void max_window(const struct window *window, int count, size_t block, const float *restrict x,
+                              float *restrict y, uint8_t *restrict where)
 {
+#pragma omp simd
+    for (size_t lane = 0; lane < block; lane++) {
+        float most = x[window->offsets[0] + lane];
+        int32_t place = window->places[0]; /* as wide as the values: comparisons need no conversion */
+        for (int k = 1; k < count; k++) {
+            float value = x[window->offsets[k] + lane];
+            bool better = value > most || value != value;
+            most = better ? value : most;
+            place = better ? window->places[k] : place;
+        }
+        y[lane] = most;
+        where[lane] = (uint8_t)place;
+    }
+}
+
+/* Every place of a window gets d_y in the lanes whose maximum it had. */
+KERNEL_INLINE void give_back(const struct window *window, int count, size_t block, const float *restrict d_y,
+                             const uint8_t *restrict where, float *restrict d_x)
+{
+#pragma omp simd
+    for (size_t lane = 0; lane < block; lane++) {
+        int32_t place = where[lane];
+        for (int k = 0; k < count; k++)
+            d_x[window->offsets[k] + lane] += place == window->places[k] ? d_y[lane] : 0;
+    }
+}
+
+enum direction { FORWARD, BACKWARD };
+
+/* One window, at output `at`. */
+KERNEL_INLINE void pool_window(enum direction direction, const struct window *window, int count, size_t block,
+                               float *plane, float *output, uint8_t *where)
+{
+    if (direction == FORWARD)
+        max_window(window, count, block, plane, output, where);
+    else
+        give_back(window, count, block, output, where, plane);
+}
+
+KERNEL_INLINE void pool_plane(enum direction direction, const struct pool_plane *p, size_t block, float *plane,
+                              float *output, uint8_t *where)
+{
+    struct window window;
     for (int row = 0; row < (int)p->out_height; row++) {
         for (int column = 0; column < (int)p->out_width; column++) {
             size_t at = ((size_t)row * p->out_width + (size_t)column) * block;
-            max_window(p, block, row, column, x, y + at, where + at);
+            find_window(p, row, column, &window);
+            if (window.count == 4)
+                pool_window(direction, &window, 4, block, plane, output + at, where + at);
+            else if (window.count == 9)
+                pool_window(direction, &window, 9, block, plane, output + at, where + at);
+            else
+                pool_window(direction, &window, window.count, block, plane, output + at, where + at);
         }
     }
+}
+
+KERNEL_INLINE void pool_blocks(enum direction direction, const struct pool_plane *p, float *plane, float *output,
+                               uint8_t *where)
+{
+    if (p->block == 16)
+        pool_plane(direction, p, 16, plane, output, where);
+    else if (p->block == 8)
+        pool_plane(direction, p, 8, plane, output, where);
+    else
+        pool_plane(direction, p, p->block, plane, output, where);
 }
 
 KERNEL_CLONES
-static void max_forward(const struct pool_plane *p, const float *x, float *y, uint8_t *where)
+static void max_forward(const struct pool_plane *p, float *x, float *y, uint8_t *where)
 {
-    if (p->block == 16)
-        max_plane(p, 16, x, y, where);
-    else
-        max_plane(p, p->block, x, y, where);
+    pool_blocks(FORWARD, p, x, y, where);
 }
 
-static void max_backward(const struct pool_plane *p, const float *d_y, const uint8_t *where, float *d_x)
+KERNEL_CLONES
+static void max_backward(const struct pool_plane *p, float *d_y, uint8_t *where, float *d_x)
 {
     memset(d_x, 0, p->height * p->width * p->block * sizeof *d_x);
-    for (int row = 0; row < (int)p->out_height; row++) {
-        for (int column = 0; column < (int)p->out_width; column++) {
-            size_t at = ((size_t)row * p->out_width + (size_t)column) * p->block;
-            for (size_t lane = 0; lane < p->block; lane++) {
-                int i = row * p->stride - p->pad + where[at + lane] / p->kernel;
-                int j = column * p->stride - p->pad + where[at + lane] % p->kernel;
-                d_x[((size_t)i * p->width + (size_t)j) * p->block + lane] += d_y[at + lane];
-            }
-        }
-    }
+    pool_blocks(BACKWARD, p, d_x, d_y, where);
 }
 
 static struct pool_plane plane_of(const struct net_node *node, const struct cpu_shape *in, const struct cpu_shape *out)
@@ -128,8 +176,7 @@ static enum status max_pool_forward(struct net *net, struct cpu_op *op, enum net
     const struct cpu_value *in = cpu_input(net, op), *out = cpu_output(net, op);
     const struct max_pool_state *state = op->state;
     struct pool_plane plane = plane_of(op->node, &in->shape, &out->shape);
-    const float *x = cpu_pointer(net, in->data);
-    float *y = cpu_pointer(net, out->data);
+    float *x = cpu_pointer(net, in->data), *y = cpu_pointer(net, out->data);
     uint8_t *where = cpu_plan_pointer(&net->plan, state->where);
     size_t planes = net->batch * cpu_shape_blocks(&in->shape);
     size_t in_size = cpu_shape_count(&in->shape) / planes, out_size = cpu_shape_count(&out->shape) / planes;
@@ -146,9 +193,8 @@ static enum status max_pool_backward(struct net *net, struct cpu_op *op)
     const struct cpu_value *in = cpu_input(net, op), *out = cpu_output(net, op);
     const struct max_pool_state *state = op->state;
     struct pool_plane plane = plane_of(op->node, &in->shape, &out->shape);
-    const float *d_y = cpu_pointer(net, out->gradient[0]);
-    float *d_x = cpu_pointer(net, op->d_input.buffer);
-    const uint8_t *where = cpu_plan_pointer(&net->plan, state->where);
+    float *d_y = cpu_pointer(net, out->gradient[0]), *d_x = cpu_pointer(net, op->d_input.buffer);
+    uint8_t *where = cpu_plan_pointer(&net->plan, state->where);
     size_t planes = net->batch * cpu_shape_blocks(&in->shape);
     size_t in_size = cpu_shape_count(&in->shape) / planes, out_size = cpu_shape_count(&out->shape) / planes;
 #pragma omp parallel for schedule(static) num_threads(net->device->threads)
