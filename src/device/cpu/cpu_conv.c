@@ -1,5 +1,6 @@
 /* Convolution on oneDNN: y = w ∗ x (+ bias), zero padding, square kernels. Activations keep the layout of the
  * value that they belong to; weights are in whatever layout the chosen implementation prefers. */
+#include "device/cpu/cpu_narrow.h"
 #include "device/cpu/cpu_product.h"
 
 /* What the three primitives of one convolution have in common while they are made. */
@@ -103,11 +104,11 @@ static enum status create_forward(struct net *net, struct cpu_op *op, struct con
     return cpu_primitive_make(net, &product->forward, "convolution forward", cpu_step_forward(op));
 }
 
-static enum status create_backward(struct net *net, struct cpu_op *op, struct conv_setup *s)
+/* The library's primitive; where that is its reference loops and ours serve, none: conv_backward runs ours. */
+static enum status create_backward_weights(struct net *net, struct cpu_op *op, struct conv_setup *s)
 {
     struct cpu_product *product = op->state;
     struct cpu_value *in = cpu_input(net, op), *out = cpu_output(net, op);
-    int step = cpu_step_backward(net, op);
     struct onednn_operands operands = {.source = &in->layout,
                                        .weights = &s->weights_any,
                                        .bias = s->has_bias ? &s->bias : NULL,
@@ -115,16 +116,45 @@ static enum status create_backward(struct net *net, struct cpu_op *op, struct co
     TRY_DNNL("describing a convolution's weight gradient",
              onednn_describe_conv_backward_weights(&product->backward_weights.description, net->device->engine,
                                                    &s->window, &operands, s->attributes, product->forward.description));
-    TRY(cpu_primitive_make(net, &product->backward_weights, "convolution backward, weights", step));
+    if (cpu_primitive_is_reference(&product->backward_weights) &&
+        cpu_narrow_fits(&in->shape, &out->shape, op->node->kernel)) {
+        cpu_primitive_release(&product->backward_weights);
+        return STATUS_OK;
+    }
+    return cpu_primitive_make(net, &product->backward_weights, "convolution backward, weights",
+                              cpu_step_backward(net, op));
+}
+
+static enum status create_backward(struct net *net, struct cpu_op *op, struct conv_setup *s)
+{
+    struct cpu_product *product = op->state;
+    struct cpu_value *in = cpu_input(net, op), *out = cpu_output(net, op);
+    TRY(create_backward_weights(net, op, s));
     if (cpu_wants_gradient(in)) {
-        operands.bias = NULL;
+        struct onednn_operands operands = {
+            .source = &in->layout, .weights = &s->weights_any, .destination = &out->layout};
         TRY_DNNL("describing a convolution's input gradient",
                  onednn_describe_conv_backward_data(&product->backward_data.description, net->device->engine,
                                                     &s->window, &operands, s->attributes,
                                                     product->forward.description));
-        TRY(cpu_primitive_make(net, &product->backward_data, "convolution backward, data", step + 1));
+        TRY(cpu_primitive_make(net, &product->backward_data, "convolution backward, data",
+                               cpu_step_backward_data(net, op)));
     }
     return cpu_product_create_weight(net, op, &s->weights_plain);
+}
+
+static enum status conv_backward(struct net *net, struct cpu_op *op)
+{
+    const struct cpu_product *product = op->state;
+    const struct net_node *node = op->node;
+    if (product->backward_weights.description == NULL) {
+        const struct cpu_value *in = cpu_input(net, op), *out = cpu_output(net, op);
+        float *d_bias = product->bias == NULL ? NULL : net->gradient + net->spec.parameters[node->bias].offset;
+        cpu_narrow_gradient(&in->shape, cpu_pointer(net, in->kept), &out->shape, cpu_pointer(net, out->gradient[0]),
+                            node->kernel, node->stride, node->pad, net->gradient + product->weight.offset, d_bias,
+                            net->device->threads);
+    }
+    return cpu_product_backward(net, op);
 }
 
 static enum status conv_create(struct net *net, struct cpu_op *op)
@@ -154,6 +184,6 @@ const struct cpu_op_class cpu_conv_class = {
     .bind = cpu_product_bind,
     .cast = cpu_product_cast,
     .forward = cpu_product_forward,
-    .backward = cpu_product_backward,
+    .backward = conv_backward,
     .destroy = cpu_product_destroy,
 };

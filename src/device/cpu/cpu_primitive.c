@@ -2,6 +2,7 @@
 #include "device/cpu/cpu_primitive.h"
 
 #include <assert.h>
+#include <string.h>
 
 enum status cpu_attributes(dnnl_primitive_attr_t *out)
 {
@@ -39,6 +40,13 @@ enum status cpu_primitive_layout(const struct cpu_primitive *p, int arg, struct 
     TRY_DNNL(p->what,
              onednn_layout_copy(out, dnnl_primitive_desc_query_md(p->description, dnnl_query_exec_arg_md, arg)));
     return STATUS_OK;
+}
+
+bool cpu_primitive_is_reference(const struct cpu_primitive *p)
+{
+    const char *name = NULL;
+    return dnnl_primitive_desc_query(p->description, dnnl_query_impl_info_str, 0, (void *)&name) == dnnl_success &&
+           name != NULL && strncmp(name, "ref", 3) == 0;
 }
 
 enum status cpu_primitive_bind(struct net *net, struct cpu_primitive *p, int arg, const void *pointer)

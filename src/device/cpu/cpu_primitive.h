@@ -23,6 +23,8 @@ enum status cpu_attributes(dnnl_primitive_attr_t *out);
 enum status cpu_primitive_make(struct net *net, struct cpu_primitive *p, const char *what, int step);
 /* Layout of one of its arguments, into `out`. */
 enum status cpu_primitive_layout(const struct cpu_primitive *p, int arg, struct onednn_layout *out);
+/* True where the library found nothing better than its reference loops. */
+bool cpu_primitive_is_reference(const struct cpu_primitive *p);
 /* Say where an argument lies. */
 enum status cpu_primitive_bind(struct net *net, struct cpu_primitive *p, int arg, const void *pointer);
 enum status cpu_primitive_bind_scratch(struct net *net, struct cpu_primitive *p);

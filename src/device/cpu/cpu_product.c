@@ -17,14 +17,30 @@ struct cpu_product *cpu_product_create(const struct net_node *node)
 enum status cpu_product_create_weight(struct net *net, struct cpu_op *op, const struct onednn_layout *plain)
 {
     struct cpu_product *product = op->state;
-    const struct cpu_primitive *backward_data = cpu_wants_gradient(cpu_input(net, op)) ? &product->backward_data : NULL;
+    const struct cpu_primitive *data = &product->backward_data, *weights = &product->backward_weights;
     return cpu_weight_create(net, &product->weight, &net->spec.parameters[op->node->weight], plain, &product->forward,
-                             backward_data, &product->backward_weights, cpu_step_backward(net, op));
+                             data->description != NULL ? data : NULL, weights->description != NULL ? weights : NULL,
+                             cpu_step_backward(net, op));
 }
 
 void cpu_product_plan_backward(struct net *net, struct cpu_op *op)
 {
     op->d_input = cpu_net_contribute(net, op, cpu_input(net, op), CPU_NO_BUFFER);
+}
+
+static enum status bind_backward_weights(struct net *net, struct cpu_op *op, const float *d_out)
+{
+    struct cpu_product *product = op->state;
+    struct cpu_primitive *p = &product->backward_weights;
+    if (p->description == NULL)
+        return STATUS_OK;
+    TRY(cpu_primitive_bind(net, p, DNNL_ARG_SRC, cpu_pointer(net, cpu_input(net, op)->kept)));
+    TRY(cpu_primitive_bind(net, p, DNNL_ARG_DIFF_WEIGHTS, cpu_weight_gradient(net, &product->weight)));
+    if (product->bias != NULL)
+        TRY(cpu_primitive_bind(net, p, DNNL_ARG_DIFF_BIAS,
+                               net->gradient + net->spec.parameters[op->node->bias].offset));
+    TRY(cpu_primitive_bind(net, p, DNNL_ARG_DIFF_DST, d_out));
+    return cpu_primitive_bind_scratch(net, p);
 }
 
 enum status cpu_product_bind(struct net *net, struct cpu_op *op)
@@ -40,14 +56,7 @@ enum status cpu_product_bind(struct net *net, struct cpu_op *op)
         TRY(cpu_primitive_bind(net, p, DNNL_ARG_BIAS, product->bias));
     TRY(cpu_primitive_bind(net, p, DNNL_ARG_DST, cpu_pointer(net, out->data)));
     TRY(cpu_primitive_bind_scratch(net, p));
-    p = &product->backward_weights;
-    TRY(cpu_primitive_bind(net, p, DNNL_ARG_SRC, cpu_pointer(net, in->kept)));
-    TRY(cpu_primitive_bind(net, p, DNNL_ARG_DIFF_WEIGHTS, cpu_weight_gradient(net, &product->weight)));
-    if (product->bias != NULL)
-        TRY(cpu_primitive_bind(net, p, DNNL_ARG_DIFF_BIAS,
-                               net->gradient + net->spec.parameters[op->node->bias].offset));
-    TRY(cpu_primitive_bind(net, p, DNNL_ARG_DIFF_DST, d_out));
-    TRY(cpu_primitive_bind_scratch(net, p));
+    TRY(bind_backward_weights(net, op, d_out));
     p = &product->backward_data;
     if (p->description == NULL)
         return STATUS_OK;
@@ -76,7 +85,8 @@ enum status cpu_product_forward(struct net *net, struct cpu_op *op, enum net_mod
 enum status cpu_product_backward(struct net *net, struct cpu_op *op)
 {
     struct cpu_product *product = op->state;
-    TRY(cpu_primitive_run(net, &product->backward_weights));
+    if (product->backward_weights.description != NULL)
+        TRY(cpu_primitive_run(net, &product->backward_weights));
     TRY(cpu_weight_deliver(net, &product->weight));
     if (product->backward_data.description == NULL)
         return STATUS_OK;

@@ -6,7 +6,9 @@
 #include "device/cpu/cpu_weight.h"
 
 struct cpu_product {
-    struct cpu_primitive forward, backward_data, backward_weights; /* backward_data: only where it is wanted */
+    /* Without a description: backward_data is not wanted; backward_weights is the owner's own code, which writes the
+     * flat gradient. */
+    struct cpu_primitive forward, backward_data, backward_weights;
     struct cpu_weight weight;
     float *bias; /* owned working copy (out_channels), or NULL */
 };

@@ -58,6 +58,8 @@ enum status cpu_weight_create(struct net *net, struct cpu_weight *weight, const 
     TRY_GOTO(make_reorder(net, &weight->to_forward, "weights to the forward layout", plain, &chosen, 0), release);
     if (backward_data != NULL)
         TRY_GOTO(create_backward(net, weight, plain, &chosen, backward_data), release);
+    if (backward_weights == NULL)
+        goto release;
     TRY_GOTO(cpu_primitive_layout(backward_weights, DNNL_ARG_DIFF_WEIGHTS, &gradient), release);
     TRY_GOTO(
         make_reorder(net, &weight->to_gradient, "weight gradient to the flat layout", &gradient, plain, step_backward),

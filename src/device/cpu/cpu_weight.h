@@ -15,7 +15,8 @@ struct cpu_weight {
     int gradient; /* buffer of the gradient in the library's layout, or CPU_NO_BUFFER */
 };
 
-/* `plain` is the canonical layout of `tensor`. `backward_data` may be NULL (no gradient of the input is wanted). */
+/* `plain` is the canonical layout of `tensor`. `backward_data` may be NULL (no gradient of the input is wanted),
+ * `backward_weights` too (the flat gradient is written directly). */
 enum status cpu_weight_create(struct net *net, struct cpu_weight *weight, const struct net_tensor *tensor,
                               const struct onednn_layout *plain, const struct cpu_primitive *forward,
                               const struct cpu_primitive *backward_data, const struct cpu_primitive *backward_weights,
