@@ -20,7 +20,7 @@ device  | base kernels
 nn      | base device
 data    | base device
 algo    | base graph device
-worker  | base device nn data algo
+worker  | base kernels device nn data algo
 runtime | base graph device algo worker
 app     | base config graph device nn data algo worker runtime
 '
@@ -32,7 +32,8 @@ nccl.h                    | src/runtime/ src/device/cuda/
 dnnl oneapi/              | src/device/cpu/
 cuda cublas cudnn nvrtc   | src/device/cuda/ kernels/
 yaml.h                    | src/config/
-lapacke.h suitesparse/ dsdp | src/graph/
+suitesparse/ dsdp         | src/graph/
+lapacke.h                 | src/graph/ src/worker/
 cjson/ cJSON.h            | src/app/
 zlib.h turbojpeg.h        | src/data/
 xxhash.h                  | src/runtime/ src/base/

@@ -2,8 +2,8 @@
  *
  * Feature k of a sample is √v_k times a standard normal draw, the variances v_k falling geometrically from 1 to
  * 1/condition. The label is the class c whose score Σ_k t_ck ξ_k / √Σv plus noise is largest: the teacher's t_ck are
- * standard normal, so scores have variance 1 or so, and the noise has a variance of ¼. Sample i of a split is a function
- * of (seed, split, i) and of what is asked for alone: features first, then the noise of each class. */
+ * standard normal, so scores have variance 1 or so, and the noise has a variance of ¼. Sample i of a split is a
+ * function of (seed, split, i) and of what is asked for alone: features first, then the noise of each class. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

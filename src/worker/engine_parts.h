@@ -9,9 +9,9 @@
 
 struct engine {
     struct engine_params params;
-    struct net *net;   /* owned */
-    float *gradient;   /* owned (parameter_size), device memory */
-    float *buffers;    /* owned (buffer_size), device memory: what the network works on */
+    struct net *net; /* owned */
+    float *gradient; /* owned (parameter_size), device memory */
+    float *buffers;  /* owned (buffer_size), device memory: what the network works on */
     /* of a shared engine, else NULL: */
     float *point;      /* owned (parameter_size), device memory: x of a worker, advanced to a point in time */
     float *images;     /* owned (batch, channels, height, width), host memory: a batch of loaders without slots */

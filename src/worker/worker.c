@@ -24,7 +24,7 @@ struct worker {
     float *buffers;        /* (buffer_size), device memory; owned if the engine is shared, else the engine's */
     struct batch batch;    /* the loaded one, while `loaded` */
     bool loaded;
-    uint64_t step; /* gradients computed: names the dropout masks */
+    uint64_t step;          /* gradients computed: names the dropout masks */
     float *statistics;      /* owned, (buffer_size), host memory */
     double *statistics_sum; /* owned, (buffer_size) */
 };
