@@ -19,6 +19,8 @@ struct edge_clock {
 void edge_clock_init(struct edge_clock *clock, const struct graph *graph, int worker, uint64_t seed);
 void edge_clock_release(struct edge_clock *clock);
 
+/* When the next tick is due: INFINITY without neighbors, or where nobody ever meets. */
+double edge_clock_next(const struct edge_clock *clock);
 /* The earliest tick at or before time t: stores the index of the neighbor (into graph_neighbors) and true, and draws
  * that edge's next tick; false when none is due. Call until false. */
 bool edge_clock_tick(struct edge_clock *clock, double t, int *neighbor);

@@ -18,9 +18,9 @@ struct job {
     int local_rank, local_size; /* among the ranks of this node */
     double limit_s;             /* of every collective step */
     bool agreed;                /* all ranks know that the run has failed: each can leave by itself */
-    bool ordered_sums; /* the same on every rank: sums over ranks are made in rank order, ((v0 + v1) + v2) + ..., so that
-                        * a loop in one process gets the same bits; every rank then receives every rank's values.
-                        * Without, in whatever order MPI likes */
+    bool ordered_sums; /* the same on every rank: sums over ranks are made in rank order, ((v0 + v1) + v2) + ..., as a
+                        * loop in one process would make them; every rank then receives every rank's values. Without,
+                        * in whatever order MPI likes */
 };
 
 /* Start MPI (MPI_THREAD_SERIALIZED) with settings that are known to work for one-sided communication, without

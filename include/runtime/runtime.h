@@ -72,6 +72,7 @@ struct runtime_result {
                                           * known: nobody meets in pairs */
     double test_loss, test_accuracy;     /* of the averaged model, statistics treated as batch_norm says */
     size_t test_count;                   /* pictures tested */
+    int first_living; /* the first worker that lives on, and so holds the averaged model: 0 unless workers have died */
     double test_accuracy_own_statistics; /* of the averaged model with worker 0's statistics */
     const char *transport;               /* the one used: "put", "sendrecv", "allreduce" or "none"; static text */
 };

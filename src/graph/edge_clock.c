@@ -39,6 +39,14 @@ void edge_clock_release(struct edge_clock *clock)
     *clock = (struct edge_clock){0};
 }
 
+double edge_clock_next(const struct edge_clock *clock)
+{
+    double next = INFINITY;
+    for (int i = 0; i < clock->degree; i++)
+        next = clock->next[i] < next ? clock->next[i] : next;
+    return next;
+}
+
 bool edge_clock_tick(struct edge_clock *clock, double t, int *neighbor)
 {
     int first = 0;

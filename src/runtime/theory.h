@@ -21,8 +21,8 @@ void theory_destroy(struct theory *theory); /* NULL is fine */
 /* The level of (1/n) Σ ‖x_i − x̄‖² at which updates of this mean square (γ²‖m‖²: learning rate and momentum) and
  * meetings balance; NAN where it is not known, INFINITY where there is none (graph/mixing.h). */
 double theory_consensus(const struct theory *theory, double update_mean_square);
-/* (1/n) Σ ‖x_i − x̄‖² as estimated from the mean of ½‖x_i − x_j‖² over meetings: neighbors are nearer to each other than
- * to the mean, by a factor that follows from the graph and the dynamic; 1 where it is not known. */
+/* (1/n) Σ ‖x_i − x̄‖² as estimated from the mean of ½‖x_i − x_j‖² over meetings: neighbors are nearer to each other
+ * than to the mean, by a factor that follows from the graph and the dynamic; 1 where it is not known. */
 double theory_consensus_of_pairs(const struct theory *theory, double pair_distance);
 
 /* χ1, χ2 of the rates at which edges have met: meetings (edge_count, in the order of graph.edges), own_time

@@ -1,0 +1,59 @@
+/* The simulator: the program under a virtual clock. N workers in one process, the same worker verbs and algorithms as
+ * under MPI; only *when* events happen is drawn instead of lived through.
+ *
+ * Ideal time is the theory's (A²CiD², eq. 5.22-5.23 of Oyallon's thesis): one unit is an expected gradient, gradients
+ * happen at the ticks of Poisson clocks of rate 1 (or at 1, 2, 3, …) and are taken at x as it is at that moment;
+ * meetings happen at the ticks of the edges' clocks and take no time. Everybody's own time is the common one.
+ *
+ * Modelled time is the program's, in seconds: a gradient takes a while and is taken at x as it was when it began, ticks
+ * come in the worker's own time (gradients completed, and the share of the present one), meetings are asked for,
+ * granted, and travel over links with latency and bandwidth; a worker holds one meeting at a time, waits for meetings
+ * that are due (enforce_rate), and suffers what the scenario says. Each meeting in flight keeps two snapshots.
+ *
+ * Deterministic: the same parameters give the same bytes of every report, whatever else the machine does. Events at the
+ * same time come in the order in which they were scheduled. */
+#ifndef GRAPEVINE_RUNTIME_SIMULATION_H
+#define GRAPEVINE_RUNTIME_SIMULATION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "runtime/observer.h"
+#include "runtime/runtime.h"
+#include "runtime/scenario.h"
+#include "worker/worker.h"
+
+struct optimum;
+
+enum simulated_time { SIMULATED_IDEAL, SIMULATED_MODELLED };
+
+enum duration_law { DURATION_CONSTANT, DURATION_NORMAL, DURATION_LOGNORMAL, DURATION_EXPONENTIAL };
+
+struct simulation_params {
+    const struct runtime_params *run; /* borrowed; transport, chunks and buckets say nothing here */
+    enum simulated_time time;
+    bool poisson; /* ideal: gradients at random times, else at 1, 2, 3, … */
+    /* modelled: */
+    enum duration_law law; /* of a gradient's duration */
+    double step_s;         /* its mean, > 0 */
+    double jitter;         /* its deviation over its mean (normal, lognormal) */
+    double speed_spread;   /* deviation over mean of the workers' means (lognormal) */
+    double overlap;        /* all-reduce: share of a gradient during which buckets may already travel, in [0, 1] */
+    const struct scenario *scenario; /* borrowed: links, and what goes wrong */
+    const struct device_ops *ops;
+    struct device *device;         /* borrowed: where the workers' vectors are */
+    const struct optimum *optimum; /* borrowed; NULL: not known */
+};
+
+/* Train as runtime_mpi_run does, with `worker_count` workers that share an engine: in modelled time they keep the point
+ * of the gradient under way (worker_params.keeps_point), in ideal time they do not. On return every worker that lives
+ * holds the averaged model. result->wall_s, idle and reports are in virtual time. STATUS_USAGE (logged): a loss is not
+ * finite, or an all-reduce has lost a worker. */
+enum status runtime_sim_run(const struct simulation_params *params, struct worker *const *workers, int worker_count,
+                            const struct observer *observer, struct runtime_result *out);
+
+/* How many snapshots the meetings in flight may take at once: memory that a run needs beside its workers. */
+size_t simulation_snapshots_most(const struct simulation_params *params, int worker_count);
+
+#endif

@@ -1,0 +1,193 @@
+/* What the simulation tells the observer: per worker, and about the network as a whole. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "runtime/sim/simulation_state.h"
+#include "worker/optimum.h"
+
+static double epoch_of(const struct simulation *sim)
+{
+    return (double)sim->gradients / sim->run->gradients_per_epoch;
+}
+
+void sim_report_step(struct simulation *sim, int worker)
+{
+    struct sim_worker *w = &sim->workers[worker];
+    struct sim_since *since = &w->since;
+    double span = sim->now - since->begin;
+    size_t batch = worker_batch(w->worker);
+    uint64_t exchanges = w->exchanges - since->exchanges;
+    double pairs = exchanges > 0 ? (w->distance_sum - since->distance_sum) / (double)exchanges : NAN;
+    bool met = sim->theory != NULL && exchanges > 0;
+    struct step_report report = {
+        .worker = worker,
+        .time_s = sim->now,
+        .step = w->steps,
+        .global_step = sim->gradients,
+        .samples = w->steps * batch,
+        .progress = sim_progress(sim),
+        .epoch = epoch_of(sim),
+        .loss = since->loss / (double)since->steps,
+        .accuracy = (double)since->correct / (double)(since->steps * batch),
+        .learning_rate = worker_learning_rate(w->worker, sim_progress(sim)),
+        .samples_per_second = (double)(since->steps * batch) / span,
+        .exchanges = w->exchanges,
+        .pair_distance = pairs,
+        .idle = since->idle / span,
+        .pending = w->pending,
+        .consensus_estimated = met ? theory_consensus_of_pairs(sim->theory, pairs) : NAN,
+        .consensus_predicted =
+            met ? theory_consensus(sim->theory, worker_update_square(w->worker, sim_progress(sim))) : NAN,
+    };
+    sim->observer->on_step(sim->observer->context, &report);
+    *since = (struct sim_since){.begin = sim->now, .distance_sum = w->distance_sum, .exchanges = w->exchanges};
+}
+
+static void report_evaluation(struct simulation *sim, int worker, const char *set, const struct evaluation *result)
+{
+    struct evaluation_report report = {
+        .worker = worker,
+        .time_s = sim->now,
+        .step = sim->workers[worker].steps,
+        .global_step = sim->gradients,
+        .epoch = epoch_of(sim),
+        .set = set,
+        .loss = result->count > 0 ? result->loss_sum / (double)result->count : NAN,
+        .accuracy = result->count > 0 ? (double)result->correct / (double)result->count : NAN,
+        .count = result->count,
+    };
+    sim->observer->on_evaluation(sim->observer->context, &report);
+}
+
+/* Each worker tests its own replica: its share of the test set, and all held-out pictures. */
+enum status sim_evaluate(struct simulation *sim)
+{
+    struct evaluation result;
+    for (int i = 0; i < sim->count; i++) {
+        if (sim->workers[i].dead)
+            continue;
+        TRY(worker_evaluate(sim->workers[i].worker, false, i, sim->count, &result));
+        report_evaluation(sim, i, "test", &result);
+        if (!sim->run->validation)
+            continue;
+        TRY(worker_evaluate(sim->workers[i].worker, true, 0, 1, &result));
+        report_evaluation(sim, i, "validation", &result);
+        double accuracy = (double)result.correct / (double)result.count;
+        if (i == 0 && accuracy > sim->best_accuracy) {
+            sim->best_accuracy = accuracy;
+            sim_checkpoint(sim, true, epoch_of(sim));
+        }
+    }
+    return STATUS_OK;
+}
+
+/* Worker 0's replica. */
+void sim_checkpoint(struct simulation *sim, bool best, double epoch)
+{
+    const struct simulation_params *p = sim->params;
+    struct worker *worker = sim->workers[0].worker;
+    size_t buffer_size = worker_buffer_size(worker);
+    if (sim->run->checkpoint == NULL)
+        return;
+    float *buffers = memory_zalloc(buffer_size + 1, sizeof buffers[0]);
+    p->ops->vector_read(p->device, worker_parameters(worker), worker_parameter_size(worker), sim->copy);
+    p->ops->vector_read(p->device, worker_buffers(worker), buffer_size, buffers);
+    sim->run->checkpoint(sim->run->checkpoint_context, best, epoch, sim->copy, buffers);
+    free(buffers);
+}
+
+static void add_to_mean(struct simulation *sim, size_t count)
+{
+    for (size_t k = 0; k < count; k++)
+        sim->mean[k] += (double)sim->copy[k];
+}
+
+static double square_distance(const double *mean, const float *x, size_t count)
+{
+    double sum = 0;
+    for (size_t k = 0; k < count; k++) {
+        double difference = (double)x[k] - mean[k];
+        sum += difference * difference;
+    }
+    return sum;
+}
+
+double sim_consensus_distance(struct simulation *sim)
+{
+    const struct simulation_params *p = sim->params;
+    size_t count = worker_parameter_size(sim->workers[0].worker);
+    double sum = 0, living = 0;
+    memset(sim->mean, 0, count * sizeof sim->mean[0]);
+    for (int i = 0; i < sim->count; i++) {
+        if (sim->workers[i].dead)
+            continue;
+        p->ops->vector_read(p->device, worker_parameters(sim->workers[i].worker), count, sim->copy);
+        add_to_mean(sim, count);
+        living++;
+    }
+    for (size_t k = 0; k < count; k++)
+        sim->mean[k] /= living;
+    for (int i = 0; i < sim->count; i++) {
+        if (sim->workers[i].dead)
+            continue;
+        p->ops->vector_read(p->device, worker_parameters(sim->workers[i].worker), count, sim->copy);
+        sum += square_distance(sim->mean, sim->copy, count);
+    }
+    return sum / living;
+}
+
+/* Everybody's own time, which the rates of its meetings refer to. */
+static double own_time(const struct simulation *sim, int worker)
+{
+    return sim->params->time == SIMULATED_IDEAL ? sim->now : (double)sim->workers[worker].steps;
+}
+
+static void look_at_theory(struct simulation *sim, struct network_report *report)
+{
+    double squares = 0, time = 0;
+    report->chi1 = report->chi2 = report->consensus_predicted = NAN;
+    if (sim->theory == NULL)
+        return;
+    for (int i = 0; i < sim->count; i++) {
+        sim->own_times[i] = own_time(sim, i);
+        time += sim->own_times[i] / sim->count;
+        squares += worker_update_square(sim->workers[i].worker, sim_progress(sim)) / sim->count;
+    }
+    struct spectrum realised = theory_realised(sim->theory, sim->edge_meetings, sim->own_times);
+    report->chi1 = realised.chi1;
+    report->chi2 = realised.chi2;
+    report->consensus_predicted = theory_consensus(sim->theory, squares);
+    theory_watch_edges(sim->theory, -1, sim->edge_meetings, sim->own_times);
+    theory_watch_consensus(sim->theory, time, report->consensus_distance, squares);
+}
+
+/* Of the mean, which sim_consensus_distance has left in sim->mean. */
+static void look_at_optimum(struct simulation *sim, struct network_report *report)
+{
+    const struct optimum *optimum = sim->params->optimum;
+    if (optimum == NULL)
+        return;
+    for (size_t k = 0; k < worker_parameter_size(sim->workers[0].worker); k++)
+        sim->copy[k] = (float)sim->mean[k];
+    report->optimum_distance = optimum_distance(optimum, sim->copy);
+    report->optimum_gap = optimum_gap(optimum, sim->copy);
+}
+
+void sim_report_network(struct simulation *sim)
+{
+    struct network_report report = {
+        .time_s = sim->now,
+        .global_step = sim->gradients,
+        .epoch = epoch_of(sim),
+        .consensus_distance = sim_consensus_distance(sim),
+        .optimum_distance = NAN,
+        .optimum_gap = NAN,
+    };
+    look_at_theory(sim, &report);
+    look_at_optimum(sim, &report);
+    sim->last = report;
+    if (sim->observer->on_network != NULL)
+        sim->observer->on_network(sim->observer->context, &report);
+}

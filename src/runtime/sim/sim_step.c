@@ -1,0 +1,186 @@
+/* What happens at an event: the worker's verbs, and the counts that go with them. */
+#include <math.h>
+
+#include "base/log.h"
+#include "base/random.h"
+#include "runtime/pair_distance.h"
+#include "runtime/sim/simulation_state.h"
+
+bool sim_finished(const struct simulation *sim)
+{
+    return sim->gradients >= sim->run->gradient_total;
+}
+
+double sim_progress(const struct simulation *sim)
+{
+    double progress = (double)sim->gradients / (double)sim->run->gradient_total;
+    return progress < 1 ? progress : 1;
+}
+
+void sim_span(const struct simulation *sim, int worker, enum span_lane lane, enum span_kind kind, double begin,
+              double end, int peer)
+{
+    if (sim->observer->on_span != NULL)
+        sim->observer->on_span(sim->observer->context, worker, lane, kind, begin, end, peer);
+}
+
+static void tell(const struct simulation *sim, enum event_kind kind, int worker, int peer, uint64_t meeting, double t,
+                 double progress)
+{
+    if (sim->observer->on_event == NULL)
+        return;
+    const struct sim_worker *w = &sim->workers[worker];
+    struct event_report report = {
+        .kind = kind,
+        .worker = worker,
+        .peer = peer,
+        .meeting = meeting,
+        .step = w->steps,
+        .time_s = sim->now,
+        .t = t,
+        .progress = progress,
+        .learning_rate = worker_learning_rate(w->worker, progress),
+    };
+    sim->observer->on_event(sim->observer->context, &report);
+}
+
+void sim_begin(struct simulation *sim, int worker)
+{
+    worker_cast(sim->workers[worker].worker);
+    tell(sim, EVENT_BEGIN, worker, -1, 0, 0, 0);
+}
+
+enum status sim_gradient(struct simulation *sim, int worker)
+{
+    struct sim_worker *w = &sim->workers[worker];
+    struct gradient_result result;
+    TRY(worker_load(w->worker));
+    TRY(worker_gradient(w->worker, NULL, NULL, &result));
+    if (!result.finite) {
+        log_error("the loss of gradient %llu of worker %d is not finite: lower optimizer.lr (%g here), lengthen "
+                  "schedule.warmup_epochs, or clip (optimizer.clip_norm)",
+                  (unsigned long long)w->steps + 1, worker, worker_learning_rate(w->worker, sim_progress(sim)));
+        return STATUS_USAGE;
+    }
+    w->since.loss += result.loss;
+    w->since.correct += result.correct;
+    w->since.steps++;
+    return STATUS_OK;
+}
+
+void sim_update(struct simulation *sim, int worker, double t, double progress)
+{
+    struct sim_worker *w = &sim->workers[worker];
+    worker_update(w->worker, t, progress);
+    w->steps++;
+    tell(sim, EVENT_UPDATE, worker, -1, 0, t, progress);
+    worker_cast(w->worker);
+    tell(sim, EVENT_BEGIN, worker, -1, 0, t, progress);
+    sim->gradients++;
+}
+
+/* Is something due at every `period` epochs now, not at the end? Moves `next` on. */
+static bool due(const struct simulation *sim, double period, double *next)
+{
+    double epoch = (double)sim->gradients / sim->run->gradients_per_epoch;
+    if (period <= 0 || epoch < *next || sim_finished(sim))
+        return false;
+    while (*next <= epoch)
+        *next += period;
+    return true;
+}
+
+enum status sim_after_step(struct simulation *sim, int worker)
+{
+    const struct runtime_params *run = sim->run;
+    if (run->log_every > 0 && sim->workers[worker].steps % run->log_every == 0)
+        sim_report_step(sim, worker);
+    if (run->log_every > 0 && sim->gradients >= sim->next_network) {
+        sim->next_network += run->log_every * (uint64_t)sim->count;
+        sim_report_network(sim);
+    }
+    if (due(sim, run->eval_every_epochs, &sim->next_evaluation))
+        TRY(sim_evaluate(sim));
+    if (due(sim, run->checkpoint_every_epochs, &sim->next_checkpoint))
+        sim_checkpoint(sim, false, (double)sim->gradients / run->gradients_per_epoch);
+    return STATUS_OK;
+}
+
+void sim_snapshot(struct simulation *sim, int worker, int peer, uint64_t meeting, double t, float *out)
+{
+    struct sim_worker *w = &sim->workers[worker];
+    worker_snapshot(w->worker, t, 0, worker_parameter_size(w->worker), out);
+    tell(sim, EVENT_SNAPSHOT, worker, peer, meeting, t, sim_progress(sim));
+}
+
+void sim_apply(struct simulation *sim, int worker, int peer, uint64_t meeting, double t, const float *own,
+               const float *theirs)
+{
+    struct sim_worker *w = &sim->workers[worker];
+    double distance = pair_distance(own, theirs, worker_parameter_size(w->worker));
+    worker_exchange(w->worker, t, own, theirs);
+    tell(sim, EVENT_APPLY, worker, peer, meeting, t, sim_progress(sim));
+    w->exchanges++;
+    w->distance_sum += distance;
+}
+
+void sim_count_meeting(struct simulation *sim, int edge)
+{
+    sim->edge_meetings[edge]++;
+    sim->exchanges++;
+}
+
+void sim_lose(struct simulation *sim, int worker, int peer, double t)
+{
+    sim->workers[worker].lost++;
+    tell(sim, EVENT_LOST, worker, peer, 0, t, sim_progress(sim));
+}
+
+static double draw(const struct simulation_params *p, struct random_stream *stream)
+{
+    double spread;
+    switch (p->law) {
+    case DURATION_CONSTANT:
+        return 1;
+    case DURATION_NORMAL: { /* a duration is positive: what lies below a hundredth of the mean is drawn again */
+        double value;
+        while ((value = 1 + p->jitter * random_normal(stream)) < 0.01)
+            ;
+        return value;
+    }
+    case DURATION_LOGNORMAL:
+        spread = sqrt(log1p(p->jitter * p->jitter));
+        return exp(spread * random_normal(stream) - spread * spread / 2);
+    case DURATION_EXPONENTIAL:
+        return random_exponential(stream);
+    }
+    return 1;
+}
+
+double sim_duration(const struct simulation *sim, int worker, uint64_t step)
+{
+    const struct simulation_params *p = sim->params;
+    struct random_stream stream = random_stream(sim->run->seed, RANDOM_STEP, (uint32_t)worker, step);
+    if (p->time == SIMULATED_IDEAL)
+        return p->poisson ? random_exponential(&stream) : 1;
+    struct random_stream of_worker = random_stream(sim->run->seed, RANDOM_SPEED, (uint32_t)worker, 0);
+    double spread = sqrt(log1p(p->speed_spread * p->speed_spread));
+    double mean = p->step_s * exp(spread * random_normal(&of_worker) - spread * spread / 2);
+    return mean * draw(p, &stream) * scenario_slowdown(p->scenario, worker, sim->now);
+}
+
+double sim_finish_time(const struct simulation *sim, int worker, double begin, double work)
+{
+    const struct scenario *scenario = sim->params->scenario;
+    if (sim->params->time == SIMULATED_IDEAL || scenario_calm(scenario))
+        return begin + work;
+    double from = scenario_pause_end_s(scenario, worker, begin);
+    while (from < INFINITY) {
+        double pause = scenario_next_pause_s(scenario, worker, from);
+        if (from + work <= pause)
+            return from + work;
+        work -= pause - from;
+        from = scenario_pause_end_s(scenario, worker, pause);
+    }
+    return INFINITY;
+}

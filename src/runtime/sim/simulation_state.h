@@ -1,0 +1,93 @@
+/* The state of a simulation, and the steps that all kinds of time have in common. Private to src/runtime/sim.
+ *
+ * sim_runtime.c runs it; sim_ideal.c, sim_modelled.c and sim_rounds.c decide when events happen; sim_step.c makes them
+ * happen; sim_report.c tells the observer; sim_closing.c averages and tests. */
+#ifndef GRAPEVINE_SRC_RUNTIME_SIM_SIMULATION_STATE_H
+#define GRAPEVINE_SRC_RUNTIME_SIM_SIMULATION_STATE_H
+
+#include "base/heap.h"
+#include "graph/edge_clock.h"
+#include "runtime/simulation.h"
+#include "runtime/theory.h"
+
+/* Sums since the last step report of a worker. */
+struct sim_since {
+    double begin, loss, idle, distance_sum;
+    uint64_t steps, correct, exchanges;
+};
+
+struct sim_worker {
+    struct worker *worker;   /* borrowed */
+    struct edge_clock clock; /* its half edges' */
+    uint64_t steps;          /* gradients done */
+    uint64_t exchanges, ticks, unserved, lost, pending;
+    double idle; /* time that it waited for others */
+    double distance_sum;
+    bool dead;
+    struct sim_since since;
+};
+
+struct simulation {
+    const struct simulation_params *params;
+    const struct runtime_params *run;
+    const struct observer *observer;
+    struct sim_worker *workers; /* owned (count) */
+    int count;
+    struct heap heap;
+    double now, end;                         /* the present; when the last gradient was done */
+    uint64_t gradients;                      /* of all workers */
+    uint64_t exchanges;                      /* pairs */
+    uint64_t *edge_meetings;                 /* owned (edge_count): held */
+    uint64_t *edge_attempts;                 /* owned (edge_count): begun; the meetings' numbers */
+    uint64_t next_network;                   /* gradients of all at which the network is looked at next */
+    double next_evaluation, next_checkpoint; /* epochs */
+    double best_accuracy;
+    struct network_report last; /* the last one told */
+    struct theory *theory;      /* owned; NULL without a graph */
+    double *own_times;          /* owned (count) */
+    double *mean;               /* owned (parameter_size), host memory */
+    float *copy;                /* owned (parameter_size), host memory */
+};
+
+/* --- sim_step.c --- */
+
+/* The working copy of the first gradient is taken. */
+void sim_begin(struct simulation *sim, int worker);
+/* The next batch's gradient at the working copy; STATUS_USAGE when the loss is not finite. Counts for reports. */
+enum status sim_gradient(struct simulation *sim, int worker);
+/* Gradient event at the worker's own time t, and the working copy of the next. `progress` is the run's before it. */
+void sim_update(struct simulation *sim, int worker, double t, double progress);
+/* What follows a gradient: reports, evaluation, checkpoint. */
+enum status sim_after_step(struct simulation *sim, int worker);
+void sim_snapshot(struct simulation *sim, int worker, int peer, uint64_t meeting, double t, float *out);
+void sim_apply(struct simulation *sim, int worker, int peer, uint64_t meeting, double t, const float *own,
+               const float *theirs);
+/* Both ends have applied: count the meeting. */
+void sim_count_meeting(struct simulation *sim, int edge);
+void sim_lose(struct simulation *sim, int worker, int peer, double t);
+bool sim_finished(const struct simulation *sim);
+double sim_progress(const struct simulation *sim);
+/* Seconds (or units) of gradient number `step` of a worker, begun now: the law's draw times what the scenario says. */
+double sim_duration(const struct simulation *sim, int worker, uint64_t step);
+/* Virtual time at which `work` units of computing that begin at `begin` end: pauses come on top. INFINITY: never. */
+double sim_finish_time(const struct simulation *sim, int worker, double begin, double work);
+void sim_span(const struct simulation *sim, int worker, enum span_lane lane, enum span_kind kind, double begin,
+              double end, int peer);
+
+/* --- sim_report.c --- */
+
+void sim_report_step(struct simulation *sim, int worker);
+enum status sim_evaluate(struct simulation *sim);
+void sim_checkpoint(struct simulation *sim, bool best, double epoch);
+/* Consensus distance, prediction, χ of the meetings so far, distance to the optimum. */
+void sim_report_network(struct simulation *sim);
+/* (1/n) Σ ‖x_i − x̄‖² over the living; x̄ is left in sim->mean. */
+double sim_consensus_distance(struct simulation *sim);
+
+/* --- when events happen: until the run's gradients are done and nothing is in flight --- */
+
+enum status sim_run_ideal(struct simulation *sim);
+enum status sim_run_modelled(struct simulation *sim);
+enum status sim_run_rounds(struct simulation *sim);
+
+#endif
