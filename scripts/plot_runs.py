@@ -232,7 +232,7 @@ def draw_consensus(runs):
     drawn = False
     for k, run in enumerate(runs):
         color = style(k)["color"]
-        measured = positive(run.network, "consensus_distance")
+        measured = positive(run.network, "consensus_distance") or positive(run.network, "consensus_estimated")
         if measured:
             ax.plot(*measured, color=color, label=run.label)
         else:

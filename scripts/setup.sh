@@ -24,7 +24,7 @@ minimal|libdnnl-dev|onednn-devel|onednn|onednn-devel|onednn|convolutions on CPUs
 minimal|libyaml-dev|libyaml-devel|libyaml|libyaml-devel|libyaml|configuration files
 minimal|libcjson-dev|cjson-devel|cjson|cJSON-devel|cjson|run records and checkpoints
 minimal|liblapacke-dev|lapack-devel|lapacke|lapacke-devel|lapack|spectra of graphs
-minimal|libsuitesparse-dev|suitesparse-devel|suitesparse|suitesparse-devel|suite-sparse|spectra of large graphs (CHOLMOD)
+minimal|libsuitesparse-dev|suitesparse-devel|suitesparse|suitesparse-devel|suite-sparse|spectra of large graphs
 minimal|libdsdp-dev|DSDP-devel|-|-|-|best rates of graphs (mcs.anl.gov/hs/software/DSDP)
 minimal|librandom123-dev|-|-|-|-|counter-based random streams (headers: github.com/DEShawResearch/random123)
 minimal|libxxhash-dev|xxhash-devel|xxhash|xxhash-devel|xxhash|checksums of payloads

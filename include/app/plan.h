@@ -19,6 +19,8 @@
 #include "graph/spectrum.h"
 #include "runtime/runtime.h"
 #include "runtime/scenario.h"
+#include "runtime/simulation.h"
+#include "worker/optimum.h"
 #include "worker/worker.h"
 
 /* Which worker of how many this process is. */
@@ -56,7 +58,14 @@ enum status plan_create_evaluation(const struct config *config, struct plan **ou
 void plan_destroy(struct plan *plan);
 
 struct worker_params plan_worker_params(const struct plan *plan);
+/* Of any worker of the run: a process with several of them makes their partitions itself. */
+struct partition_params plan_partition_params(const struct plan *plan, int worker);
 struct runtime_params plan_runtime_params(const struct plan *plan);
+/* `run` is borrowed. */
+struct simulation_params plan_simulation_params(const struct plan *plan, const struct runtime_params *run);
+/* The minimiser of a convex model over the pictures of all workers; *out is NULL where none is known. Errors as of
+ * optimum_create. */
+enum status plan_optimum(const struct plan *plan, struct optimum **out);
 struct optimizer_params plan_optimizer_params(const struct config *config);
 
 /* The configuration injects something: slow or dead workers, pauses, links, losses. */

@@ -6,7 +6,8 @@
  *
  *     {"rank": 0, "time": 12.5, "step": 400, "global_step": 1603, "epoch": 1.05, "samples": 51200, "progress": 0.105,
  *      "loss": 1.21, "lr": 0.1, "accuracy": 0.56, "samples_per_second": 812.1, "exchanges": 395, "pair_distance": 3.1,
- *      "idle": 0.01, "data_wait": 0, "pending": 1}
+ *      "consensus_estimated": 3.2, "consensus_predicted": 3.4, "idle": 0.01, "data_wait": 0, "pending": 1,
+ *      "meetings": {"1": 201, "3": 194}}
  *     {"rank": 0, "time": 13.1, "step": 400, "global_step": 1605, "epoch": 1.05, "test_loss": 1.1,
  *      "test_accuracy": 0.6, "pictures": 2500, "averaged": false}
  *
@@ -14,24 +15,30 @@
  *      "consensus_predicted": 3.4, "chi1": 1.02, "chi2": 0.76}
  *
  * The last is about all workers (observer.h, struct network_report); convex models add optimum_distance and
- * optimum_gap. Numbers that are not finite are null. A validation report has validation_loss and validation_accuracy.
- * When a file can no longer be written the run goes on; one warning says what is missing. */
+ * optimum_gap. Under MPI the merge makes it of the workers' reports, with consensus_estimated, the mean of theirs,
+ * instead of the consensus_distance, which nobody sees. Numbers that are not finite are null. A validation report has
+ * validation_loss and validation_accuracy. When a file can no longer be written the run goes on; one warning says what
+ * is missing. */
 #ifndef GRAPEVINE_APP_RECORD_H
 #define GRAPEVINE_APP_RECORD_H
 
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "app/event_log.h"
 #include "base/status.h"
+#include "graph/graph.h"
 #include "runtime/observer.h"
 
 struct record_params {
     const char *directory; /* the run directory, which rank 0 has made */
-    int rank;         /* first worker of this process */
-    int worker_count; /* workers of this process: 1 under MPI, all in the simulator; 0: 1 */
+    int rank;              /* first worker of this process */
+    int worker_count;      /* workers of this process: 1 under MPI, all in the simulator; 0: 1 */
     bool trace, tensorboard;
+    bool simulated; /* reports are in virtual time: progress is shown in real time all the same */
     FILE *progress; /* rank 0: where to show progress (stdout); NULL for nowhere */
-    int columns;    /* of the terminal that `progress` is, for one line rewritten in place; 0: plain lines */
+    const struct event_log_header *events; /* NULL: no event logs; else their first lines, but for `worker` */
+    int columns; /* of the terminal that `progress` is, for one line rewritten in place; 0: plain lines */
 };
 
 struct record;
@@ -42,12 +49,18 @@ enum status record_create(const struct record_params *params, struct record **ou
 /* What to give to the runtime; lives as long as the record. */
 const struct observer *record_observer(const struct record *record);
 
+/* What the event logs end with: digests of a worker of this process when training was over, and of the final model.
+ * Nothing to do without event logs. */
+void record_trained(struct record *record, struct worker *worker, int number);
+void record_final(struct record *record, struct worker *worker, int number);
+
 /* End the progress line and close this rank's files, also after a failed run. NULL is fine. */
 void record_close(struct record *record);
 
 /* By rank 0, after every rank has closed its record: put the parts of `size` ranks together, ordered by time, and
- * remove them; `trace`: the traces of `worker_count` workers too. Parts that cannot be put together stay where they
- * are, and one warning says so. */
-void record_merge(const char *directory, int size, int worker_count, bool trace);
+ * remove them; `trace`: the traces of `worker_count` workers too; `graph` (may be NULL): add lines about the network,
+ * as far as the workers' reports together tell of it. Parts that cannot be put together stay where they are, and one
+ * warning says so. */
+void record_merge(const char *directory, int size, int worker_count, const struct graph *graph, bool trace);
 
 #endif

@@ -5,6 +5,7 @@
  *     metrics.jsonl       one JSON object per report of a worker (app/record.h)
  *     summary.json        (app/summary.h)
  *     trace.json          on request (app/trace.h)
+ *     events-*.jsonl      on request: every event of every worker (app/event_log.h)
  *     tensorboard/        on request: worker-<rank>/events.out.tfevents.* (app/tensorboard.h)
  *     *.safetensors       checkpoints; final.safetensors is the averaged model (app/checkpoint.h)
  */

@@ -31,13 +31,18 @@ struct summary {
     uint64_t ticks, ticks_unserved;
     uint64_t meetings_lost;           /* ticks whose invitation was lost */
     struct summary_injected injected; /* it and meetings_lost are written where something was injected */
-    const uint64_t *meetings;         /* (workers × workers) */
+    const uint64_t *meetings;         /* (workers × workers); NULL: too many workers, left out */
     const double *idle, *data_wait;   /* (workers): shares of the time */
     const double *samples_per_second; /* (workers) */
-    double wall_seconds;
+    double wall_seconds;              /* real time of the training */
+    const char *time;    /* simulate: "ideal", "modelled"; NULL: real. Rates, idle and data_wait are in it */
+    double virtual_time; /* simulate: how long the training took in it; expected gradients (ideal), seconds */
     double test_accuracy, test_loss;     /* of the averaged model; accuracy as a fraction of 1 */
     double test_accuracy_own_statistics; /* before the batch-norm statistics were treated */
     double consensus_distance;           /* (1/n) Σ ‖x_i − x̄‖², before the final averaging */
+    double consensus_predicted;          /* the level that updates as large as the last lead to */
+    double chi1_realised, chi2_realised; /* at the rates that edges had; these three NAN: not known, left out */
+    double optimum_distance, optimum_gap; /* ‖x − x*‖², F(x) − F(x*) of the averaged model; NAN: not known, left out */
 };
 
 /* Meetings a worker took part in, per gradient: 2·exchanges / gradients; NAN without gradients. */

@@ -77,6 +77,7 @@ struct config {
         char *time, *gradients; /* ideal | modelled; poisson | regular */
         char *distribution;     /* of a gradient's duration: constant | normal | lognormal | exponential */
         double step_s, jitter, speed_spread;
+        double overlap;                     /* all-reduce: share of a gradient during which sums may travel */
         double latency_s, bytes_per_second; /* of every link */
     } simulate;
     struct {
@@ -95,7 +96,7 @@ struct config {
         char *dir, *log_level;
         int64_t log_every;
         double eval_every_epochs, checkpoint_every_epochs;
-        bool trace, tensorboard, keep_best, record;
+        bool trace, tensorboard, keep_best, record, optimum;
     } run;
 };
 

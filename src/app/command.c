@@ -1,8 +1,11 @@
 /* What the subcommands share: options and the configuration from arguments. */
 #include "app/command.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/digest.h"
 #include "base/log.h"
 #include "base/text.h"
 
@@ -27,6 +30,20 @@ enum status command_read_config(int count, char **arguments, struct config **out
 destroy_config:
     config_destroy(config);
     return status;
+}
+
+uint64_t command_config_digest(const struct config *config)
+{
+    char *text = NULL;
+    size_t length = 0;
+    FILE *stream = open_memstream(&text, &length);
+    if (stream == NULL)
+        return 0;
+    config_write(config, stream);
+    fclose(stream);
+    uint64_t digest = digest_bytes(0, text, length);
+    free(text);
+    return digest;
 }
 
 const char *command_option(const char *name, int count, char **arguments, int *index)
@@ -59,4 +76,16 @@ enum status command_unknown(const char *command, const char *argument, const cha
         log_error("%s: unknown argument \"%s\" (%s)", command, argument, text_view(&allowed));
     text_release(&allowed);
     return STATUS_USAGE;
+}
+
+int command_take_flag(const char *name, int count, char **arguments, bool *given)
+{
+    int left = 0;
+    for (int i = 0; i < count; i++) {
+        if (strcmp(arguments[i], name) == 0)
+            *given = true;
+        else
+            arguments[left++] = arguments[i];
+    }
+    return left;
 }

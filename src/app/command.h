@@ -10,7 +10,9 @@
 
 /* The arguments after the subcommand's name; `count` of them. Each returns the program's exit status. */
 int command_train(int count, char **arguments);
+int command_simulate(int count, char **arguments);
 int command_eval(int count, char **arguments);
+int command_replay(int count, char **arguments);
 int command_graph(int count, char **arguments);
 int command_gossip(int count, char **arguments);
 int command_config(int count, char **arguments);
@@ -19,9 +21,15 @@ int command_doctor(int count, char **arguments);
 /* A configuration from arguments: a file, then key=value. `arguments[0]` is the file. STATUS_USAGE (logged). */
 enum status command_read_config(int count, char **arguments, struct config **out);
 
+/* Digest of the configuration as config.yaml in a run directory has it. */
+uint64_t command_config_digest(const struct config *config);
+
 /* The value of the option at *index ("--rate 2" or "--rate=2"), or NULL when the argument is another option; moves
  * *index. A missing value is logged and *index becomes −1. */
 const char *command_option(const char *name, int count, char **arguments, int *index);
+
+/* Takes the option `name`, which has no value, out of the arguments; returns how many are left. */
+int command_take_flag(const char *name, int count, char **arguments, bool *given);
 
 /* Log that an argument is not known, with the nearest of the names. Returns STATUS_USAGE. */
 enum status command_unknown(const char *command, const char *argument, const char *const *names, size_t name_count);

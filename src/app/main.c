@@ -12,7 +12,10 @@ struct command {
 
 static const struct command commands[] = {
     {"train", "CONFIG [key=value ...] [--dry-run]", "train under mpirun or srun, one worker a rank", command_train},
+    {"simulate", "CONFIG [key=value ...] [--dry-run]", "the same with N virtual workers, one process",
+     command_simulate},
     {"eval", "CHECKPOINT CONFIG [key=value ...]", "test a checkpoint", command_eval},
+    {"replay", "RUN [--json]", "re-run a recorded run in one process, and compare bits", command_replay},
     {"graph", "GRAPH -n N [--rates best] [--json]", "chi1, chi2, eta, alpha_tilde and best rates of a graph",
      command_graph},
     {"gossip", "GRAPH -n N [--algorithm A] [--json]", "how fast workers agree, simulated, beside theory",
@@ -27,7 +30,7 @@ static void print_help(FILE *out)
     fprintf(out,
             "Grapevine " GRAPEVINE_VERSION ": decentralized training of one neural network, without a centre.\n\n");
     for (int i = 0; i < COMMAND_COUNT; i++)
-        fprintf(out, "    grapevine %-8s%-40s%s\n", commands[i].name, commands[i].arguments, commands[i].meaning);
+        fprintf(out, "    grapevine %-9s %-40s%s\n", commands[i].name, commands[i].arguments, commands[i].meaning);
     fprintf(out, "\nOptions for all: --log error|warning|info|debug (or GRAPEVINE_LOG), --version, --help\n"
                  "Exit status: 0 done, 2 usage or config, 3 data or checkpoint, 4 the machine, 70 a bug, 75 requeue\n");
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "app/atomic_file.h"
+#include "app/network_lines.h"
 #include "app/run_directory.h"
 #include "base/heap.h"
 #include "base/log.h"
@@ -56,7 +57,7 @@ static void allow_open_files(void)
     }
 }
 
-static void merge_lines(struct part *parts, int size, FILE *out)
+static void merge_lines(struct part *parts, int size, struct network_lines *network, FILE *out)
 {
     struct heap heap = {0};
     struct heap_event event;
@@ -67,6 +68,8 @@ static void merge_lines(struct part *parts, int size, FILE *out)
     while (heap_pop(&heap, &event)) {
         struct part *part = &parts[event.index];
         fputs(part->line, out);
+        if (network != NULL)
+            network_lines_add(network, part->line, out);
         if (advance(part))
             heap_push(&heap, part->time_s, 0, event.index);
     }
@@ -87,15 +90,16 @@ static bool open_parts(struct part *parts, const char *directory, int size)
     return true;
 }
 
-void metrics_merge(const char *directory, int size)
+void metrics_merge(const char *directory, int size, const struct graph *graph)
 {
     struct atomic_file file;
     struct part *parts = memory_zalloc((size_t)size, sizeof *parts);
     char *path = run_directory_file(directory, "metrics.jsonl");
+    struct network_lines *network = graph != NULL ? network_lines_create(graph) : NULL;
     bool merged = false;
     allow_open_files();
     if (open_parts(parts, directory, size) && atomic_file_open(&file, path, LOG_WARNING) == STATUS_OK) {
-        merge_lines(parts, size, file.stream);
+        merge_lines(parts, size, network, file.stream);
         merged = atomic_file_commit(&file) == STATUS_OK;
     }
     for (int rank = 0; rank < size; rank++) {
@@ -106,6 +110,7 @@ void metrics_merge(const char *directory, int size)
         free(parts[rank].line);
         free(parts[rank].path);
     }
+    network_lines_destroy(network);
     free(parts);
     free(path);
 }

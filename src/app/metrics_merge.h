@@ -2,11 +2,13 @@
 #ifndef GRAPEVINE_SRC_APP_METRICS_MERGE_H
 #define GRAPEVINE_SRC_APP_METRICS_MERGE_H
 
+#include "graph/graph.h"
+
 /* Where rank `rank` writes its part; owned by the caller. */
 char *metrics_part_path(const char *directory, int rank);
 
 /* Merge the parts of `size` ranks and remove them; each rank's lines keep their order. On failure the parts stay, and
- * one warning says so. */
-void metrics_merge(const char *directory, int size);
+ * one warning says so. `graph` (may be NULL): with lines about the network (network_lines.h). */
+void metrics_merge(const char *directory, int size, const struct graph *graph);
 
 #endif

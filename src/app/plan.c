@@ -37,6 +37,18 @@ static enum status open_set(const struct config *config, bool train, bool augmen
     return dataset_open(&params, out);
 }
 
+struct partition_params plan_partition_params(const struct plan *plan, int worker)
+{
+    return (struct partition_params){
+        .name = plan->config->data.partition,
+        .alpha = plan->config->data.alpha,
+        .worker = worker,
+        .worker_count = plan->place.worker_count,
+        .validation = plan->config->data.validation,
+        .seed = (uint64_t)plan->config->seed,
+    };
+}
+
 static enum status open_training_data(struct plan *plan)
 {
     const struct config *config = plan->config;
@@ -46,14 +58,7 @@ static enum status open_training_data(struct plan *plan)
         return STATUS_USAGE;
     }
     TRY(open_set(config, true, config->data.augment, &plan->train));
-    struct partition_params params = {
-        .name = config->data.partition,
-        .alpha = config->data.alpha,
-        .worker = plan->place.worker,
-        .worker_count = plan->place.worker_count,
-        .validation = config->data.validation,
-        .seed = (uint64_t)config->seed,
-    };
+    struct partition_params params = plan_partition_params(plan, plan->place.worker);
     TRY(partition_create(&params, plan->train, &plan->partition, &plan->held_out));
     if (plan->held_out.count > 0)
         TRY(open_set(config, true, false, &plan->held_out_set));
@@ -383,80 +388,69 @@ struct runtime_params plan_runtime_params(const struct plan *plan)
     };
 }
 
-static void print_graph(const struct plan *plan, FILE *out)
+static enum duration_law duration_law_of(const char *name)
 {
-    fprintf(out, "graph            %s, %d workers, %d edges, rate %g per gradient and worker\n", plan->graph->name,
-            plan->graph->worker_count, plan->graph->edge_count, plan->config->communication.rate);
-    if (strcmp(plan->config->graph.rates, "best") == 0)
-        fprintf(out, "                 rates best, budget %s\n", plan->config->graph.budget);
-    fprintf(out, "                 chi1 %.4g, chi2 %.4g\n", plan->spectrum.chi1, plan->spectrum.chi2);
-    fprintf(out, "constants        eta %.4g, alpha %.4g, alpha_tilde %.4g\n", plan->constants.eta,
-            plan->constants.alpha, plan->constants.alpha_tilde);
-    fprintf(out, "edges           ");
-    enum { SHOWN = 16 };
-    for (int e = 0; e < plan->graph->edge_count && e < SHOWN; e++)
-        fprintf(out, " %d-%d (%.3g)", plan->graph->edges[e].a, plan->graph->edges[e].b, plan->graph->edges[e].rate);
-    if (plan->graph->edge_count > SHOWN)
-        fprintf(out, " and %d more", plan->graph->edge_count - SHOWN);
-    fprintf(out, "\n");
+    static const char *const names[] = {[DURATION_CONSTANT] = "constant",
+                                        [DURATION_NORMAL] = "normal",
+                                        [DURATION_LOGNORMAL] = "lognormal",
+                                        [DURATION_EXPONENTIAL] = "exponential"};
+    enum duration_law law = DURATION_CONSTANT;
+    while (strcmp(names[law], name) != 0)
+        law++; /* the schema lets no other word pass */
+    return law;
 }
 
-static void print_schedule(const struct plan *plan, FILE *out)
+struct simulation_params plan_simulation_params(const struct plan *plan, const struct runtime_params *run)
 {
-    const struct schedule *schedule = &plan->schedule;
-    fprintf(out, "learning rate    %s: from %.4g to %.4g over the first %.3g %%", plan->config->schedule.name,
-            schedule->start, schedule->peak, 100 * schedule->warmup);
-    for (int k = 0; k < schedule->params.milestone_count && schedule->kind == SCHEDULE_STEP; k++)
-        fprintf(out, ", %.4g at %.3g %%", schedule_rate(schedule, schedule->params.milestones[k]),
-                100 * schedule->params.milestones[k]);
-    fprintf(out, "\n");
+    const struct config *config = plan->config;
+    return (struct simulation_params){
+        .run = run,
+        .time = strcmp(config->simulate.time, "modelled") == 0 ? SIMULATED_MODELLED : SIMULATED_IDEAL,
+        .poisson = strcmp(config->simulate.gradients, "poisson") == 0,
+        .law = duration_law_of(config->simulate.distribution),
+        .step_s = config->simulate.step_s,
+        .jitter = config->simulate.jitter,
+        .speed_spread = config->simulate.speed_spread,
+        .overlap = config->simulate.overlap,
+        .scenario = plan->scenario,
+        .ops = plan->ops,
+        .device = plan->device,
+    };
 }
 
-static void print_injected(const struct config *config, FILE *out)
+/* partitions (count): the pictures of every worker, those of the plan's own as it has them. */
+static enum status create_partitions(const struct plan *plan, int count, struct partition *partitions)
 {
-    const struct {
-        const char *name, *text;
-    } parts[] = {{"slow", config->inject.slow},
-                 {"pause", config->inject.pause},
-                 {"death", config->inject.death},
-                 {"links", config->inject.links}};
-    const char *between = "";
-    fprintf(out, "injected         ");
-    for (size_t k = 0; k < sizeof parts / sizeof parts[0]; k++) {
-        if (parts[k].text[0] == '\0')
-            continue;
-        fprintf(out, "%s%s: %s", between, parts[k].name, parts[k].text);
-        between = "; ";
+    for (int i = 0; i < count; i++) {
+        struct partition_params params = plan_partition_params(plan, i);
+        TRY(partition_create(&params, plan->train, &partitions[i], NULL));
     }
-    if (config->inject.loss > 0)
-        fprintf(out, "%sloss: %g", between, config->inject.loss);
-    fprintf(out, "\n");
+    return STATUS_OK;
 }
 
-void plan_print(const struct plan *plan, size_t worker_bytes, FILE *out)
+enum status plan_optimum(const struct plan *plan, struct optimum **out)
 {
-    char bytes[32], more[32];
-    size_t x_bytes = plan->spec->parameter_size * sizeof(float);
-    size_t exchange_bytes = plan->graph != NULL ? 2 * (size_t)plan->config->communication.records * x_bytes : 0;
-    fprintf(out, "data             %s: %zu pictures to train, %zu held out, %zu to test, %d classes, partition %s\n",
-            plan->config->data.name, plan->train->count - plan->held_out.count, plan->held_out.count, plan->test->count,
-            plan->test->class_count, plan->config->data.partition);
-    fprintf(out, "model            %s, %zu parameters (%s)\n", plan->spec->name, plan->spec->parameter_size,
-            text_bytes(bytes, (double)x_bytes));
-    fprintf(out, "algorithm        %s on %d worker%s\n", plan->algo->name, plan->place.worker_count,
-            plan->place.worker_count == 1 ? "" : "s");
-    if (plan->graph != NULL)
-        print_graph(plan, out);
-    fprintf(out, "steps            %llu gradients of %lld pictures by all workers (%g epochs), about %llu each\n",
-            (unsigned long long)plan->gradient_total, (long long)plan->config->train.batch, plan->config->train.epochs,
-            (unsigned long long)plan->gradient_total / (unsigned long long)plan->place.worker_count);
-    print_schedule(plan, out);
-    fprintf(out, "device           %s, %lld thread(s) a worker\n", plan->ops->name,
-            (long long)plan->config->device.threads);
-    fprintf(out, "memory           %s a worker: %s network and vectors, %s slots and snapshots\n",
-            text_bytes(bytes, (double)(worker_bytes + exchange_bytes)), text_bytes(more, (double)worker_bytes),
-            text_bytes((char[32]){0}, (double)exchange_bytes));
-    fprintf(out, "transport        %s\n", plan->config->communication.transport);
-    if (plan_injects(plan->config))
-        print_injected(plan->config, out);
+    *out = NULL;
+    if (!plan->config->run.optimum || !optimum_known(plan->spec))
+        return STATUS_OK;
+    bool shared = strcmp(plan->config->data.partition, "shared") == 0;
+    int count = shared ? 1 : plan->place.worker_count;
+    struct partition *partitions = memory_zalloc((size_t)count, sizeof partitions[0]);
+    struct optimum_params params = {
+        .spec = plan->spec,
+        .train = plan->train,
+        .partitions = partitions,
+        .partition_count = count,
+        .weight_decay = plan->config->optimizer.weight_decay,
+        .decay_norm_and_bias = plan->config->optimizer.decay_norm_and_bias,
+        .threads = (int)plan->config->device.threads,
+    };
+    log_info("finding the minimiser of model %s", plan->config->model.name);
+    enum status status = create_partitions(plan, count, partitions);
+    if (status == STATUS_OK)
+        status = optimum_create(&params, out);
+    for (int i = 0; i < count; i++)
+        partition_release(&partitions[i]);
+    free(partitions);
+    return status;
 }

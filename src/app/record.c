@@ -18,9 +18,15 @@
 #include "app/trace.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/stopwatch.h"
 #include "base/text.h"
 
-enum { LINE_BYTES = 1024 };
+/* The event log of a worker, and what it ends with. */
+struct recorded_events {
+    struct event_log *log; /* owned */
+    bool ended;            /* both are known */
+    struct replica_digest trained, final;
+};
 
 struct record {
     struct observer observer;
@@ -31,51 +37,46 @@ struct record {
     int worker_count;
     struct tensorboard **tensorboards; /* owned (worker_count), of workers rank, rank + 1, ...; NULL: not wanted */
     struct trace **traces;             /* likewise */
-    bool shows_progress;
+    struct recorded_events *events;    /* likewise */
+    bool shows_progress, simulated;
+    double begin_s; /* real time of its creation */
     struct progress_line progress;
 };
 
-/* A line of JSON being put together. */
-struct json_line {
-    char text[LINE_BYTES];
-    size_t length;
-};
-
-static void __attribute__((format(printf, 2, 3))) add(struct json_line *line, const char *format, ...)
+static void add_whole(struct text *line, const char *key, uint64_t value)
 {
-    va_list arguments;
-    va_start(arguments, format);
-    int length = vsnprintf(line->text + line->length, LINE_BYTES - line->length, format, arguments);
-    va_end(arguments);
-    line->length += (size_t)length;
-    if (line->length >= LINE_BYTES)
-        line->length = LINE_BYTES - 1;
+    text_add(line, ", \"%s\": %" PRIu64, key, value);
 }
 
-static void add_whole(struct json_line *line, const char *key, uint64_t value)
-{
-    add(line, ", \"%s\": %" PRIu64, key, value);
-}
-
-static void add_number(struct json_line *line, const char *key, double value)
+static void add_number(struct text *line, const char *key, double value)
 {
     if (isfinite(value))
-        add(line, ", \"%s\": %.9g", key, value);
+        text_add(line, ", \"%s\": %.9g", key, value);
     else
-        add(line, ", \"%s\": null", key);
+        text_add(line, ", \"%s\": null", key);
 }
 
-static void write_line(struct record *record, struct json_line *line)
+/* The line ends here, and is gone. */
+static void write_line(struct record *record, struct text *line)
 {
-    add(line, "}\n");
-    if (record->metrics == NULL)
-        return;
+    text_add(line, "}\n");
     errno = 0;
-    if (fwrite(line->text, 1, line->length, record->metrics) != line->length || fflush(record->metrics) != 0) {
+    if (record->metrics != NULL &&
+        (fwrite(line->data, 1, line->length, record->metrics) != line->length || fflush(record->metrics) != 0)) {
         atomic_file_complain(LOG_WARNING, record->metrics_path, errno);
         fclose(record->metrics);
         record->metrics = NULL;
     }
+    text_release(line);
+}
+
+/* "meetings": {"1": 20, "3": 19}: with whom how often so far. */
+static void add_meetings(struct text *line, const struct step_report *report)
+{
+    text_add(line, ", \"meetings\": {");
+    for (size_t k = 0; k < report->met_count; k++)
+        text_add(line, "%s\"%d\": %" PRIu64, k > 0 ? ", " : "", report->met[k].worker, report->met[k].count);
+    text_add(line, "}");
 }
 
 static void add_step_events(struct record *record, const struct step_report *report)
@@ -93,11 +94,28 @@ static void add_step_events(struct record *record, const struct step_report *rep
                     isnan(report->pair_distance) ? count - 1 : count);
 }
 
+/* People wait in real time, whatever time the reports are in. */
+static void show_step(struct record *record, const struct step_report *report)
+{
+    struct step_report shown = *report;
+    if (record->simulated)
+        shown.time_s = stopwatch_now() - record->begin_s;
+    progress_line_step(&record->progress, &shown);
+}
+
+static void show_evaluation(struct record *record, const struct evaluation_report *report)
+{
+    struct evaluation_report shown = *report;
+    if (record->simulated)
+        shown.time_s = stopwatch_now() - record->begin_s;
+    progress_line_evaluation(&record->progress, &shown);
+}
+
 static void on_step(void *context, const struct step_report *report)
 {
     struct record *record = context;
-    struct json_line line = {.length = 0};
-    add(&line, "{\"rank\": %d, \"time\": %.6f", report->worker, report->time_s);
+    struct text line = {0};
+    text_add(&line, "{\"rank\": %d, \"time\": %.6f", report->worker, report->time_s);
     add_whole(&line, "step", report->step);
     add_whole(&line, "global_step", report->global_step);
     add_number(&line, "epoch", report->epoch);
@@ -109,31 +127,35 @@ static void on_step(void *context, const struct step_report *report)
     add_number(&line, "samples_per_second", report->samples_per_second);
     add_whole(&line, "exchanges", report->exchanges);
     add_number(&line, "pair_distance", report->pair_distance);
+    add_number(&line, "consensus_estimated", report->consensus_estimated);
+    add_number(&line, "consensus_predicted", report->consensus_predicted);
     add_number(&line, "idle", report->idle);
     add_number(&line, "data_wait", report->data_wait);
     add_whole(&line, "pending", report->pending);
+    if (report->met != NULL)
+        add_meetings(&line, report);
     write_line(record, &line);
     if (record->tensorboards != NULL)
         add_step_events(record, report);
     if (record->shows_progress)
-        progress_line_step(&record->progress, report);
+        show_step(record, report);
 }
 
 static void on_evaluation(void *context, const struct evaluation_report *report)
 {
     struct record *record = context;
-    struct json_line line = {.length = 0};
+    struct text line = {0};
     char loss[64], accuracy[64];
     snprintf(loss, sizeof loss, "%s_loss", report->set);
     snprintf(accuracy, sizeof accuracy, "%s_accuracy", report->set);
-    add(&line, "{\"rank\": %d, \"time\": %.6f", report->worker, report->time_s);
+    text_add(&line, "{\"rank\": %d, \"time\": %.6f", report->worker, report->time_s);
     add_whole(&line, "step", report->step);
     add_whole(&line, "global_step", report->global_step);
     add_number(&line, "epoch", report->epoch);
     add_number(&line, loss, report->loss);
     add_number(&line, accuracy, report->accuracy);
     add_whole(&line, "pictures", report->count);
-    add(&line, ", \"averaged\": %s", report->averaged ? "true" : "false");
+    text_add(&line, ", \"averaged\": %s", report->averaged ? "true" : "false");
     write_line(record, &line);
     if (record->tensorboards != NULL) {
         snprintf(loss, sizeof loss, "%s/loss", report->set);
@@ -143,14 +165,14 @@ static void on_evaluation(void *context, const struct evaluation_report *report)
                         scalars, 2);
     }
     if (record->shows_progress)
-        progress_line_evaluation(&record->progress, report);
+        show_evaluation(record, report);
 }
 
 static void on_network(void *context, const struct network_report *report)
 {
     struct record *record = context;
-    struct json_line line = {.length = 0};
-    add(&line, "{\"network\": true, \"time\": %.6f", report->time_s);
+    struct text line = {0};
+    text_add(&line, "{\"network\": true, \"time\": %.6f", report->time_s);
     add_whole(&line, "global_step", report->global_step);
     add_number(&line, "epoch", report->epoch);
     add_number(&line, "consensus_distance", report->consensus_distance);
@@ -169,6 +191,39 @@ static void on_span(void *context, int worker, enum span_lane lane, enum span_ki
 {
     struct record *record = context;
     trace_add(record->traces[worker - record->rank], lane, kind, begin_s, end_s, peer);
+}
+
+static void on_event(void *context, const struct event_report *report)
+{
+    struct record *record = context;
+    event_log_add(record->events[report->worker - record->rank].log, report);
+}
+
+void record_trained(struct record *record, struct worker *worker, int number)
+{
+    if (record->events != NULL)
+        record->events[number - record->rank].trained = replica_digest_of(worker);
+}
+
+void record_final(struct record *record, struct worker *worker, int number)
+{
+    if (record->events == NULL)
+        return;
+    struct recorded_events *events = &record->events[number - record->rank];
+    events->final = replica_digest_of(worker);
+    events->ended = true;
+}
+
+static enum status open_events(struct record *record, const struct event_log_header *header)
+{
+    record->events = memory_zalloc((size_t)record->worker_count, sizeof record->events[0]);
+    for (int i = 0; i < record->worker_count; i++) {
+        struct event_log_header own = *header;
+        own.worker = record->rank + i;
+        TRY(event_log_create(record->directory, &own, &record->events[i].log));
+    }
+    record->observer.on_event = on_event;
+    return STATUS_OK;
 }
 
 static enum status open_tensorboard(const struct record *record, int worker, struct tensorboard **out)
@@ -198,6 +253,8 @@ static enum status open_per_worker(struct record *record, const struct record_pa
             record->traces[i] = trace_create(record->rank + i, TRACE_SPANS_PER_LANE);
         record->observer.on_span = on_span;
     }
+    if (params->events != NULL)
+        TRY(open_events(record, params->events));
     return STATUS_OK;
 }
 
@@ -211,6 +268,8 @@ enum status record_create(const struct record_params *params, struct record **ou
     record->metrics_path = metrics_part_path(params->directory, params->rank);
     record->rank = params->rank;
     record->worker_count = params->worker_count > 1 ? params->worker_count : 1;
+    record->simulated = params->simulated;
+    record->begin_s = stopwatch_now();
     record->shows_progress = params->rank == 0 && params->progress != NULL;
     record->progress = (struct progress_line){.out = params->progress, .columns = params->columns};
     record->metrics = fopen(record->metrics_path, "we");
@@ -232,6 +291,11 @@ const struct observer *record_observer(const struct record *record)
     return &record->observer;
 }
 
+static void close_events(struct recorded_events *events)
+{
+    event_log_close(events->log, events->ended ? &events->trained : NULL, events->ended ? &events->final : NULL);
+}
+
 void record_close(struct record *record)
 {
     if (record == NULL)
@@ -245,17 +309,20 @@ void record_close(struct record *record)
             tensorboard_close(record->tensorboards[i]);
         if (record->traces != NULL && record->traces[i] != NULL)
             (void)trace_close(record->traces[i], record->directory); /* it has said what is missing */
+        if (record->events != NULL)
+            close_events(&record->events[i]);
     }
     free(record->tensorboards);
     free(record->traces);
+    free(record->events);
     free(record->metrics_path);
     free(record->directory);
     free(record);
 }
 
-void record_merge(const char *directory, int size, int worker_count, bool trace)
+void record_merge(const char *directory, int size, int worker_count, const struct graph *graph, bool trace)
 {
-    metrics_merge(directory, size);
+    metrics_merge(directory, size, graph);
     if (trace)
         (void)trace_merge(directory, worker_count); /* it has said what is missing */
 }

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "app/atomic_file.h"
 #include "app/run_directory.h"
@@ -39,6 +40,12 @@ static void add_number(cJSON *root, const char *key, double value)
     cJSON_AddItemToObject(root, key, number(value));
 }
 
+static void add_known(cJSON *root, const char *key, double value)
+{
+    if (isfinite(value))
+        add_number(root, key, value);
+}
+
 static void add_whole(cJSON *root, const char *key, uint64_t value)
 {
     cJSON_AddItemToObject(root, key, whole(value));
@@ -57,6 +64,13 @@ static cJSON *list_of_wholes(const uint64_t *values, int count)
     for (int i = 0; i < count; i++)
         cJSON_AddItemToArray(list, whole(values[i]));
     return list;
+}
+
+static void add_meetings(cJSON *root, const uint64_t *meetings, int workers)
+{
+    cJSON *rows = cJSON_AddArrayToObject(root, "meetings");
+    for (int i = 0; i < workers; i++)
+        cJSON_AddItemToArray(rows, list_of_wholes(meetings + (size_t)i * (size_t)workers, workers));
 }
 
 static double total(const double *values, int count)
@@ -106,6 +120,7 @@ static void add_set_up(cJSON *root, const struct summary *summary)
     add_text(root, "model", summary->model);
     add_text(root, "data", summary->data);
     add_text(root, "partition", summary->partition);
+    add_text(root, "time", summary->time);
     add_text(root, "transport", summary->transport);
     add_text(root, "device", summary->device);
     add_text(root, "batch_norm", summary->batch_norm);
@@ -130,7 +145,14 @@ static void add_result(cJSON *root, const struct summary *summary)
     add_number(root, "test_loss", summary->test_loss);
     add_number(root, "test_accuracy_own_statistics", summary->test_accuracy_own_statistics);
     add_number(root, "consensus_distance", summary->consensus_distance);
+    add_known(root, "consensus_predicted", summary->consensus_predicted);
+    add_known(root, "chi1_realised", summary->chi1_realised);
+    add_known(root, "chi2_realised", summary->chi2_realised);
+    add_known(root, "optimum_distance", summary->optimum_distance);
+    add_known(root, "optimum_gap", summary->optimum_gap);
     add_number(root, "wall_seconds", summary->wall_seconds);
+    if (summary->time != NULL)
+        add_number(root, "virtual_time", summary->virtual_time);
     add_number(root, "samples_per_second", total(summary->samples_per_second, workers));
     add_numbers(root, "samples_per_second_per_worker", summary->samples_per_second, workers);
     add_whole(root, "gradients", summary->gradients);
@@ -142,9 +164,8 @@ static void add_result(cJSON *root, const struct summary *summary)
     add_whole(root, "ticks_unserved", summary->ticks_unserved);
     if (injects(&summary->injected))
         add_whole(root, "meetings_lost", summary->meetings_lost);
-    cJSON *meetings = cJSON_AddArrayToObject(root, "meetings");
-    for (int i = 0; i < workers; i++)
-        cJSON_AddItemToArray(meetings, list_of_wholes(summary->meetings + (size_t)i * (size_t)workers, workers));
+    if (summary->meetings != NULL)
+        add_meetings(root, summary->meetings, workers);
     add_numbers(root, "idle", summary->idle, workers);
     add_numbers(root, "data_wait", summary->data_wait, workers);
 }
@@ -181,6 +202,16 @@ static void add_shares(struct text *text, const double *shares, int count)
         text_add(text, " ... (largest %.1f %%)", 100 * largest);
 }
 
+static void print_virtual_time(const struct summary *summary, FILE *out)
+{
+    char duration[32];
+    bool ideal = strcmp(summary->time, "ideal") == 0;
+    if (ideal)
+        fprintf(out, "  virtual time               %.1f expected gradients of a worker\n", summary->virtual_time);
+    else
+        fprintf(out, "  virtual time               %s\n", text_duration(duration, summary->virtual_time));
+}
+
 void summary_print(const struct summary *summary, const char *directory, FILE *out)
 {
     char duration[32];
@@ -192,13 +223,22 @@ void summary_print(const struct summary *summary, const char *directory, FILE *o
             summary->graph != NULL ? summary->graph : "");
     fprintf(out, "  accuracy (averaged model)  %.2f %%\n", 100 * summary->test_accuracy);
     fprintf(out, "  loss                       %.4f\n", summary->test_loss);
-    fprintf(out, "  samples/s                  %.0f\n", total(summary->samples_per_second, summary->workers));
+    fprintf(out, "  samples/s                  %.0f%s\n", total(summary->samples_per_second, summary->workers),
+            summary->time != NULL ? " (virtual)" : "");
     if (isfinite(summary->rate_wanted))
         fprintf(out, "  exchanges per gradient     %.3f (wanted %.3f)\n", summary_exchanges_per_gradient(summary),
                 summary->rate_wanted);
-    fprintf(out, "  consensus distance         %.4g\n", summary->consensus_distance);
+    fprintf(out, "  consensus distance         %.4g", summary->consensus_distance);
+    if (isfinite(summary->consensus_predicted))
+        fprintf(out, " (level of theory %.3g)", summary->consensus_predicted);
+    fprintf(out, "\n");
+    if (isfinite(summary->optimum_distance))
+        fprintf(out, "  distance to the optimum    %.4g, objective above it by %.4g\n", summary->optimum_distance,
+                summary->optimum_gap);
     fprintf(out, "  idle, worker by worker     %s\n", text_view(&idle));
     fprintf(out, "  waiting for data           %s\n", text_view(&data_wait));
+    if (summary->time != NULL)
+        print_virtual_time(summary, out);
     fprintf(out, "  time                       %s\n", text_duration(duration, summary->wall_seconds));
     fprintf(out, "  run directory              %s\n", directory);
     fflush(out);

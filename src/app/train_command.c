@@ -9,13 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "app/checkpoint.h"
 #include "app/command.h"
 #include "app/plan.h"
 #include "app/progress_line.h"
 #include "app/record.h"
 #include "app/run_directory.h"
-#include "app/summary.h"
+#include "app/run_output.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -30,112 +29,25 @@ struct training {
     bool dry_run;
     struct config *config; /* owned */
     struct job job;
-    struct plan *plan;     /* owned */
-    char *directory;       /* owned; the run directory's name */
-    bool directory_made;   /* by rank 0, on a file system that all ranks see */
-    struct record *record; /* owned */
-    struct worker *worker; /* owned */
+    struct plan *plan;       /* owned */
+    char *directory;         /* owned; the run directory's name */
+    bool directory_made;     /* by rank 0, on a file system that all ranks see */
+    struct record *record;   /* owned */
+    struct worker *worker;   /* owned */
+    struct optimum *optimum; /* owned; NULL: not known, or another rank's */
 };
 
-static void write_config(const void *context, FILE *out)
+static struct run_output output_of(const struct training *training)
 {
-    const struct training *training = context;
-    config_write(training->config, out);
-}
-
-/* run.dir, or runs/<name of the configuration file>. */
-static char *directory_name(const struct training *training)
-{
-    if (training->config->run.dir[0] != '\0')
-        return memory_copy_text(training->config->run.dir);
-    const char *slash = strrchr(training->config_path, '/');
-    const char *base = slash != NULL ? slash + 1 : training->config_path;
-    const char *dot = strrchr(base, '.');
-    return text_format("runs/%.*s", dot != NULL ? (int)(dot - base) : (int)strlen(base), base);
-}
-
-static struct checkpoint_info checkpoint_info(const struct training *training, double epoch)
-{
-    return (struct checkpoint_info){
-        .data = training->config->data.name,
-        .batch_norm = "own",
-        .epoch = epoch,
-        .batches_tracked = (int64_t)(epoch * training->plan->gradients_per_epoch) / training->job.size,
-    };
-}
-
-/* A copy of worker 0's replica in mid-run. A disk that refuses it is reported, and training goes on. */
-static void save_checkpoint(void *context, bool best, double epoch, const float *parameters, const float *buffers)
-{
-    struct training *training = context;
-    if (training->job.rank != 0 || (best && !training->config->run.keep_best))
-        return;
-    char *name = best ? memory_copy_text("best.safetensors") : text_format("checkpoint-%04.0f.safetensors", epoch);
-    char *path = run_directory_file(training->directory, name);
-    struct checkpoint_info info = checkpoint_info(training, epoch);
-    checkpoint_write(path, training->plan->spec, parameters, buffers, &info);
-    free(path);
-    free(name);
-}
-
-static enum status save_final(struct training *training)
-{
-    struct checkpoint_info info = checkpoint_info(training, training->config->train.epochs);
-    info.batch_norm = training->config->batch_norm.policy;
-    char *path = run_directory_file(training->directory, "final.safetensors");
-    enum status status = checkpoint_write(path, training->plan->spec, worker_parameters(training->worker),
-                                          worker_buffers(training->worker), &info);
-    free(path);
-    return status;
-}
-
-static struct summary summarize(const struct training *training, const struct runtime_result *result)
-{
-    const struct plan *plan = training->plan;
-    const struct config *config = training->config;
-    bool pairs = plan->graph != NULL;
-    return (struct summary){
-        .version = GRAPEVINE_VERSION,
+    return (struct run_output){
+        .config = training->config,
+        .config_path = training->config_path,
         .command = text_view(&training->command),
-        .config = training->config_path,
-        .algorithm = plan->algo->name,
-        .graph = pairs ? plan->graph->name : "everyone",
-        .model = plan->spec->name,
-        .data = config->data.name,
-        .partition = config->data.partition,
-        .transport = result->transport,
-        .device = plan->ops->name,
-        .batch_norm = config->batch_norm.policy,
+        .plan = training->plan,
+        .directory = training->directory,
         .workers = training->job.size,
-        .seed = config->seed,
-        .batch = (size_t)config->train.batch,
-        .epochs = config->train.epochs,
-        .chi1 = pairs ? plan->spectrum.chi1 : NAN,
-        .chi2 = pairs ? plan->spectrum.chi2 : NAN,
-        .eta = pairs ? plan->constants.eta : NAN,
-        .alpha = pairs ? plan->constants.alpha : NAN,
-        .alpha_tilde = pairs ? plan->constants.alpha_tilde : NAN,
-        .rate_wanted = pairs && training->job.size > 1 ? config->communication.rate : NAN,
-        .gradients = result->gradients,
-        .gradients_per_worker = result->gradients_per_worker,
-        .exchanges = result->exchanges,
-        .ticks = result->ticks,
-        .ticks_unserved = result->ticks_unserved,
-        .meetings_lost = result->meetings_lost,
-        .injected = {.slow = config->inject.slow,
-                     .pause = config->inject.pause,
-                     .death = config->inject.death,
-                     .links = config->inject.links,
-                     .loss = config->inject.loss},
-        .meetings = result->meetings,
-        .idle = result->idle,
-        .data_wait = result->data_wait,
-        .samples_per_second = result->samples_per_second,
-        .wall_seconds = result->wall_s,
-        .test_accuracy = result->test_accuracy,
-        .test_loss = result->test_loss,
-        .test_accuracy_own_statistics = result->test_accuracy_own_statistics,
-        .consensus_distance = result->consensus_distance,
+        .optimum = training->optimum,
+        .writes = training->job.rank == 0,
     };
 }
 
@@ -153,15 +65,18 @@ static enum status make_directory(struct training *training)
 {
     enum status status = STATUS_OK;
     if (training->job.rank == 0)
-        status = run_directory_create(training->directory, write_config, training);
+        status = run_directory_create(training->directory, run_output_write_config, training->config);
     return status;
 }
 
 static enum status open_record(struct training *training)
 {
+    struct run_output output = output_of(training);
+    struct event_log_header events = run_output_events(&output);
     struct record_params params = {
         .directory = training->directory,
         .rank = training->job.rank,
+        .events = training->config->run.record ? &events : NULL,
         .trace = training->config->run.trace,
         .tensorboard = training->config->run.tensorboard,
         .progress = training->job.rank == 0 ? stdout : NULL,
@@ -185,6 +100,7 @@ static enum status read_config(struct training *training)
     TRY(command_read_config(training->argument_count, training->arguments, &training->config));
     training->config_path = training->arguments[0];
     training->job.limit_s = training->config->communication.limit_s;
+    training->job.ordered_sums = training->config->run.record; /* a replay is one process */
     return STATUS_OK;
 }
 
@@ -195,6 +111,12 @@ static enum status make_plan(struct training *training)
     TRY(plan_create(training->config, &place, &training->plan));
     training->job.limit_s += scenario_longest_pause_s(training->plan->scenario);
     return STATUS_OK;
+}
+
+/* Rank 0 alone looks at the averaged model. */
+static enum status find_optimum(struct training *training)
+{
+    return training->job.rank == 0 ? plan_optimum(training->plan, &training->optimum) : STATUS_OK;
 }
 
 static enum status make_worker(struct training *training)
@@ -213,27 +135,35 @@ static enum status share_start(struct training *training)
                          plan->spec->buffer_size * sizeof(float));
 }
 
+static void digest_trained(void *context)
+{
+    struct training *training = context;
+    record_trained(training->record, training->worker, training->job.rank);
+}
+
 static enum status finish_record(struct training *training, const struct runtime_result *result)
 {
+    record_final(training->record, training->worker, training->job.rank);
     record_close(training->record);
     training->record = NULL;
     TRY(job_barrier(&training->job, "end of the record"));
     if (training->job.rank != 0)
         return STATUS_OK;
-    struct summary summary = summarize(training, result);
-    record_merge(training->directory, training->job.size, training->job.size, training->config->run.trace);
-    TRY(save_final(training));
-    TRY(summary_write(&summary, training->directory));
-    summary_print(&summary, training->directory, stdout);
-    return STATUS_OK;
+    struct run_output output = output_of(training);
+    record_merge(training->directory, training->job.size, training->job.size, training->plan->graph,
+                 training->config->run.trace);
+    return run_output_finish(&output, result, training->worker, NAN);
 }
 
 static enum status run(struct training *training)
 {
     struct runtime_params params = plan_runtime_params(training->plan);
     struct runtime_result result;
-    params.checkpoint = save_checkpoint;
-    params.checkpoint_context = training;
+    struct run_output output = output_of(training);
+    params.checkpoint = run_output_checkpoint;
+    params.checkpoint_context = &output;
+    params.trained = digest_trained;
+    params.trained_context = training;
     TRY(runtime_mpi_run(&params, &training->job, training->worker, record_observer(training->record), &result));
     enum status status = finish_record(training, &result);
     runtime_result_release(&result);
@@ -251,7 +181,8 @@ static enum status train(struct training *training)
             plan_print(training->plan, worker_bytes(training->worker), stdout);
         return STATUS_OK;
     }
-    training->directory = directory_name(training);
+    TRY(together(training, "optimum", find_optimum));
+    training->directory = run_output_directory(training->config, training->config_path);
     TRY(together(training, "run directory", make_directory));
     training->directory_made = true;
     TRY(together(training, "record", open_record));
@@ -265,24 +196,12 @@ static enum status train(struct training *training)
 static void release(struct training *training)
 {
     record_close(training->record);
+    optimum_destroy(training->optimum);
     worker_destroy(training->worker);
     plan_destroy(training->plan);
     config_destroy(training->config);
     text_release(&training->command);
     free(training->directory);
-}
-
-/* Takes "--dry-run" out of the arguments; returns how many are left. */
-static int take_dry_run(int count, char **arguments, bool *dry_run)
-{
-    int left = 0;
-    for (int i = 0; i < count; i++) {
-        if (strcmp(arguments[i], "--dry-run") == 0)
-            *dry_run = true;
-        else
-            arguments[left++] = arguments[i];
-    }
-    return left;
 }
 
 int command_train(int count, char **arguments)
@@ -291,7 +210,7 @@ int command_train(int count, char **arguments)
     text_add(&training.command, "grapevine train");
     for (int i = 0; i < count; i++)
         text_add(&training.command, " %s", arguments[i]);
-    training.argument_count = take_dry_run(count, arguments, &training.dry_run);
+    training.argument_count = command_take_flag("--dry-run", count, arguments, &training.dry_run);
     enum status status = job_start(NULL, NULL, &training.job);
     if (status == STATUS_OK)
         status = train(&training);

@@ -190,7 +190,7 @@ static void a_large_distance_is_told_once_it_lasts(void **state)
     end(&c);
 }
 
-/* The learning rate steps down by ten, the level by a hundred; what was built up before leaves at the pace of mixing. */
+/* The learning rate steps down by ten, the level by a hundred; what was built up before leaves as fast as it mixes. */
 static void a_smaller_learning_rate_is_no_alarm(void **state)
 {
     (void)state;

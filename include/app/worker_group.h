@@ -1,0 +1,29 @@
+/* All workers of a run in one process: they share the plan's data and device, and one engine. */
+#ifndef GRAPEVINE_APP_WORKER_GROUP_H
+#define GRAPEVINE_APP_WORKER_GROUP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "app/plan.h"
+#include "base/status.h"
+#include "data/partition.h"
+#include "worker/engine.h"
+#include "worker/worker.h"
+
+struct worker_group {
+    int count;
+    struct engine *engine;        /* owned */
+    struct partition *partitions; /* owned (count), of workers 1, 2, ...; empty where all share the plan's */
+    struct worker **workers;      /* owned (count) */
+};
+
+/* The workers 0 … of a plan whose place is worker 0's; `keeps_point`: as in worker_params. The plan outlives the group.
+ * Errors as of partition_create, engine_create and worker_create. */
+enum status worker_group_create(const struct plan *plan, bool keeps_point, struct worker_group *out);
+void worker_group_release(struct worker_group *group);
+
+/* Memory of all workers and their engine. */
+size_t worker_group_bytes(const struct worker_group *group);
+
+#endif

@@ -1,0 +1,28 @@
+/* Digests of a worker's vectors. */
+#include "app/replica_digest.h"
+
+#include "base/digest.h"
+
+const char *replica_vector_name(enum replica_vector vector)
+{
+    static const char *const names[REPLICA_VECTORS] = {[REPLICA_X] = "x",
+                                                       [REPLICA_X_TILDE] = "x_tilde",
+                                                       [REPLICA_MOMENTUM] = "momentum",
+                                                       [REPLICA_BUFFERS] = "buffers"};
+    return names[vector];
+}
+
+static uint64_t digest_of(const float *values, size_t count)
+{
+    return values == NULL || count == 0 ? 0 : digest_bytes(0, values, count * sizeof values[0]);
+}
+
+struct replica_digest replica_digest_of(struct worker *worker)
+{
+    size_t count = worker_parameter_size(worker);
+    return (struct replica_digest){
+        .of = {[REPLICA_X] = digest_of(worker_parameters(worker), count),
+               [REPLICA_X_TILDE] = digest_of(worker_vector(worker, "x_tilde"), count),
+               [REPLICA_MOMENTUM] = digest_of(worker_vector(worker, "momentum"), count),
+               [REPLICA_BUFFERS] = digest_of(worker_buffers(worker), worker_buffer_size(worker))}};
+}

@@ -1,0 +1,166 @@
+/* The files of a run that do not depend on which runtime ran it. */
+#include "app/run_output.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/checkpoint.h"
+#include "app/command.h"
+#include "app/run_directory.h"
+#include "app/summary.h"
+#include "base/memory.h"
+#include "base/text.h"
+
+void run_output_write_config(const void *context, FILE *out)
+{
+    config_write(context, out);
+}
+
+char *run_output_directory(const struct config *config, const char *config_path)
+{
+    if (config->run.dir[0] != '\0')
+        return memory_copy_text(config->run.dir);
+    const char *slash = strrchr(config_path, '/');
+    const char *base = slash != NULL ? slash + 1 : config_path;
+    const char *dot = strrchr(base, '.');
+    return text_format("runs/%.*s", dot != NULL ? (int)(dot - base) : (int)strlen(base), base);
+}
+
+static struct checkpoint_info checkpoint_info(const struct run_output *output, double epoch)
+{
+    return (struct checkpoint_info){
+        .data = output->config->data.name,
+        .batch_norm = "own",
+        .epoch = epoch,
+        .batches_tracked = (int64_t)(epoch * output->plan->gradients_per_epoch) / output->workers,
+    };
+}
+
+/* A copy of worker 0's replica in mid-run. */
+void run_output_checkpoint(void *context, bool best, double epoch, const float *parameters, const float *buffers)
+{
+    const struct run_output *output = context;
+    if (!output->writes || (best && !output->config->run.keep_best))
+        return;
+    char *name = best ? memory_copy_text("best.safetensors") : text_format("checkpoint-%04.0f.safetensors", epoch);
+    char *path = run_directory_file(output->directory, name);
+    struct checkpoint_info info = checkpoint_info(output, epoch);
+    checkpoint_write(path, output->plan->spec, parameters, buffers, &info);
+    free(path);
+    free(name);
+}
+
+static enum status write_final(const struct run_output *output, const float *parameters, const float *buffers)
+{
+    struct checkpoint_info info = checkpoint_info(output, output->config->train.epochs);
+    info.batch_norm = output->config->batch_norm.policy;
+    char *path = run_directory_file(output->directory, "final.safetensors");
+    enum status status = checkpoint_write(path, output->plan->spec, parameters, buffers, &info);
+    free(path);
+    return status;
+}
+
+static struct summary summarize(const struct run_output *output, const struct runtime_result *result)
+{
+    const struct plan *plan = output->plan;
+    const struct config *config = output->config;
+    bool pairs = plan->graph != NULL;
+    return (struct summary){
+        .version = GRAPEVINE_VERSION,
+        .command = output->command,
+        .config = output->config_path,
+        .algorithm = plan->algo->name,
+        .graph = pairs ? plan->graph->name : "everyone",
+        .model = plan->spec->name,
+        .data = config->data.name,
+        .partition = config->data.partition,
+        .transport = result->transport,
+        .device = plan->ops->name,
+        .batch_norm = config->batch_norm.policy,
+        .workers = output->workers,
+        .seed = config->seed,
+        .batch = (size_t)config->train.batch,
+        .epochs = config->train.epochs,
+        .chi1 = pairs ? plan->spectrum.chi1 : NAN,
+        .chi2 = pairs ? plan->spectrum.chi2 : NAN,
+        .eta = pairs ? plan->constants.eta : NAN,
+        .alpha = pairs ? plan->constants.alpha : NAN,
+        .alpha_tilde = pairs ? plan->constants.alpha_tilde : NAN,
+        .rate_wanted = pairs && output->workers > 1 ? config->communication.rate : NAN,
+        .gradients = result->gradients,
+        .gradients_per_worker = result->gradients_per_worker,
+        .exchanges = result->exchanges,
+        .ticks = result->ticks,
+        .ticks_unserved = result->ticks_unserved,
+        .meetings_lost = result->meetings_lost,
+        .injected = {.slow = config->inject.slow,
+                     .pause = config->inject.pause,
+                     .death = config->inject.death,
+                     .links = config->inject.links,
+                     .loss = config->inject.loss},
+        .meetings = result->meetings,
+        .idle = result->idle,
+        .data_wait = result->data_wait,
+        .samples_per_second = result->samples_per_second,
+        .wall_seconds = result->wall_s,
+        .test_accuracy = result->test_accuracy,
+        .test_loss = result->test_loss,
+        .test_accuracy_own_statistics = result->test_accuracy_own_statistics,
+        .consensus_distance = result->consensus_distance,
+        .consensus_predicted = result->consensus_predicted,
+        .chi1_realised = result->chi1_realised,
+        .chi2_realised = result->chi2_realised,
+        .optimum_distance = NAN,
+        .optimum_gap = NAN,
+    };
+}
+
+static enum status finish(const struct run_output *output, struct summary *summary, const float *parameters,
+                          const float *buffers)
+{
+    TRY(write_final(output, parameters, buffers));
+    if (output->optimum != NULL) {
+        summary->optimum_distance = optimum_distance(output->optimum, parameters);
+        summary->optimum_gap = optimum_gap(output->optimum, parameters);
+    }
+    TRY(summary_write(summary, output->directory));
+    summary_print(summary, output->directory, stdout);
+    return STATUS_OK;
+}
+
+enum status run_output_finish(const struct run_output *output, const struct runtime_result *result,
+                              struct worker *worker, double real_s)
+{
+    const struct plan *plan = output->plan;
+    struct summary summary = summarize(output, result);
+    size_t count = worker_parameter_size(worker), buffer_count = worker_buffer_size(worker);
+    float *parameters = memory_alloc_aligned(count * sizeof parameters[0]);
+    float *buffers = memory_zalloc(buffer_count + 1, sizeof buffers[0]);
+    plan->ops->vector_read(plan->device, worker_parameters(worker), count, parameters);
+    plan->ops->vector_read(plan->device, worker_buffers(worker), buffer_count, buffers);
+    if (!isnan(real_s)) {
+        summary.time = output->config->simulate.time;
+        summary.virtual_time = result->wall_s;
+        summary.wall_seconds = real_s;
+    }
+    enum status status = finish(output, &summary, parameters, buffers);
+    free(buffers);
+    memory_free_aligned(parameters);
+    return status;
+}
+
+struct event_log_header run_output_events(const struct run_output *output)
+{
+    const struct plan *plan = output->plan;
+    struct event_log_header header = {
+        .version = GRAPEVINE_VERSION,
+        .worker_count = output->workers,
+        .eta = plan->constants.eta,
+        .alpha = plan->constants.alpha,
+        .alpha_tilde = plan->constants.alpha_tilde,
+        .config = command_config_digest(output->config),
+    };
+    snprintf(header.algorithm, sizeof header.algorithm, "%s", plan->algo->name);
+    return header;
+}

@@ -1,0 +1,37 @@
+/* What a run leaves in its directory, common to `train` and `simulate`: configuration, checkpoints, final model,
+ * summary. */
+#ifndef GRAPEVINE_SRC_APP_RUN_OUTPUT_H
+#define GRAPEVINE_SRC_APP_RUN_OUTPUT_H
+
+#include <stdbool.h>
+
+#include "app/event_log.h"
+#include "app/plan.h"
+#include "config/config.h"
+
+struct run_output {
+    const struct config *config; /* borrowed, as are all below */
+    const char *config_path;
+    const char *command; /* the command line */
+    const struct plan *plan;
+    const char *directory;
+    int workers;
+    const struct optimum *optimum; /* NULL: not known */
+    bool writes;                   /* this process writes: the one rank that does, or the simulator */
+};
+
+/* run.dir, or runs/<name of the configuration file>; owned by the caller. */
+char *run_output_directory(const struct config *config, const char *config_path);
+/* For run_directory_create; `context` is the struct config. */
+void run_output_write_config(const void *context, FILE *out);
+/* For runtime_params.checkpoint; `context` is the struct run_output. A disk that refuses is reported, and training goes
+ * on. */
+void run_output_checkpoint(void *context, bool best, double epoch, const float *parameters, const float *buffers);
+/* Write final.safetensors, summary.json and the table at the end: `worker` holds the averaged model. `real_s`: real
+ * time of a simulated training, whose result has virtual times; NAN for another. STATUS_MACHINE (logged). */
+enum status run_output_finish(const struct run_output *output, const struct runtime_result *result,
+                              struct worker *worker, double real_s);
+/* First lines of the event logs. */
+struct event_log_header run_output_events(const struct run_output *output);
+
+#endif
