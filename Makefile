@@ -44,7 +44,7 @@ $(OBJ_MPI): $(BUILD)/obj/%.o: %.c
 	$(MPICC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 # --- tests and benchmarks: one program per file; those under tests/mpi run under mpirun ---
-TEST_SRC  := $(sort $(wildcard tests/unit/*_test.c tests/laws/*_test.c tests/parity/*_test.c))
+TEST_SRC  := $(sort $(wildcard tests/unit/*_test.c tests/laws/*_test.c tests/sim/*_test.c tests/parity/*_test.c))
 TEST_BIN  := $(TEST_SRC:tests/%.c=$(BUILD)/tests/%)
 DUMP_BIN  := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/parity/*_dump.c)))
 BENCH_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/bench/*_bench.c)))

@@ -185,7 +185,7 @@ const struct schema_row schema_table[] = {
      .summary = "modelled time: deviation of the workers' speeds",
      .details = "Of their mean durations, over the mean; drawn once per worker, lognormal."},
     {KEY(simulate, overlap), CLOSED(0, 1), .preset = "0.6",
-     .summary = "modelled time: share of a gradient that an all-reduce overlaps",
+     .summary = "modelled time: gradient share an all-reduce overlaps",
      .details = "Buckets travel while the backward pass, about two thirds of a gradient, goes on. 0: all of it comes "
                 "after the gradient."},
     {KEY(simulate, latency_s), CLOSED(0, 1e6), .preset = "5.0e-5", .summary = "modelled time: latency of a link"},
@@ -241,7 +241,7 @@ const struct schema_row schema_table[] = {
     {KEY(run, tensorboard), .preset = "false", .summary = "write TensorBoard event files"},
     {KEY(run, keep_best), .preset = "false", .summary = "keep the best checkpoint",
      .details = "By accuracy on the validation pictures (data.validation)."},
-    {KEY(run, optimum), .preset = "true", .summary = "convex models: find the minimiser, record the distance to it",
+    {KEY(run, optimum), .preset = "true", .summary = "convex models: record the distance to the minimiser",
      .details = "quadratic, linear and logistic have one; it is found before the run begins. Ignored by others."},
     {KEY(run, record), .preset = "false", .summary = "log every event, for `grapevine replay`",
      .details = "events-<worker>.jsonl in the run directory. Sums over workers are then made in a fixed order, which "
