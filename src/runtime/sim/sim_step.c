@@ -6,17 +6,6 @@
 #include "runtime/pair_distance.h"
 #include "runtime/sim/simulation_state.h"
 
-bool sim_finished(const struct simulation *sim)
-{
-    return sim->gradients >= sim->run->gradient_total;
-}
-
-double sim_progress(const struct simulation *sim)
-{
-    double progress = (double)sim->gradients / (double)sim->run->gradient_total;
-    return progress < 1 ? progress : 1;
-}
-
 void sim_span(const struct simulation *sim, int worker, enum span_lane lane, enum span_kind kind, double begin,
               double end, int peer)
 {

@@ -49,6 +49,19 @@ struct simulation {
     float *copy;                /* owned (parameter_size), host memory */
 };
 
+/* All gradients of the run are done. */
+static inline bool sim_finished(const struct simulation *sim)
+{
+    return sim->gradients >= sim->run->gradient_total;
+}
+
+/* The share of them that is done. */
+static inline double sim_progress(const struct simulation *sim)
+{
+    double progress = (double)sim->gradients / (double)sim->run->gradient_total;
+    return progress < 1 ? progress : 1;
+}
+
 /* --- sim_step.c --- */
 
 /* The working copy of the first gradient is taken. */
@@ -65,8 +78,6 @@ void sim_apply(struct simulation *sim, int worker, int peer, uint64_t meeting, d
 /* Both ends have applied: count the meeting. */
 void sim_count_meeting(struct simulation *sim, int edge);
 void sim_lose(struct simulation *sim, int worker, int peer, double t);
-bool sim_finished(const struct simulation *sim);
-double sim_progress(const struct simulation *sim);
 /* Seconds (or units) of gradient number `step` of a worker, begun now: the law's draw times what the scenario says. */
 double sim_duration(const struct simulation *sim, int worker, uint64_t step);
 /* Virtual time at which `work` units of computing that begin at `begin` end: pauses come on top. INFINITY: never. */
