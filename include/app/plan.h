@@ -71,8 +71,9 @@ struct optimizer_params plan_optimizer_params(const struct config *config);
 /* The configuration injects something: slow or dead workers, pauses, links, losses. */
 bool plan_injects(const struct config *config);
 
-/* What would be done, for a reader: sizes, memory of a worker, steps, learning rate, graph, constants, edges.
- * `worker_bytes`: what a created worker holds. */
-void plan_print(const struct plan *plan, size_t worker_bytes, FILE *out);
+/* What would be done, for a reader: sizes, steps, learning rate, graph, constants, edges. */
+void plan_print(const struct plan *plan, FILE *out);
+/* What a rank needs for it under MPI: memory, transport. `worker_bytes`: what a created worker holds. */
+void plan_print_rank(const struct plan *plan, size_t worker_bytes, FILE *out);
 
 #endif

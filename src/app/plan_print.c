@@ -54,11 +54,21 @@ static void print_injected(const struct config *config, FILE *out)
     fprintf(out, "\n");
 }
 
-void plan_print(const struct plan *plan, size_t worker_bytes, FILE *out)
+void plan_print_rank(const struct plan *plan, size_t worker_bytes, FILE *out)
 {
     char bytes[32], more[32];
     size_t x_bytes = plan->spec->parameter_size * sizeof(float);
     size_t exchange_bytes = plan->graph != NULL ? 2 * (size_t)plan->config->communication.records * x_bytes : 0;
+    fprintf(out, "memory           %s a worker: %s network and vectors, %s slots and snapshots\n",
+            text_bytes(bytes, (double)(worker_bytes + exchange_bytes)), text_bytes(more, (double)worker_bytes),
+            text_bytes((char[32]){0}, (double)exchange_bytes));
+    fprintf(out, "transport        %s\n", plan->config->communication.transport);
+}
+
+void plan_print(const struct plan *plan, FILE *out)
+{
+    char bytes[32];
+    size_t x_bytes = plan->spec->parameter_size * sizeof(float);
     fprintf(out, "data             %s: %zu pictures to train, %zu held out, %zu to test, %d classes, partition %s\n",
             plan->config->data.name, plan->train->count - plan->held_out.count, plan->held_out.count, plan->test->count,
             plan->test->class_count, plan->config->data.partition);
@@ -72,12 +82,8 @@ void plan_print(const struct plan *plan, size_t worker_bytes, FILE *out)
             (unsigned long long)plan->gradient_total, (long long)plan->config->train.batch, plan->config->train.epochs,
             (unsigned long long)plan->gradient_total / (unsigned long long)plan->place.worker_count);
     print_schedule(plan, out);
-    fprintf(out, "device           %s, %lld thread(s) a worker\n", plan->ops->name,
-            (long long)plan->config->device.threads);
-    fprintf(out, "memory           %s a worker: %s network and vectors, %s slots and snapshots\n",
-            text_bytes(bytes, (double)(worker_bytes + exchange_bytes)), text_bytes(more, (double)worker_bytes),
-            text_bytes((char[32]){0}, (double)exchange_bytes));
-    fprintf(out, "transport        %s\n", plan->config->communication.transport);
+    fprintf(out, "device           %s, %lld thread(s)%s\n", plan->ops->name, (long long)plan->config->device.threads,
+            plan->place.simulated ? "" : " a worker");
     if (plan_injects(plan->config))
         print_injected(plan->config, out);
 }

@@ -102,10 +102,11 @@ static void print_plan(const struct simulating *s)
     struct runtime_params run_params = plan_runtime_params(s->plan);
     struct simulation_params params = plan_simulation_params(s->plan, &run_params);
     size_t x_bytes = s->plan->spec->parameter_size * sizeof(float);
-    plan_print(s->plan, worker_bytes(s->group.workers[0]), stdout);
-    printf("simulation       %s time; %s for all workers and what they share, and up to %s of snapshots in flight\n",
-           s->config->simulate.time, text_bytes(all, (double)worker_group_bytes(&s->group)),
+    plan_print(s->plan, stdout);
+    printf("memory           %s for all workers and what they share, and up to %s of snapshots in flight\n",
+           text_bytes(all, (double)worker_group_bytes(&s->group)),
            text_bytes(flight, (double)(x_bytes * simulation_snapshots_most(&params, s->group.count))));
+    printf("simulation       %s time\n", s->config->simulate.time);
 }
 
 static enum status simulate(struct simulating *s, int count, char **arguments, bool dry_run)

@@ -177,8 +177,10 @@ static enum status train(struct training *training)
     TRY(share_start(training));
     TRY(together(training, "worker", make_worker));
     if (training->dry_run) {
-        if (training->job.rank == 0)
-            plan_print(training->plan, worker_bytes(training->worker), stdout);
+        if (training->job.rank == 0) {
+            plan_print(training->plan, stdout);
+            plan_print_rank(training->plan, worker_bytes(training->worker), stdout);
+        }
         return STATUS_OK;
     }
     TRY(together(training, "optimum", find_optimum));
