@@ -19,7 +19,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 
-enum { START_LIMIT_S = 120 }; /* until the configuration is read */
+enum { START_LIMIT_S = 120 /* until the configuration is read */, OPTIMUM_LIMIT_S = 3600 };
 
 struct training {
     int argument_count;
@@ -119,6 +119,16 @@ static enum status find_optimum(struct training *training)
     return training->job.rank == 0 ? plan_optimum(training->plan, &training->optimum) : STATUS_OK;
 }
 
+/* The others wait for it longer than for anything else: on a large set it takes minutes. */
+static enum status wait_for_optimum(struct training *training)
+{
+    double limit_s = training->job.limit_s;
+    training->job.limit_s = fmax(limit_s, OPTIMUM_LIMIT_S);
+    enum status status = together(training, "optimum", find_optimum);
+    training->job.limit_s = limit_s;
+    return status;
+}
+
 static enum status make_worker(struct training *training)
 {
     struct worker_params params = plan_worker_params(training->plan);
@@ -183,7 +193,7 @@ static enum status train(struct training *training)
         }
         return STATUS_OK;
     }
-    TRY(together(training, "optimum", find_optimum));
+    TRY(wait_for_optimum(training));
     training->directory = run_output_directory(training->config, training->config_path);
     TRY(together(training, "run directory", make_directory));
     training->directory_made = true;
