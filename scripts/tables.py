@@ -95,15 +95,15 @@ def grouped(runs):
 # --- cells ---
 
 
-def cell(runs, value, digits=2):
+def cell(runs, value, digits=2, form="f"):
     """Mean ± deviation of value(run) over the runs that ended; None values count as missing."""
     values = [value(run) for run in runs if run.summary is not None]
     values = [v for v in values if v is not None and math.isfinite(v)]
     if not values:
         return NOTHING
-    text = f"{statistics.mean(values):.{digits}f}"
+    text = f"{statistics.mean(values):.{digits}{form}}"
     if len(values) > 1:
-        text += f" ± {statistics.stdev(values):.{digits}f}"
+        text += f" ± {statistics.stdev(values):.{digits}{form}}"
     if len(values) < len(runs):
         text += f" ({len(values)} of {len(runs)})"
     return text
@@ -135,6 +135,35 @@ def accuracy_rows(runs, published, key, label):
         yield from published_rows(published, arm, counts, label)
 
 
+def consensus(key):
+    """Mean of a figure of the network over the second quarter of a run: after the start, before the first step down of
+    the learning rate."""
+
+    def value(run):
+        values = []
+        with open(run.path / "metrics.jsonl", encoding="utf-8") as lines:
+            for report in map(json.loads, lines):
+                share = report["epoch"] / run.summary["epochs"]
+                if report.get("network") and report.get(key) is not None and 0.25 <= share <= 0.5:
+                    values.append(report[key])
+        return statistics.mean(values) if values else None
+
+    return value
+
+
+def write_consensus(options, runs):
+    cells, titles, counts = grouped(runs)
+    measured = "consensus_distance" if options.command == "simulate" else "consensus_estimated"
+    rows = []
+    for arm, title in titles.items():
+        if not arm.startswith("allreduce"):
+            rows.append([title] + [cell(cells[arm, n], consensus(measured), 3, "g") for n in counts])
+            rows.append(["by theory"] + [cell(cells[arm, n], consensus("consensus_predicted"), 3, "g") for n in counts])
+    lines = ["Consensus distance (1/n) Σ ‖x_i − x̄‖², mean over the second quarter of the run (before the learning rate "
+             "steps down), and the level of theory for the same learning rate and momentum:", ""]
+    return lines + markdown(["workers"] + [str(n) for n in counts], rows)
+
+
 def write_accuracies(options, runs, published):
     _, _, counts = grouped(runs)
     header = ["workers"] + [str(n) for n in counts]
@@ -142,11 +171,14 @@ def write_accuracies(options, runs, published):
     own, recomputed = "test_accuracy_own_statistics", "test_accuracy"
     lines = ["Test accuracy of the averaged model in %"]
     if all(r.summary[own] == r.summary[recomputed] for r in runs if r.summary is not None):
-        return [lines[0] + ".", ""] + markdown(header, accuracy_rows(runs, published, recomputed, label))
+        lines[0] += "."
+        lines += [""] + markdown(header, accuracy_rows(runs, published, recomputed, label))
+        return lines + write_consensus(options, runs)
     lines[0] += ", with worker 0's batch-norm statistics, as published:"
     lines += [""] + markdown(header, accuracy_rows(runs, published, own, label))
     lines += ["The same, batch-norm statistics recomputed at the averaged weights:", ""]
-    return lines + markdown(header, accuracy_rows(runs, {}, recomputed, label))
+    lines += markdown(header, accuracy_rows(runs, {}, recomputed, label))
+    return lines + write_consensus(options, runs)
 
 
 def write_times(options, runs, published):

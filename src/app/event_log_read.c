@@ -152,7 +152,7 @@ static enum status read_event(struct reader *reader, uint64_t expected, struct e
         return read_number(reader, "lr", &event->learning_rate);
     }
     TRY(read_worker(reader, "peer", 0, &event->peer));
-    return read_whole(reader, "meeting", 1, &event->meeting);
+    return read_whole(reader, "meeting", event->kind == EVENT_LOST ? 0 : 1, &event->meeting); /* a lost one has none */
 }
 
 static enum status read_replica(const struct reader *reader, const char *key, struct replica_digest *out)
@@ -186,7 +186,7 @@ static enum status read_end(struct reader *reader, struct event_log_content *con
 
 static struct event_report *append(struct reader *reader, struct event_log_content *content)
 {
-    if (content->count == reader->event_capacity) {
+    if (content->events == NULL || content->count == reader->event_capacity) {
         reader->event_capacity = reader->event_capacity > 0 ? 2 * reader->event_capacity : 1024;
         content->events = memory_realloc(content->events, reader->event_capacity, sizeof content->events[0]);
     }

@@ -195,6 +195,8 @@ static enum status create_scenario(struct plan *plan)
         .graph = plan->graph,
     };
     TRY(scenario_create(&params, &plan->scenario));
+    if (simulated && strcmp(config->simulate.time, "ideal") == 0 && plan_injects(config))
+        log_warning("inject.* acts in modelled time (simulate.time=modelled); in ideal time nothing goes wrong");
     if (plan->graph == NULL && !simulated && (config->inject.links[0] != '\0' || config->inject.loss > 0))
         log_warning("inject.links and inject.loss act on meetings of two workers; algorithm.name=%s has none, and "
                     "they are ignored",

@@ -84,7 +84,7 @@ static void add_block(const struct convex_layer *layer, const double *rows, cons
     size_t size = layer->size;
 #pragma omp parallel for schedule(dynamic, 16) num_threads(threads)
     for (size_t i = 0; i < size; i++) {
-        double factors[ROWS_PER_BLOCK];
+        double factors[ROWS_PER_BLOCK] = {0};
         for (size_t r = 0; r < count; r++)
             factors[r] = weights[r] * rows[r * size + i];
         add_rows(i, size, rows, factors, count, moment + i * size);
