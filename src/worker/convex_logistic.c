@@ -26,8 +26,10 @@ enum { NEWTON_STEPS_MAX = 200, CONJUGATE_STEPS_MAX = 2000, HALVINGS_MAX = 60, UN
 static const double gradient_share = 1e-10;    /* ‖∇F‖ ≤ this · ‖∇F(0)‖ */
 static const double gradient_rounding = 1e-15; /* of the root mean square of ‖row‖: what rounding leaves of ∇F */
 static const double change_settled = 0.01;     /* of a logit in a step: beyond it the next step is not negligible */
-static const double descent_share = 0.1;       /* of the slope that a step must keep */
-static const double margin_certain = 1e-6;     /* of a label's logit over the others: no rounding makes that */
+static const double change_separable = 0.5; /* with ‖∇F‖ at its target, without decay: where it would end is no place */
+static const double share_precise = 1e-4;  /* of the residual that a precise step leaves */
+static const double descent_share = 0.1;   /* of the slope that a step must keep */
+static const double margin_certain = 1e-6; /* of a label's logit over the others: no rounding makes that */
 
 struct newton {
     size_t count;        /* classes · size */
@@ -212,7 +214,7 @@ static enum status refuse_separable(const struct convex_setup *setup)
 {
     log_error("model.name logistic: its loss has no minimiser, because a linear classifier separates classes of the "
               "%zu training pictures, so that its weights grow for ever; set optimizer.weight_decay, which is %g, to "
-              "1e-4 for example",
+              "1e-4 for example, or run.optimum to false",
               setup->count, setup->decay);
     return STATUS_USAGE;
 }
@@ -255,12 +257,19 @@ static enum status check_classes(const struct convex_setup *setup, const struct 
     return STATUS_USAGE;
 }
 
-/* θ is the minimiser as far as the gradient and the last step tell. */
-static bool arrived(struct newton *newton)
+/* θ is the minimiser as far as the gradient and a step tell: the last one, or, without decay, a precise one from here.
+ * Where classes separate, little is left of the gradient and of the curvature alike, but not of their quotient. */
+static bool arrived(const struct convex_setup *setup, struct logistic *logistic, struct newton *newton)
 {
     if (newton->norm > newton->target)
         return false;
     newton->unsettled++;
+    if (!decays(setup) && newton->norm > 0) {
+        if (!make_preconditioner(logistic, newton))
+            return false;
+        find_direction(logistic, newton, share_precise);
+        newton->change = logistic_change(logistic, newton->direction);
+    }
     return newton->change <= change_settled;
 }
 
@@ -271,10 +280,11 @@ static enum status minimise(const struct convex_setup *setup, struct logistic *l
     newton->target = fmax(gradient_share * newton->start, gradient_rounding * logistic->row_scale);
     /* Making M costs about as much as this many conjugate steps. */
     size_t steps_worth = 1 + logistic->layer.size / (4 * logistic->layer.classes);
-    for (int step = 0; !arrived(newton); step++) {
+    for (int step = 0; !arrived(setup, logistic, newton); step++) {
         if (!decays(setup) && newton->margin > margin_certain)
             return refuse_separable(setup);
-        if (newton->unsettled > UNSETTLED_STEPS_MAX && !decays(setup))
+        bool far = newton->unsettled > 0 && newton->change > change_separable;
+        if ((far || newton->unsettled > UNSETTLED_STEPS_MAX) && !decays(setup))
             return refuse_separable(setup);
         if (step == NEWTON_STEPS_MAX)
             return refuse_unreached(setup, newton);
