@@ -193,6 +193,15 @@ static void lose(struct replay *replay, int worker, const struct event_report *e
         drop_snapshot(replay, worker, own);
 }
 
+static bool are_neighbors(const struct graph *graph, int worker, int peer)
+{
+    const struct graph_neighbor *neighbors = graph_neighbors(graph, worker);
+    int k = 0;
+    while (k < graph_degree(graph, worker) && neighbors[k].worker != peer)
+        k++;
+    return k < graph_degree(graph, worker);
+}
+
 /* The order within the log, and a peer that there is. */
 static enum status check(const struct replay *replay, int worker, const struct event_report *event)
 {
@@ -209,6 +218,8 @@ static enum status check(const struct replay *replay, int worker, const struct e
         return refuse(replay, worker, place->next, "there is no worker %d to meet", event->peer);
     if (!alone && worker_meets(replay->params->workers[worker]) != ALGO_MEETS_ONE)
         return refuse(replay, worker, place->next, "a meeting, and the algorithm has none");
+    if (!alone && !are_neighbors(replay->params->run->graph, worker, event->peer))
+        return refuse(replay, worker, place->next, "a meeting with worker %d, which is no neighbor", event->peer);
     return STATUS_OK;
 }
 

@@ -64,16 +64,19 @@ static enum status test(const struct sim_closing *c, double *loss, double *accur
 static enum status treat_statistics(const struct sim_closing *c)
 {
     size_t count = worker_buffer_size(c->workers[0]);
-    if (c->run->batch_norm == BATCH_NORM_OWN || count == 0)
+    if (count == 0)
         return STATUS_OK;
     if (c->run->batch_norm == BATCH_NORM_RECOMPUTED)
         for (int i = 0; i < c->count; i++)
             TRY(worker_recompute_statistics(c->workers[i], c->run->batch_norm_batches));
-    float *mean = memory_alloc_aligned(count * sizeof mean[0]);
-    average(c, worker_buffers, count, mean);
+    float *statistics = memory_alloc_aligned(count * sizeof statistics[0]);
+    if (c->run->batch_norm == BATCH_NORM_OWN)
+        c->ops->vector_read(c->device, worker_buffers(c->workers[0]), count, statistics);
+    else
+        average(c, worker_buffers, count, statistics);
     for (int i = 0; i < c->count; i++)
-        c->ops->vector_write(c->device, worker_buffers(c->workers[i]), count, mean);
-    memory_free_aligned(mean);
+        c->ops->vector_write(c->device, worker_buffers(c->workers[i]), count, statistics);
+    memory_free_aligned(statistics);
     return STATUS_OK;
 }
 

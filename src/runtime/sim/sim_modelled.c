@@ -6,6 +6,7 @@
  * and its bytes' time to the other end, where the difference is applied. Whoever waits longer than `patience_s` goes on
  * to other meetings and applies this one when it can, as long as it has records left. A peer that does not answer
  * (paused) costs the asker its patience, and is left alone until it is back. */
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -17,10 +18,11 @@
 enum { NOBODY = -1 };
 
 enum modelled_event {
-    STEP_END, /* index: worker, as of the next three */
+    STEP_END, /* index: worker, as of the next four */
     TICK,
     DEATH,
     ASK_TIMEOUT,   /* the peer has not answered */
+    RESUME,        /* a pause is over */
     SNAPSHOT_OWN,  /* index: meeting; the asker's snapshot, as of the next four */
     SNAPSHOT_PEER, /* the other's */
     APPLY_OWN,     /* the peer's snapshot has arrived at the asker */
@@ -37,7 +39,7 @@ struct meeting {
     bool engaged[2]; /* this end serves nobody else meanwhile */
     bool open;
     bool cancelled; /* an end has died */
-    int events;     /* of this meeting that are still scheduled */
+    int events;     /* of this meeting that are still scheduled, but for PATIENCE */
     double begin;
 };
 
@@ -143,6 +145,15 @@ static void schedule_meeting(struct modelled *m, double at, enum modelled_event 
     heap_push(&m->sim->heap, at, kind, (uint32_t)index);
 }
 
+/* The meeting of an edge that is not over, or NULL: there is one at most. */
+static const struct meeting *open_meeting(const struct modelled *m, int edge)
+{
+    for (int k = 0; k < m->meeting_count; k++)
+        if (m->meetings[k].open && m->meetings[k].edge == edge)
+            return &m->meetings[k];
+    return NULL;
+}
+
 static enum status begin_meeting(struct modelled *m, int worker, int neighbor)
 {
     struct simulation *sim = m->sim;
@@ -171,7 +182,7 @@ static enum status begin_meeting(struct modelled *m, int worker, int neighbor)
     schedule_meeting(m, peer, SNAPSHOT_PEER, index);
     schedule_meeting(m, own + transfer > peer ? own + transfer : peer, APPLY_PEER, index);
     schedule_meeting(m, peer + transfer, APPLY_OWN, index);
-    schedule_meeting(m, sim->now + sim->run->patience_s, PATIENCE, index);
+    heap_push(&sim->heap, sim->now + sim->run->patience_s, PATIENCE, (uint32_t)index);
     return STATUS_OK;
 }
 
@@ -190,7 +201,8 @@ static int choose(const struct modelled *m, int worker)
         bool paused = pause_end(m, peer) > sim->now;
         if (side->due[j].ticks == 0 || side->due[j].not_before > sim->now || sim->workers[peer].dead)
             continue;
-        if ((paused || free_to_meet(m, peer)) && (best == NOBODY || side->due[j].ticks > side->due[best].ticks))
+        if ((paused || free_to_meet(m, peer)) && (best == NOBODY || side->due[j].ticks > side->due[best].ticks) &&
+            open_meeting(m, neighbors[j].edge) == NULL)
             best = j;
     }
     return best;
@@ -257,6 +269,13 @@ static void end_engagement(struct modelled *m, struct meeting *meeting, int k)
 
 /* --- compute --- */
 
+/* The meeting has outlasted patience, and this end serves others meanwhile: asking its peer for another is in vain. */
+static bool is_silent(const struct modelled *m, const struct meeting *meeting, int worker)
+{
+    int k = meeting != NULL && meeting->ends[1] == worker;
+    return meeting != NULL && !meeting->engaged[k] && m->sim->now >= meeting->begin + m->sim->run->patience_s;
+}
+
 /* Meetings that may hold compute back: not those with peers that are known to be silent, or dead. */
 static uint64_t load(const struct modelled *m, int worker)
 {
@@ -264,9 +283,23 @@ static uint64_t load(const struct modelled *m, int worker)
     const struct graph_neighbor *neighbors = graph_neighbors(sim->run->graph, worker);
     uint64_t sum = 0;
     for (int j = 0; j < graph_degree(sim->run->graph, worker); j++)
-        if (m->sides[worker].due[j].not_before <= sim->now && !sim->workers[neighbors[j].worker].dead)
+        if (m->sides[worker].due[j].not_before <= sim->now && !sim->workers[neighbors[j].worker].dead &&
+            !is_silent(m, open_meeting(m, neighbors[j].edge), worker))
             sum += m->sides[worker].due[j].ticks;
     return sum;
+}
+
+static void end_wait(struct modelled *m, int worker)
+{
+    struct simulation *sim = m->sim;
+    struct sim_worker *w = &sim->workers[worker];
+    struct side *side = &m->sides[worker];
+    if (!side->waiting)
+        return;
+    w->idle += sim->now - side->wait_begin;
+    w->since.idle += sim->now - side->wait_begin;
+    sim_span(sim, worker, LANE_COMPUTE, SPAN_WAIT, side->wait_begin, sim->now, -1);
+    side->waiting = false;
 }
 
 static void begin_step(struct modelled *m, int worker)
@@ -282,12 +315,7 @@ static void begin_step(struct modelled *m, int worker)
         side->waiting = true;
         return;
     }
-    if (side->waiting) {
-        w->idle += sim->now - side->wait_begin;
-        w->since.idle += sim->now - side->wait_begin;
-        sim_span(sim, worker, LANE_COMPUTE, SPAN_WAIT, side->wait_begin, sim->now, -1);
-    }
-    side->waiting = false;
+    end_wait(m, worker);
     side->computing = true;
     side->begin = sim->now;
     side->work = sim_duration(sim, worker, w->steps + 1);
@@ -325,6 +353,16 @@ static enum status step_end(struct modelled *m, int worker)
 }
 
 /* --- events --- */
+
+/* The end of the pause that holds now, or of the next one. */
+static void schedule_resume(struct modelled *m, int worker)
+{
+    double now = m->sim->now, end = pause_end(m, worker);
+    if (end == now)
+        end = scenario_pause_end_s(scenario_of(m), worker, scenario_next_pause_s(scenario_of(m), worker, now));
+    if (end < INFINITY)
+        heap_push(&m->sim->heap, end, RESUME, (uint32_t)worker);
+}
 
 static enum status tick(struct modelled *m, int worker)
 {
@@ -396,6 +434,8 @@ static enum status apply(struct modelled *m, enum modelled_event kind, int index
 /* An end that still waits becomes free for others, if it has a record left for that. */
 static enum status lose_patience(struct modelled *m, int index)
 {
+    if (m->meetings[index].begin + m->sim->run->patience_s != m->sim->now) /* of an earlier meeting in its place */
+        return STATUS_OK;
     for (int k = 0; k < 2; k++) {
         struct meeting *meeting = &m->meetings[index];
         int worker = meeting->ends[k];
@@ -405,6 +445,8 @@ static enum status lose_patience(struct modelled *m, int index)
         meeting->engaged[k] = false;
         side->meeting = NOBODY;
         side->debts++;
+        if (side->waiting)
+            begin_step(m, worker);
         TRY(serve_around(m, worker));
     }
     return STATUS_OK;
@@ -413,6 +455,9 @@ static enum status lose_patience(struct modelled *m, int index)
 static enum status die(struct modelled *m, int worker)
 {
     struct simulation *sim = m->sim;
+    if (m->closing) /* the run is over */
+        return STATUS_OK;
+    end_wait(m, worker);
     sim->workers[worker].dead = true;
     for (int index = 0; index < m->meeting_count; index++) {
         struct meeting *meeting = &m->meetings[index];
@@ -435,7 +480,8 @@ static enum status die(struct modelled *m, int worker)
 static enum status handle(struct modelled *m, const struct heap_event *event)
 {
     int index = (int)event->index;
-    if (event->kind >= SNAPSHOT_OWN)
+    assert(event->kind < SNAPSHOT_OWN || m->meetings != NULL);
+    if (event->kind >= SNAPSHOT_OWN && event->kind != PATIENCE)
         m->meetings[index].events--;
     switch ((enum modelled_event)event->kind) {
     case STEP_END:
@@ -448,6 +494,9 @@ static enum status handle(struct modelled *m, const struct heap_event *event)
         m->sides[index].asking = false;
         begin_step(m, index);
         return serve_around(m, index);
+    case RESUME: /* for meetings due here and at its neighbors nobody else may ask again */
+        schedule_resume(m, index);
+        return m->closing ? STATUS_OK : serve_around(m, index);
     case SNAPSHOT_OWN:
         take_snapshot(m, SNAPSHOT_OWN, index, 0);
         return STATUS_OK;
@@ -485,6 +534,7 @@ static enum status run_events(struct modelled *m)
     for (int i = 0; i < sim->count; i++) {
         if (scenario_death_s(scenario_of(m), i) < INFINITY)
             heap_push(&sim->heap, scenario_death_s(scenario_of(m), i), DEATH, (uint32_t)i);
+        schedule_resume(m, i);
         begin_step(m, i);
     }
     for (struct heap_event event; heap_pop(&sim->heap, &event);) {
@@ -493,6 +543,8 @@ static enum status run_events(struct modelled *m)
         TRY(handle(m, &event));
         if (m->closing && !was_closing) {
             sim->end = sim->now;
+            for (int i = 0; i < sim->count; i++)
+                end_wait(m, i);
             if (!sim->run->enforce_rate)
                 drop_due(m);
         }

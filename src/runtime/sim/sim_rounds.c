@@ -49,11 +49,12 @@ static enum status compute_all(struct rounds *rounds, double *longest)
         struct sim_worker *w = &sim->workers[i];
         double work = sim_duration(sim, i, w->steps + 1);
         rounds->ready[i] = sim_finish_time(sim, i, sim->now, work);
-        if (p->time == SIMULATED_MODELLED && scenario_death_s(p->scenario, i) <= rounds->ready[i]) {
+        double death_s = scenario_death_s(p->scenario, i);
+        if (p->time == SIMULATED_MODELLED && death_s < INFINITY && death_s <= rounds->ready[i]) {
             log_error(
                 "worker %d has died at %g s (inject.death), and an all-reduce needs every worker: use an algorithm "
                 "that does not (acid, gossip)",
-                i, scenario_death_s(p->scenario, i));
+                i, death_s);
             return STATUS_USAGE;
         }
         *longest = fmax(*longest, work);

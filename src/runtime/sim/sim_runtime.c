@@ -131,6 +131,8 @@ static enum status run_all(struct simulation *sim, struct runtime_result *out)
     out->consensus_predicted = sim->last.consensus_predicted;
     out->chi1_realised = sim->last.chi1;
     out->chi2_realised = sim->last.chi2;
+    if (sim->run->trained != NULL)
+        sim->run->trained(sim->run->trained_context);
     return close_run(sim, out);
 }
 
@@ -163,6 +165,7 @@ size_t simulation_snapshots_most(const struct simulation_params *params, int wor
         return 0;
     if (params->time == SIMULATED_IDEAL)
         return 2;
-    size_t open = (size_t)worker_count * (size_t)params->run->records; /* meetings that a worker can hold open */
-    return open < 2 * (size_t)params->run->graph->edge_count ? open : 2 * (size_t)params->run->graph->edge_count;
+    /* A meeting is open while one of its ends is: a worker holds so many, and an edge one. */
+    size_t open = (size_t)worker_count * (size_t)params->run->records, edges = (size_t)params->run->graph->edge_count;
+    return 2 * (open < edges ? open : edges);
 }
