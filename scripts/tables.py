@@ -160,8 +160,8 @@ def write_consensus(options, runs):
             rows.append([title] + [cell(cells[arm, n], consensus(measured), 3, "g") for n in counts])
             theory = consensus("consensus_predicted")
             rows.append(["by theory"] + [cell(cells[arm, n], theory, 3, "g") for n in counts])
-    lines = ["Consensus distance (1/n) Σ ‖x_i − x̄‖², mean over the second quarter of the run (before the learning rate "
-             "steps down), and the level of theory for the same learning rate and momentum:", ""]
+    lines = ["Consensus distance (1/n) Σ ‖x_i − x̄‖², mean over the second quarter of the run (before the learning "
+             "rate steps down), and the level of theory for the same learning rate and momentum:", ""]
     return lines + markdown(["workers"] + [str(n) for n in counts], rows)
 
 

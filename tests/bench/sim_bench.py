@@ -100,9 +100,9 @@ def memory(scratch):
 def main():
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with tempfile.TemporaryDirectory() as scratch:
-        gradient_s = cost_of_workers(scratch, "resnet20", 32, 64, 320, 3)
+        gradient_s = cost_of_workers(scratch, "resnet20", 32, 64, 256, 3)
         own_share(scratch, gradient_s)
-        cost_of_workers(scratch, "resnet18", 128, 4, 36, 1)
+        cost_of_workers(scratch, "resnet18", 128, 4, 20, 1)
         memory(scratch)
 
 
