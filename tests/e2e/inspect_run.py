@@ -115,6 +115,10 @@ def command_metrics(run, workers):
             for field in METRIC_FIELDS:
                 expect(field in row, f"line {number} lacks {field}")
             ranks.add(row["rank"])
+        elif row.get("network") is True:
+            for field in "global_step", "epoch", "consensus_predicted", "chi1", "chi2":
+                expect(field in row, f"line {number}, about the network, lacks {field}")
+            expect("consensus_distance" in row or "consensus_estimated" in row, f"line {number} has no consensus")
         else:
             expect("test_accuracy" in row or "validation_accuracy" in row, f"line {number} is of no kind: {line}")
             tests += 1
