@@ -186,10 +186,93 @@ static void prints_a_table(void **state)
     free(text);
 }
 
+/* A simulation says what its time is; what is known about the network and the optimum is there, and nothing else. */
+static void writes_what_is_known(void **state)
+{
+    (void)state;
+    struct summary summary = make_summary();
+    char *text;
+    summary.time = "modelled";
+    summary.virtual_time = 0.1;
+    summary.consensus_predicted = 0.03125;
+    summary.chi1_realised = 1.0 / 3;
+    summary.chi2_realised = 0.3125;
+    summary.optimum_distance = 1e-300;
+    summary.optimum_gap = -0.0078125;
+    cJSON *root = write_and_parse(&summary, &text);
+    assert_string_equal(cJSON_GetObjectItemCaseSensitive(root, "time")->valuestring, "modelled");
+    assert_number(root, "virtual_time", 0.1);
+    assert_number(root, "wall_seconds", 12.5);
+    assert_number(root, "consensus_predicted", 0.03125);
+    assert_number(root, "chi1_realised", 1.0 / 3);
+    assert_number(root, "chi2_realised", 0.3125);
+    assert_number(root, "optimum_distance", 1e-300);
+    assert_number(root, "optimum_gap", -0.0078125);
+    cJSON_Delete(root);
+    free(text);
+}
+
+static void leaves_out_what_is_not_known(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {"time",          "virtual_time",     "consensus_predicted", "chi1_realised",
+                                       "chi2_realised", "optimum_distance", "optimum_gap",         "meetings"};
+    struct summary summary = make_summary();
+    char *text;
+    summary.virtual_time = 5; /* of a real run: says nothing */
+    summary.consensus_predicted = (double)NAN;
+    summary.chi1_realised = (double)INFINITY;
+    summary.chi2_realised = summary.optimum_distance = summary.optimum_gap = (double)NAN;
+    summary.meetings = NULL; /* too many workers */
+    cJSON *root = write_and_parse(&summary, &text);
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (cJSON_HasObjectItem(root, keys[i]))
+            fail_msg("%s is in:\n%s", keys[i], text);
+    assert_true(cJSON_HasObjectItem(root, "consensus_distance") && cJSON_HasObjectItem(root, "exchanges"));
+    cJSON_Delete(root);
+    free(text);
+}
+
+/* What is printed of the summary has `wanted`; `absent` (NULL: nothing) is not in it. */
+static void assert_printed(const struct summary *summary, const char *wanted, const char *absent)
+{
+    FILE *out = tmpfile();
+    assert_non_null(out);
+    summary_print(summary, "runs/first", out);
+    rewind(out);
+    char *text = read_all(out);
+    if (strstr(text, wanted) == NULL || (absent != NULL && strstr(text, absent) != NULL))
+        fail_msg("%s is not, or %s is, in:\n%s", wanted, absent != NULL ? absent : "nothing", text);
+    free(text);
+}
+
+static void prints_what_is_known(void **state)
+{
+    (void)state;
+    struct summary summary = make_summary();
+    summary.consensus_predicted = summary.optimum_distance = summary.optimum_gap = (double)NAN;
+    assert_printed(&summary, "consensus distance         0.0625\n", "theory");
+    assert_printed(&summary, "samples/s                  750\n", "virtual");
+    assert_printed(&summary, "loss", "optimum");
+    summary.consensus_predicted = 0.03125;
+    assert_printed(&summary, "consensus distance         0.0625 (level of theory 0.0312)\n", NULL);
+    summary.optimum_distance = 0.25;
+    summary.optimum_gap = 0.5;
+    assert_printed(&summary, "distance to the optimum    0.25, objective above it by 0.5\n", NULL);
+    summary.time = "ideal";
+    summary.virtual_time = 100.25;
+    assert_printed(&summary, "samples/s                  750 (virtual)\n", NULL);
+    assert_printed(&summary, "virtual time               100.2 expected gradients of a worker\n", NULL);
+    summary.time = "modelled";
+    assert_printed(&summary, "virtual time               1 min 40 s\n", "expected gradients");
+    assert_printed(&summary, "time                       12.5 s\n", NULL);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(writes_every_field),
-                                       cmocka_unit_test(a_run_without_injections_says_nothing_of_them),
-                                       cmocka_unit_test(prints_a_table)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(writes_every_field),   cmocka_unit_test(a_run_without_injections_says_nothing_of_them),
+        cmocka_unit_test(writes_what_is_known), cmocka_unit_test(leaves_out_what_is_not_known),
+        cmocka_unit_test(prints_a_table),       cmocka_unit_test(prints_what_is_known)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
