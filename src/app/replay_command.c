@@ -45,22 +45,20 @@ static enum status read_config(struct replaying *replaying)
 /* Worker 0's log says how many there are; all must be of one run. */
 static enum status read_logs(struct replaying *replaying)
 {
-    struct event_log_content first;
-    TRY(event_log_read(replaying->directory, 0, &first));
-    replaying->worker_count = first.header.worker_count;
-    replaying->logs = memory_zalloc((size_t)replaying->worker_count, sizeof replaying->logs[0]);
-    replaying->logs[0] = first;
-    for (int i = 1; i < replaying->worker_count; i++) {
-        struct event_log_content *log = &replaying->logs[i];
-        TRY(event_log_read(replaying->directory, i, log));
-        struct event_log_header as_first = log->header;
-        as_first.worker = 0;
-        if (as_first.worker_count != first.header.worker_count || as_first.config != first.header.config ||
-            strcmp(as_first.algorithm, first.header.algorithm) != 0) {
+    for (int i = 0, count = 1; i < count; i++) {
+        struct event_log_content log;
+        TRY(event_log_read(replaying->directory, i, &log));
+        replaying->logs = memory_realloc(replaying->logs, (size_t)i + 1, sizeof replaying->logs[0]);
+        replaying->logs[i] = log;
+        replaying->worker_count = i + 1;
+        const struct event_log_content *first = &replaying->logs[0];
+        count = first->header.worker_count;
+        if (log.header.worker_count != count || log.header.config != first->header.config ||
+            strcmp(log.header.algorithm, first->header.algorithm) != 0) {
             log_error(
                 "%s:1: this log and %s are not of one run: their numbers of workers, configurations or algorithms "
                 "differ",
-                log->path, first.path);
+                log.path, first->path);
             return STATUS_DATA;
         }
     }

@@ -283,6 +283,8 @@ log.add(-1, **{**m, "event": "snapshot"}); log.add(-1, **{**m, "event": "apply"}
         '[log.put(0, workers=3) for log in logs]; place(logs[0], 0)'
     tamper "more workers" "$base" seal '[log.put(0, workers=5) for log in logs]'
     refuse "more workers than there were" 1 3 "events-4.jsonl: No such file" replay "$scratch/tampered"
+    tamper "far more workers" "$base" seal '[log.put(0, workers=2000000000) for log in logs]'
+    refuse "far more workers than there were" 1 3 "events-4.jsonl: No such file" replay "$scratch/tampered"
     refuse_log "a meeting in an all-reduce" "$everyone" seal "a meeting, and the algorithm has none" \
         'log = logs[1]; log.add(5, **{**log.at(4), "event": "snapshot", "peer": 0, "meeting": 1}); place(log, 5)'
     refuse_log "a gradient that not all have" "$everyone" seal "not every log has this one" \
