@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """What N replicas in one process cost: time per gradient of 64 workers over that of one, the simulator's own share of
 a run, and the memory of 64 replicas. By the whole command: a long run minus a short one leaves gradients alone, with
-what they need (exchanges, reports), without start and end."""
+what they need (exchanges, reports), without start and end. One thread, so that other work on the machine matters
+little."""
 import json
 import os
 import resource
@@ -21,7 +22,7 @@ algorithm:     {{name: acid}}
 graph:         {{name: ring}}
 train:         {{batch: {batch}}}
 batch_norm:    {{policy: own}}
-device:        {{name: cpu, threads: {threads}}}
+device:        {{name: cpu, threads: 1}}
 run:           {{log_every: 100, eval_every_epochs: 0, checkpoint_every_epochs: 0}}
 """
 
@@ -32,9 +33,8 @@ class Simulator:
     def __init__(self, scratch, model, batch, data="shapes"):
         self.scratch, self.batch, self.count = scratch, batch, 0
         self.config = os.path.join(scratch, model + ".yaml")
-        threads = len(os.sched_getaffinity(0))
         with open(self.config, "w", encoding="utf-8") as file:
-            file.write(CONFIG.format(model=model, batch=batch, data=data, threads=threads))
+            file.write(CONFIG.format(model=model, batch=batch, data=data))
 
     def command(self, workers, gradients):
         self.count += 1
@@ -78,17 +78,17 @@ def cost_of_workers(scratch, model, batch, few, many, repeats):
 def own_share(scratch, gradient_s):
     """A network of one weight per input on samples of a few numbers: what is left is the simulator's, and a little."""
     simulator = Simulator(scratch, "linear", 1, data="gaussian")
-    costs = [simulator.per_gradient(64, 8192, 65536) for _ in range(3)]
+    costs = [simulator.per_gradient(64, 8192, 32768) for _ in range(3)]
     cost = statistics.median(costs)
     print(f"simulator alone, 64 workers, with a gradient of next to nothing: {cost * 1e6:.1f} us per gradient: "
           f"{100 * cost / gradient_s:.3f} % of resnet20's, batch 32 (at most 0.5 %)", flush=True)
 
 
 def memory(scratch):
-    """Real peak memory of ResNet-18 with 64 workers; 128 gradients, so that every vector has been touched."""
+    """Real peak memory of ResNet-18 with 64 workers; as many gradients."""
     simulator = Simulator(scratch, "resnet18", 8)
     for arguments in ["simulate.time=ideal"], ["simulate.time=modelled"]:
-        command, _ = simulator.command(64, 256)
+        command, _ = simulator.command(64, 64)
         pid = subprocess.Popen(command + arguments, stdout=subprocess.DEVNULL).pid
         _, status, usage = os.wait4(pid, 0)
         if status != 0:
@@ -100,10 +100,10 @@ def memory(scratch):
 def main():
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with tempfile.TemporaryDirectory() as scratch:
-        gradient_s = cost_of_workers(scratch, "resnet20", 32, 64, 256, 3)
+        gradient_s = cost_of_workers(scratch, "resnet20", 32, 64, 192, 1)
         own_share(scratch, gradient_s)
-        cost_of_workers(scratch, "resnet18", 128, 4, 20, 1)
         memory(scratch)
+        cost_of_workers(scratch, "resnet18", 32, 64, 80, 1)
 
 
 main()
