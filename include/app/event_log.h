@@ -1,8 +1,8 @@
 /* The event log of a worker: events-<worker>.jsonl in the run directory, every event of both its threads in its own
  * order, so that `grapevine replay` can execute them again.
  *
- *     {"grapevine": "0.1.0", "worker": 0, "workers": 4, "algorithm": "acid", "eta": 0.25, "alpha": 0.5,
- *      "alpha_tilde": 0.7, "config": "9f0c…"}
+ *     {"grapevine": "0.1.0", "worker": 0, "workers": 4, "algorithm": "acid", "time": "real", "eta": 0.25,
+ *      "alpha": 0.5, "alpha_tilde": 0.7, "config": "9f0c…"}
  *     {"n": 1, "event": "begin", "t": 0, "step": 0, "time": 0.000021}
  *     {"n": 2, "event": "snapshot", "t": 0.25, "step": 0, "time": 0.0041, "peer": 1, "meeting": 1}
  *     {"n": 3, "event": "apply", "t": 0.5, "step": 0, "time": 0.0052, "peer": 1, "meeting": 1}
@@ -28,6 +28,7 @@ enum { EVENT_LOG_NAME_BYTES = 32, EVENT_LOG_FIRST_LINE = 2 /* of the first event
 struct event_log_header {
     char version[EVENT_LOG_NAME_BYTES]; /* of the program that wrote it */
     char algorithm[EVENT_LOG_NAME_BYTES];
+    char time[EVENT_LOG_NAME_BYTES]; /* "real"; of the simulator "ideal", "modelled" */
     int worker, worker_count;
     double eta, alpha, alpha_tilde;
     uint64_t config; /* digest of config.yaml */

@@ -74,7 +74,7 @@ enum event_kind {
     EVENT_SNAPSHOT, /* snapshot for a meeting, of x advanced to t */
     EVENT_APPLY,    /* difference of a meeting applied at t */
     EVENT_GIVE_UP,  /* a wait of a meeting ran out; the meeting may still be served later */
-    EVENT_LOST      /* a meeting was lost (injected): nothing was exchanged */
+    EVENT_LOST      /* a meeting was lost (injected): nothing was exchanged; it has no number, `meeting` is 0 */
 };
 struct event_report {
     enum event_kind kind;

@@ -74,10 +74,11 @@ enum status event_log_create(const char *directory, const struct event_log_heade
     log->buffer = memory_zalloc(1, BUFFER_BYTES);
     setvbuf(log->stream, log->buffer, _IOFBF, BUFFER_BYTES);
     write_line(log,
-               "{\"grapevine\": \"%s\", \"worker\": %d, \"workers\": %d, \"algorithm\": \"%s\", \"eta\": %.17g, "
+               "{\"grapevine\": \"%s\", \"worker\": %d, \"workers\": %d, \"algorithm\": \"%s\", \"time\": \"%s\", "
+               "\"eta\": %.17g, "
                "\"alpha\": %.17g, \"alpha_tilde\": %.17g, \"config\": \"%016" PRIx64 "\"}\n",
-               header->version, header->worker, header->worker_count, header->algorithm, header->eta, header->alpha,
-               header->alpha_tilde, header->config);
+               header->version, header->worker, header->worker_count, header->algorithm, header->time, header->eta,
+               header->alpha, header->alpha_tilde, header->config);
     *out = log;
     return STATUS_OK;
 }

@@ -112,6 +112,7 @@ static enum status read_header(struct reader *reader, struct event_log_header *h
         return refuse(reader, "the log is empty: the run ended before its first event was written");
     TRY(read_name(reader, "grapevine", header->version));
     TRY(read_name(reader, "algorithm", header->algorithm));
+    TRY(read_name(reader, "time", header->time));
     TRY(read_worker(reader, "worker", 0, &header->worker));
     TRY(read_worker(reader, "workers", 1, &header->worker_count));
     TRY(read_number(reader, "eta", &header->eta));

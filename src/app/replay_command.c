@@ -78,6 +78,23 @@ static enum status check_config(const struct replaying *replaying)
     return STATUS_DATA;
 }
 
+/* What a replay cannot repeat: gradients taken elsewhere than where they began, and workers that die. */
+static enum status check_time(const struct replaying *replaying)
+{
+    const struct event_log_content *log = &replaying->logs[0];
+    if (strcmp(log->header.time, "ideal") == 0) {
+        log_error("%s:1: this run was simulated in ideal time, where a gradient is taken at the moment of its update, "
+                  "and cannot be replayed; record it with simulate.time=modelled, or under mpirun",
+                  log->path);
+        return STATUS_DATA;
+    }
+    if (replaying->config->inject.death[0] == '\0')
+        return STATUS_OK;
+    log_error("%s/config.yaml: inject.death is \"%s\": a run whose workers die cannot be replayed",
+              replaying->directory, replaying->config->inject.death);
+    return STATUS_DATA;
+}
+
 static enum status check_constants(const struct replaying *replaying)
 {
     const struct event_log_header *header = &replaying->logs[0].header;
@@ -149,6 +166,7 @@ static enum status replay(struct replaying *replaying)
     TRY(read_config(replaying));
     TRY(read_logs(replaying));
     TRY(check_config(replaying));
+    TRY(check_time(replaying));
     struct plan_place place = {.worker = 0, .worker_count = replaying->worker_count, .local_rank = 0};
     TRY(plan_create(replaying->config, &place, &replaying->plan));
     TRY(check_constants(replaying));

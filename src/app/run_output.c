@@ -162,5 +162,6 @@ struct event_log_header run_output_events(const struct run_output *output)
         .config = command_config_digest(output->config),
     };
     snprintf(header.algorithm, sizeof header.algorithm, "%s", plan->algo->name);
+    snprintf(header.time, sizeof header.time, "%s", plan->place.simulated ? output->config->simulate.time : "real");
     return header;
 }

@@ -229,7 +229,7 @@ void summary_print(const struct summary *summary, const char *directory, FILE *o
         fprintf(out, "  exchanges per gradient     %.3f (wanted %.3f)\n", summary_exchanges_per_gradient(summary),
                 summary->rate_wanted);
     fprintf(out, "  consensus distance         %.4g", summary->consensus_distance);
-    if (isfinite(summary->consensus_predicted))
+    if (isfinite(summary->consensus_predicted) && summary->consensus_predicted > 0) /* 0: the rate is 0 at last */
         fprintf(out, " (level of theory %.3g)", summary->consensus_predicted);
     fprintf(out, "\n");
     if (isfinite(summary->optimum_distance))

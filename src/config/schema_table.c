@@ -177,7 +177,9 @@ const struct schema_row schema_table[] = {
      .details = "poisson: at the ticks of a clock of rate 1 per worker. regular: at 1, 2, 3, ..."},
     {KEY(simulate, step_s), ABOVE(0, 1e6), .preset = "0.1", .summary = "modelled time: mean seconds of a gradient"},
     {KEY(simulate, distribution), WORDS("constant", "normal", "lognormal", "exponential"), .preset = "lognormal",
-     .summary = "modelled time: law of a gradient's duration"},
+     .summary = "modelled time: law of a gradient's duration",
+     .details = "normal: durations below a hundredth of the mean are drawn again, which lengthens the mean where the "
+                "jitter is large."},
     {KEY(simulate, jitter), CLOSED(0, 10), .preset = "0.05",
      .summary = "modelled time: deviation over mean of a duration",
      .details = "Of normal and lognormal; constant has none, exponential has 1."},

@@ -350,6 +350,11 @@ test_directories() {
     cp "$scratch/first/events-1.jsonl" "$run"
     run_ranks 1 replay "$run"
     check "one log of its twin is not taken for its own" test "$status" = 3 -o "$status" = 70
+    run_well "a run in ideal time" 1 simulate "$config" "run.dir=$scratch/ideal" model.width=8
+    refuse "a run in ideal time" 1 3 "ideal/events-0.jsonl:1: && simulate\.time=modelled" replay "$scratch/ideal"
+    run_well "a run with a death" 1 simulate "$config" "run.dir=$scratch/death" model.width=8 simulate.time=modelled \
+        graph.name=complete "inject.death=3 at 0.5"
+    refuse "a run with a death" 1 3 "death/config.yaml: && inject\.death is \"3 at 0.5\"" replay "$scratch/death"
     run=$scratch/unrecorded
     run_well "a run without a record" 2 train "$config" "run.dir=$run" run.record=false train.epochs=0.5
     refuse "a run without a record" 1 3 "unrecorded/events-0.jsonl: No such file && run\.record" replay "$run"

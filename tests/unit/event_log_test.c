@@ -44,6 +44,7 @@ static struct event_log_header make_header(int worker)
 {
     return (struct event_log_header){.version = "9.8.7-test",
                                      .algorithm = "acid",
+                                     .time = "modelled",
                                      .worker = worker,
                                      .worker_count = 3,
                                      .eta = 1.0 / 3,
@@ -114,6 +115,7 @@ static void holds_the_header(void **state)
     char *path = event_log_path(folder, 1), *name = text_format("%s/events-1.jsonl", folder);
     assert_string_equal(read->version, header.version);
     assert_string_equal(read->algorithm, header.algorithm);
+    assert_string_equal(read->time, header.time);
     assert_int_equal(read->worker, 1);
     assert_int_equal(read->worker_count, 3);
     assert_same_bits(read->eta, header.eta);
@@ -225,9 +227,9 @@ static void a_full_disk_is_said_once(void **state)
 
 /* --- what is refused: logs as text, sealed by hand --- */
 
-#define HEADER                                                                                           \
-    "{\"grapevine\": \"0.1.0\", \"worker\": 1, \"workers\": 2, \"algorithm\": \"acid\", \"eta\": 0.25, " \
-    "\"alpha\": 0.5, \"alpha_tilde\": 0.75, \"config\": \"0123456789abcdef\"}\n"
+#define HEADER                                                                                                \
+    "{\"grapevine\": \"0.1.0\", \"worker\": 1, \"workers\": 2, \"algorithm\": \"acid\", \"time\": \"real\", " \
+    "\"eta\": 0.25, \"alpha\": 0.5, \"alpha_tilde\": 0.75, \"config\": \"0123456789abcdef\"}\n"
 #define BEGIN_LINE "{\"n\": 1, \"event\": \"begin\", \"t\": 0, \"step\": 0, \"time\": 0.5}\n"
 #define UPDATE_LINE \
     "{\"n\": 2, \"event\": \"update\", \"t\": 1, \"step\": 1, \"time\": 1, \"progress\": 0, \"lr\": 0.1}\n"
@@ -369,6 +371,7 @@ static void refuses_headers(void **state)
     } cases[] = {
         {"0.1.0", "a version of more than 31 characters", "\"grapevine\" is missing or no name"},
         {"\"acid\"", "7", "\"algorithm\" is missing or no name"},
+        {"\"time\"", "\"tim\"", "\"time\" is missing or no name"},
         {"\"worker\": 1", "\"worker\": -1", "\"worker\" is -1"},
         {"\"worker\": 1", "\"worker\": 0", "the log of worker 0, under the name of worker 1's"},
         {"\"worker\": 1", "\"worker\": 2", "the log of worker 2, under the name of worker 1's"},

@@ -26,8 +26,8 @@ struct narrow {
 };
 
 /* sums (kernel, lanes) += Σ_w d_out[w] · x[w·stride + tap], over a row of d_out (width, lanes). */
-static inline __attribute__((always_inline)) void add_row(size_t lanes, int kernel, size_t width, size_t stride,
-                                                          const float *d_out, const float *x, float *sums)
+KERNEL_INLINE void add_row(size_t lanes, int kernel, size_t width, size_t stride, const float *d_out, const float *x,
+                           float *sums)
 {
     float row[KERNEL_MAX][LANES_MAX] = {{0}};
     for (size_t w = 0; w < width; w++, d_out += lanes, x += stride)

@@ -91,7 +91,7 @@ static struct snapshot *add_snapshot(struct replay *replay, int worker, const st
     return snapshot;
 }
 
-/* Both ends have applied, or the meeting is lost. */
+/* Both ends have applied. */
 static void drop_snapshot(struct replay *replay, int worker, struct snapshot *snapshot)
 {
     struct snapshot **link = &replay->places[worker].snapshots;
@@ -185,14 +185,6 @@ static enum status apply(struct replay *replay, int worker, const struct event_r
     return STATUS_OK;
 }
 
-/* An injected loss: what had been put into the meeting is forgotten. */
-static void lose(struct replay *replay, int worker, const struct event_report *event)
-{
-    struct snapshot *own = find_snapshot(replay, worker, event->peer, event->meeting);
-    if (own != NULL && !own->own_applied && !own->peer_applied)
-        drop_snapshot(replay, worker, own);
-}
-
 static bool are_neighbors(const struct graph *graph, int worker, int peer)
 {
     const struct graph_neighbor *neighbors = graph_neighbors(graph, worker);
@@ -249,9 +241,7 @@ static enum status execute(struct replay *replay, int worker, bool *waits)
         TRY(apply(replay, worker, event, waits));
         break;
     case EVENT_GIVE_UP: /* the meeting itself goes on, or nothing had been put into it */
-        break;
-    case EVENT_LOST:
-        lose(replay, worker, event);
+    case EVENT_LOST:    /* nor here */
         break;
     }
     if (!*waits) {

@@ -50,7 +50,7 @@ struct due {
 };
 
 struct side {
-    bool computing, waiting, done;
+    bool computing, waiting;
     double begin, work, wait_begin; /* of the gradient under way; of the wait for meetings */
     int meeting;                    /* engaged in, or NOBODY */
     bool asking;                    /* a peer that does not answer */
