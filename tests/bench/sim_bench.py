@@ -32,7 +32,7 @@ class Simulator:
 
     def __init__(self, scratch, model, batch, data="shapes"):
         self.scratch, self.batch, self.count = scratch, batch, 0
-        self.config = os.path.join(scratch, model + ".yaml")
+        self.config = os.path.join(scratch, f"{model}-{batch}.yaml")
         with open(self.config, "w", encoding="utf-8") as file:
             file.write(CONFIG.format(model=model, batch=batch, data=data))
 
