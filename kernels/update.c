@@ -1,7 +1,18 @@
 /* Gradient event on flat vectors: one pass, the formulas of kernels/update.h. Plain C that the compiler vectorises. */
 #include "kernels/update.h"
 
+#include <math.h>
+
 #include "kernels/clones.h"
+
+double kernel_clip_scale(double clip_norm, double sum_squares)
+{
+    const double guard = 1e-6; /* torch's, against a norm of 0 */
+    if (clip_norm <= 0)
+        return 1;
+    double scale = clip_norm / (sqrt(sum_squares) + guard);
+    return scale < 1 ? scale : 1;
+}
 
 /* `tilde` and `nesterov` are constants at every call, so each call is its own branch-free loop. */
 KERNEL_INLINE void update_range(const struct update_constants *c, bool tilde, bool nesterov, float decay, size_t first,

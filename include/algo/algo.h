@@ -33,6 +33,8 @@ struct algo_params {
 struct update {
     const float *gradient; /* (count) */
     double learning_rate;  /* γ of this step */
+    struct net *net;       /* whose working copy is to be made of the new x, where that costs no pass of its own; NULL:
+                            * nobody's */
 };
 
 /* A pair event: both ends hold the same two snapshots. */
@@ -49,7 +51,8 @@ struct algo_ops {
     bool has_momentum_vector;                                                   /* keeps x̃ */
     enum status (*create)(const struct algo_params *params, struct algo **out); /* x̃ ← x, momentum ← 0 */
     void (*destroy)(struct algo *algo);
-    void (*on_update)(struct algo *algo, double t, const struct update *update);
+    /* True if update->net has its new working copy (device.h). */
+    bool (*on_update)(struct algo *algo, double t, const struct update *update);
     void (*on_pair)(struct algo *algo, double t, bool shared, const struct pair *pair); /* NULL unless meets ONE */
     /* out (count) = elements [first, first + count) of x, advanced to t; the state is unchanged. */
     void (*snapshot)(struct algo *algo, double t, bool shared, size_t first, size_t count, float *out);

@@ -15,10 +15,8 @@ struct optimizer_params {
     bool decay_norm_and_bias; /* decay every parameter instead of the decayed head */
 };
 
-/* Coefficients of one gradient event: measures ‖g‖ where clipping is on, the decay term not included (PyTorch's
- * clip_grad_norm_: min(1, clip/(‖g‖ + 1e-6))). */
-struct update_coefficients optimizer_coefficients(const struct optimizer_params *params, const struct device_ops *ops,
-                                                  struct device *device, size_t count, const float *gradient,
-                                                  double learning_rate, double mix);
+/* Coefficients of one gradient event. Clipping measures ‖g‖ without the decay term, as PyTorch's clip_grad_norm_. */
+struct update_coefficients optimizer_coefficients(const struct optimizer_params *params, double learning_rate,
+                                                  double mix);
 
 #endif

@@ -38,7 +38,8 @@ struct plan {
     struct partition partition, held_out;
     struct net_spec *spec; /* owned */
     const struct device_ops *ops;
-    struct device *device; /* owned */
+    struct device *device;     /* owned */
+    struct pictures *pictures; /* owned: `train` on the device; NULL where the host makes the inputs */
     const struct algo_ops *algo;
     struct graph *graph;       /* owned; NULL for an algorithm that meets everyone */
     struct scenario *scenario; /* owned: what config's inject.* says */

@@ -12,6 +12,7 @@
 
 #include "base/random.h"
 #include "base/status.h"
+#include "device/device.h"
 
 struct dataset;
 
@@ -19,6 +20,8 @@ struct dataset_ops {
     /* Write picture `index` as normalised fp32 (channels, height, width). `augment` is the sample's own stream, NULL
      * for none. Thread-safe. STATUS_DATA (logged) when the picture cannot be read. */
     enum status (*fetch)(const struct dataset *set, size_t index, struct random_stream *augment, float *out);
+    /* The same picture of a set that has `bytes`, to be made on a device: the same draws. NULL for other sets. */
+    void (*pick)(const struct dataset *set, size_t index, struct random_stream *augment, struct picture_pick *out);
     void (*destroy)(struct dataset *set);
 };
 
@@ -27,7 +30,9 @@ struct dataset {
     size_t count;                /* pictures */
     int channels, height, width; /* of what fetch writes */
     int class_count;
-    const int32_t *labels;          /* (count), owned by the set */
+    const int32_t *labels; /* (count), owned by the set */
+    const struct picture_bytes
+        *bytes;                     /* owned by the set: all its pictures, where they are bytes in memory; else NULL */
     const char *const *class_names; /* (class_count) or NULL */
 };
 

@@ -23,17 +23,20 @@ struct loader_params {
     int worker;
     uint64_t seed;
     bool augment;
+    bool picks;     /* batches are picks, for a set that has `bytes`, instead of images */
     int slots;      /* batches kept ready, ≥ 2; or 0: none */
     uint64_t first; /* number of the first batch: 0, or where a resumed run goes on */
     /* slots = 0: where every batch is put; borrowed. Loaders may share it whose batches are not out at once. */
-    float *lent_images;   /* (batch, channels, height, width) */
-    int32_t *lent_labels; /* (batch) */
+    float *lent_images;              /* (batch, channels, height, width); NULL with picks */
+    struct picture_pick *lent_picks; /* (batch); NULL without */
+    int32_t *lent_labels;            /* (batch) */
 };
 
 struct batch {
-    uint64_t number;       /* k */
-    const float *images;   /* (batch, channels, height, width), borrowed until loader_release */
-    const int32_t *labels; /* (batch) */
+    uint64_t number;                  /* k */
+    const float *images;              /* (batch, channels, height, width), borrowed until loader_release; NULL: picks */
+    const struct picture_pick *picks; /* (batch), or NULL: images */
+    const int32_t *labels;            /* (batch) */
 };
 
 enum status loader_create(const struct loader_params *params, struct loader **out);

@@ -1,12 +1,18 @@
 /* A device: where vectors live and networks run. A backend is a folder (cpu/, cuda/) that fills in device_ops.
  *
- * Vectors are flat fp32 arrays of device memory, in the canonical layout of net_spec.h; on the CPU they are plain
- * pointers. Calls are made by one thread at a time for networks (the compute thread), while vector operations may
- * be called by the compute thread and the communication thread at once, on vectors that the caller's lock keeps
- * apart. `shared` selects how many threads a vector operation may use: the compute thread passes true (all of the
- * device's threads), the communication thread false (its own only).
+ * Vectors are flat fp32 arrays of device memory, in the canonical layout of net_spec.h. They may be plain memory of the
+ * host (`host_memory`) or not: whoever wants their values reads them with vector_read. Calls are made by one thread at a
+ * time for networks (the compute thread), while vector operations may be called by the compute thread and the
+ * communication thread at once, on vectors that the caller's lock keeps apart. `shared` selects how many threads a
+ * vector operation may use: the compute thread passes true (all of the device's threads), the communication thread
+ * false (its own only).
  *
- * Errors: the machine's (memory, library) are logged where they are detected and returned as STATUS_MACHINE. */
+ * Order: operations take effect as if each were done when it is called. A device with a queue of its own may still be
+ * at work when a call returns; calls that hand values to the host (vector_read, sum_squares, pair_distance, net_result,
+ * net_logits) wait for them, copy_out and copy_in say when they are done.
+ *
+ * Errors: the machine's (memory, library) are logged where they are detected and returned as STATUS_MACHINE; those of
+ * work in a queue come out of the next net_result or net_forward, under the operation's name. */
 #ifndef GRAPEVINE_DEVICE_DEVICE_H
 #define GRAPEVINE_DEVICE_DEVICE_H
 
@@ -29,11 +35,11 @@ struct device_params {
 
 /* Constants of one gradient event, kernels/update.h has the formulas. */
 struct update_coefficients {
-    double mix;            /* ½(1 − exp(−2ηΔ)); 0 when x̃ is not kept */
-    double learning_rate;  /* γ */
-    double momentum;       /* μ */
-    double weight_decay;   /* on the first `decayed` elements */
-    double gradient_scale; /* clipping: min(1, clip/‖g‖); 1 without */
+    double mix;           /* ½(1 − exp(−2ηΔ)); 0 when x̃ is not kept */
+    double learning_rate; /* γ */
+    double momentum;      /* μ */
+    double weight_decay;  /* on the first `decayed` elements */
+    double clip_norm; /* gradients of a larger norm ‖g‖ are scaled down: min(1, clip/(‖g‖ + 1e-6)); 0: none */
     bool nesterov;
 };
 
@@ -49,11 +55,31 @@ enum net_mode {
     NET_EVALUATE    /* running statistics, no dropout */
 };
 
-/* One batch, in host memory. */
+struct pictures; /* a set of pictures in device memory, a backend's own */
+
+/* Pictures as bytes, and what makes network inputs of them. Host memory, borrowed during pictures_create. */
+struct picture_bytes {
+    const uint8_t *pixels; /* (count, channels, height, width) */
+    size_t count;
+    int channels, height, width;
+    const float *normalised; /* (channels, 256): the input that stands for a pixel value */
+};
+
+/* One picture of such a set: out of a border of pixel value 0, `row` and `column` say where the crop begins. */
+struct picture_pick {
+    uint32_t index;
+    int8_t row, column;
+    uint8_t mirrored, unused;
+};
+
+/* One batch, in host memory: inputs, or picks out of a set that lies on the device. It may be overwritten as soon as
+ * net_forward has returned. */
 struct net_batch {
-    const float *images;   /* (batch, channels, height, width), normalised */
-    const int32_t *labels; /* (batch) in [0, class_count), unless the loss reads none */
-    size_t count;          /* images that are real, ≤ the net's batch; training: equal to it */
+    const float *images;              /* (batch, channels, height, width), normalised; NULL: picks */
+    const struct pictures *pictures;  /* else NULL */
+    const struct picture_pick *picks; /* (batch) */
+    const int32_t *labels;            /* (batch) in [0, class_count), unless the loss reads none */
+    size_t count;                     /* images that are real, ≤ the net's batch; training: equal to it */
 };
 
 struct net_result {
@@ -62,12 +88,17 @@ struct net_result {
     bool finite;    /* loss is finite */
 };
 
-/* Called by net_backward as soon as elements [first, first + count) of the gradient are final; each element
- * once, in any order of ranges. */
+enum { NET_RESULTS = 4 }; /* a net remembers the results of its last forward passes, so many */
+
+/* Called by net_backward as soon as elements [first, first + count) of the gradient are final, for calls that follow in
+ * the device's order; each element once, in any order of ranges. */
 typedef void net_ready_fn(void *context, size_t first, size_t count);
 
 struct device_ops {
     const char *name;
+    bool host_memory; /* vectors are plain pointers into host memory */
+    int run_ahead;    /* forward passes that the host should enqueue before it waits for the result of the first:
+                       * less than NET_RESULTS; 0: nothing is gained */
     /* Library versions and the processor, on one line, for `grapevine doctor`. */
     void (*describe)(char *text, size_t size);
 
@@ -80,17 +111,37 @@ struct device_ops {
     void (*vector_read)(struct device *device, const float *vector, size_t count, float *host);
     void (*vector_write)(struct device *device, float *vector, size_t count, const float *host);
 
-    /* Gradient event (kernels/update.h): advance, then x and x̃ −= γ·direction. x_tilde may be NULL. */
-    void (*update)(struct device *device, bool shared, const struct update_coefficients *c, size_t count,
-                   size_t decayed, float *x, float *x_tilde, float *m, const float *g);
+    /* Gradient event (kernels/update.h): advance, then x and x̃ −= γ·direction. x_tilde may be NULL. Where the backend
+     * can, the working copy of `net` (NULL: none) is made of the new x in the same pass; true if it was. */
+    bool (*update)(struct device *device, bool shared, const struct update_coefficients *c, size_t count,
+                   size_t decayed, float *x, float *x_tilde, float *m, const float *g, struct net *net);
     /* Pair event (kernels/pair.h): advance, then x −= α·(own − peer), x̃ −= α̃·(own − peer). x_tilde may be NULL. */
     void (*pair)(struct device *device, bool shared, const struct pair_coefficients *c, size_t count, float *x,
                  float *x_tilde, const float *own, const float *peer);
     /* out = x advanced by `mix`, x and x̃ unchanged. x_tilde may be NULL: a copy. */
     void (*snapshot)(struct device *device, bool shared, double mix, size_t count, const float *x, const float *x_tilde,
                      float *out);
+    /* sum += part, and v *= factor: by the compute thread, with all of the device's threads. */
+    void (*add)(struct device *device, size_t count, const float *part, float *sum);
+    void (*scale)(struct device *device, size_t count, float factor, float *v);
     /* Σ v², in float64, in an order that depends on `count` alone. */
     double (*sum_squares)(struct device *device, bool shared, size_t count, const float *v);
+    /* ½‖own − peer‖², or for a long vector an estimate from a sample of it. */
+    double (*pair_distance)(struct device *device, size_t count, const float *own, const float *peer);
+
+    /* Copies beside the computation, by the communication thread: `copy_out` begins to bring device memory, as it is
+     * after the operations called so far, to the host, `copy_in` the other way; operations called after copied() was
+     * true see the new values. Host memory that was pinned is copied faster. */
+    uint64_t (*copy_out)(struct device *device, const float *from, size_t count, float *host);
+    uint64_t (*copy_in)(struct device *device, const float *host, size_t count, float *to);
+    bool (*copied)(struct device *device, uint64_t ticket);
+    enum status (*pin)(struct device *device, void *memory, size_t bytes);
+    void (*unpin)(struct device *device, void *memory);
+
+    /* A set of pictures kept on the device, for picks. NULL where inputs are best made by the host. STATUS_MACHINE
+     * where the device has not the memory. */
+    enum status (*pictures_create)(struct device *device, const struct picture_bytes *bytes, struct pictures **out);
+    void (*pictures_destroy)(struct pictures *pictures); /* NULL is fine */
 
     /* Networks. `gradient` (parameter_size) is borrowed for the life of the net. The net owns the working copy w of the
      * parameters (backend layout and type) and works on `buffers` (buffer_size, borrowed) in place. */
@@ -100,9 +151,11 @@ struct device_ops {
     /* w ← x: the only writer of the working copy. A failure is logged, and the next net_forward returns it. */
     void (*net_cast)(struct net *net, const float *x);
     /* Forward pass and loss; `dropout_seed` names this step's dropout masks (NET_TRAIN). Keeps what net_backward
-     * needs. */
+     * needs. `result` may be NULL: net_result has it. */
     enum status (*net_forward)(struct net *net, enum net_mode mode, const struct net_batch *batch,
                                uint64_t dropout_seed, struct net_result *result);
+    /* The result of the forward pass before which `age` < NET_RESULTS more have been called, 0: of the last. */
+    enum status (*net_result)(struct net *net, int age, struct net_result *result);
     /* Gradient of the mean loss of the last NET_TRAIN forward into `gradient` (overwritten). `ready` may be NULL. */
     enum status (*net_backward)(struct net *net, net_ready_fn *ready, void *context);
     /* Logits of the last forward pass, (batch, class_count), in host memory. */

@@ -19,6 +19,7 @@ struct engine_params {
     struct device *device;       /* borrowed */
     const struct net_spec *spec; /* borrowed */
     size_t batch;
+    bool picks;  /* the workers' batches are picks out of a set on the device, not images */
     bool shared; /* by several workers: it then has what stands in for their own working copies and batches */
 };
 

@@ -41,8 +41,9 @@ struct worker_params {
     const struct dataset *test;         /* borrowed */
     const struct dataset *held_out_set; /* borrowed: training pictures, not augmented, for validation; NULL: none */
     const struct partition *held_out;   /* borrowed: the validation pictures; NULL: none */
+    const struct pictures *pictures;    /* borrowed: `train` on the device, for picks; NULL: batches are images */
     bool augment;
-    struct engine *engine;           /* borrowed: shared with other workers; NULL: the worker makes its own */
+    struct engine *engine; /* borrowed: shared with other workers; NULL: the worker makes its own */
     bool keeps_point; /* with a shared engine: worker_cast keeps a copy of x for the gradient to come (one more vector);
                        * without, the gradient is taken at x as it is by then */
     const float *initial_parameters; /* (parameter_size), host memory; read by worker_create only */
@@ -64,8 +65,13 @@ struct gradient_result {
 };
 
 /* Forward and backward on the loaded batch at the working copy; the batch is then given back to the loader. `ready` as
- * in device.h, may be NULL. */
+ * in device.h, may be NULL. `out` may be NULL: worker_result has it. */
 enum status worker_gradient(struct worker *worker, net_ready_fn *ready, void *context, struct gradient_result *out);
+/* The result of the gradient before which `age` more have been called for, on this engine; waits for it. */
+enum status worker_result(struct worker *worker, int age, struct gradient_result *out);
+/* Gradients that should be called for before the first one's result is asked for, so that the device never waits for
+ * the host. */
+int worker_run_ahead(const struct worker *worker);
 /* Gradient event at the worker's time t; `progress` is the global one in [0, 1]. Under the lock. */
 void worker_update(struct worker *worker, double t, double progress);
 /* Working copy ← x. By the compute thread, under the lock (it reads x). */
@@ -73,10 +79,12 @@ void worker_cast(struct worker *worker);
 /* Working copy ← x advanced to t, x itself left as it is: a gradient at one point in time. With a shared engine only,
  * and without keeps_point; the gradient or evaluation must follow before another worker's. */
 void worker_cast_at(struct worker *worker, double t);
-/* out (count) = elements [first, first + count) of x, advanced to t. Under the lock. */
+/* out (count, device memory) = elements [first, first + count) of x, advanced to t. Under the lock. */
 void worker_snapshot(struct worker *worker, double t, size_t first, size_t count, float *out);
-/* Pair event at t. Under the lock. */
+/* Pair event at t; both snapshots in device memory. Under the lock. */
 void worker_exchange(struct worker *worker, double t, const float *own, const float *peer);
+/* ½‖own − peer‖² of two snapshots in device memory, or an estimate. */
+double worker_pair_distance(struct worker *worker, const float *own, const float *peer);
 
 /* Test the working copy on part `part` of `part_count` of the test set (or the held-out pictures, where there are any).
  * The parts are contiguous, differ by one picture at most and cover the set. By the compute thread. */
@@ -91,6 +99,9 @@ float *worker_parameters(struct worker *worker);               /* x, (parameter_
 float *worker_buffers(struct worker *worker);                  /* batch-norm statistics, (buffer_size) */
 float *worker_gradient_vector(struct worker *worker);          /* (parameter_size); the engine's */
 float *worker_vector(struct worker *worker, const char *name); /* algo's: "x_tilde", "momentum", or NULL */
+/* Where they lie: values are read and written through it. */
+const struct device_ops *worker_device_ops(const struct worker *worker);
+struct device *worker_device(const struct worker *worker);
 /* x was set from outside: x̃ ← x, working copy ← x. */
 void worker_reset(struct worker *worker, double t);
 

@@ -58,10 +58,11 @@ destroy:
     return status;
 }
 
-static void acid_on_update(struct algo *algo, double t, const struct update *update)
+static bool acid_on_update(struct algo *algo, double t, const struct update *update)
 {
-    replica_update(&algo->replica, mix_at(algo, t), algo->x_tilde, update);
+    double mix = mix_at(algo, t);
     algo->t_last = t;
+    return replica_update(&algo->replica, mix, algo->x_tilde, update);
 }
 
 static void acid_on_pair(struct algo *algo, double t, bool shared, const struct pair *pair)

@@ -28,10 +28,10 @@ static enum status allreduce_create(const struct algo_params *params, struct alg
     return status;
 }
 
-static void allreduce_on_update(struct algo *algo, double t, const struct update *update)
+static bool allreduce_on_update(struct algo *algo, double t, const struct update *update)
 {
     (void)t;
-    replica_update(&algo->replica, 0, NULL, update);
+    return replica_update(&algo->replica, 0, NULL, update);
 }
 
 static void allreduce_snapshot(struct algo *algo, double t, bool shared, size_t first, size_t count, float *out)

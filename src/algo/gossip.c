@@ -29,10 +29,10 @@ static enum status gossip_create(const struct algo_params *params, struct algo *
     return status;
 }
 
-static void gossip_on_update(struct algo *algo, double t, const struct update *update)
+static bool gossip_on_update(struct algo *algo, double t, const struct update *update)
 {
     (void)t;
-    replica_update(&algo->replica, 0, NULL, update);
+    return replica_update(&algo->replica, 0, NULL, update);
 }
 
 static void gossip_on_pair(struct algo *algo, double t, bool shared, const struct pair *pair)

@@ -20,12 +20,12 @@ void replica_release(struct replica *replica)
     replica->momentum = NULL;
 }
 
-void replica_update(struct replica *replica, double mix, float *x_tilde, const struct update *update)
+bool replica_update(struct replica *replica, double mix, float *x_tilde, const struct update *update)
 {
     const struct algo_params *p = &replica->params;
-    struct update_coefficients c = optimizer_coefficients(&p->optimizer, p->ops, p->device, p->count, update->gradient,
-                                                          update->learning_rate, mix);
-    p->ops->update(p->device, true, &c, p->count, p->decayed, p->x, x_tilde, replica->momentum, update->gradient);
+    struct update_coefficients c = optimizer_coefficients(&p->optimizer, update->learning_rate, mix);
+    return p->ops->update(p->device, true, &c, p->count, p->decayed, p->x, x_tilde, replica->momentum, update->gradient,
+                          update->net);
 }
 
 void replica_copy(const struct replica *replica, bool shared, size_t first, size_t count, float *out)

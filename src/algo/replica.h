@@ -14,7 +14,7 @@ enum status replica_init(struct replica *replica, const struct algo_params *para
 void replica_release(struct replica *replica);
 
 /* Gradient event: x and x̃ (NULL: not kept) advance by `mix`, then move along the optimizer's direction. */
-void replica_update(struct replica *replica, double mix, float *x_tilde, const struct update *update);
+bool replica_update(struct replica *replica, double mix, float *x_tilde, const struct update *update);
 
 /* out (count) ← elements [first, first + count) of x; also the way to set x̃. */
 void replica_copy(const struct replica *replica, bool shared, size_t first, size_t count, float *out);

@@ -105,7 +105,10 @@ static enum status open_device(struct plan *plan)
     plan->ops = device_choose(config->device.name);
     if (plan->ops == NULL)
         return STATUS_USAGE;
-    return plan->ops->create(&params, &plan->device);
+    TRY(plan->ops->create(&params, &plan->device));
+    if (plan->train == NULL || plan->train->bytes == NULL || plan->ops->pictures_create == NULL)
+        return STATUS_OK;
+    return plan->ops->pictures_create(plan->device, plan->train->bytes, &plan->pictures);
 }
 
 static enum status find_algorithm(struct plan *plan)
@@ -301,6 +304,8 @@ void plan_destroy(struct plan *plan)
 {
     if (plan == NULL)
         return;
+    if (plan->pictures != NULL)
+        plan->ops->pictures_destroy(plan->pictures);
     if (plan->device != NULL)
         plan->ops->destroy(plan->device);
     memory_free_aligned(plan->initial_parameters);
@@ -348,6 +353,7 @@ struct worker_params plan_worker_params(const struct plan *plan)
         .test = plan->test,
         .held_out_set = plan->held_out_set,
         .held_out = plan->held_out_set != NULL ? &plan->held_out : NULL,
+        .pictures = plan->pictures,
         .augment = plan->config->data.augment,
         .initial_parameters = plan->initial_parameters,
         .initial_buffers = plan->initial_buffers,

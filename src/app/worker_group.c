@@ -14,6 +14,7 @@ static enum status create_engine(const struct plan *plan, struct engine **out)
         .device = plan->device,
         .spec = plan->spec,
         .batch = (size_t)plan->config->train.batch,
+        .picks = plan->pictures != NULL,
         .shared = true,
     };
     return engine_create(&params, out);

@@ -13,9 +13,10 @@
 #include "base/thread.h"
 
 struct slot {
-    float *images;      /* owned, (batch, channels, height, width) */
-    int32_t *labels;    /* owned, (batch) */
-    enum status status; /* of reading it */
+    float *images;              /* owned, (batch, channels, height, width); NULL with picks */
+    struct picture_pick *picks; /* owned, (batch); NULL without */
+    int32_t *labels;            /* owned, (batch) */
+    enum status status;         /* of reading it */
 };
 
 struct loader {
@@ -49,12 +50,13 @@ static enum status read_picture(struct loader *loader, uint64_t sample, struct s
     }
     uint32_t index = loader->order[position];
     slot->labels[place] = params->set->labels[index];
-    float *out = slot->images + place * loader->picture_size;
-    if (!params->augment)
-        return params->set->ops->fetch(params->set, index, NULL, out);
     struct random_stream stream =
         random_stream(params->seed, RANDOM_AUGMENT, (uint32_t)params->worker, epoch << 32 | position);
-    return params->set->ops->fetch(params->set, index, &stream, out);
+    struct random_stream *augment = params->augment ? &stream : NULL;
+    if (!params->picks)
+        return params->set->ops->fetch(params->set, index, augment, slot->images + place * loader->picture_size);
+    params->set->ops->pick(params->set, index, augment, &slot->picks[place]);
+    return STATUS_OK;
 }
 
 static enum status read_batch(struct loader *loader, uint64_t number, struct slot *slot)
@@ -97,16 +99,22 @@ static void make_slots(struct loader *loader)
     const struct loader_params *params = &loader->params;
     loader->slots = memory_zalloc(params->slots > 0 ? (size_t)params->slots : 1, sizeof *loader->slots);
     if (params->slots == 0)
-        loader->slots[0] = (struct slot){.images = params->lent_images, .labels = params->lent_labels};
+        loader->slots[0] =
+            (struct slot){.images = params->lent_images, .picks = params->lent_picks, .labels = params->lent_labels};
     for (int i = 0; i < params->slots; i++) {
-        loader->slots[i].images = memory_alloc_aligned(params->batch * loader->picture_size * sizeof(float));
+        if (params->picks)
+            loader->slots[i].picks = memory_alloc_aligned(params->batch * sizeof(struct picture_pick));
+        else
+            loader->slots[i].images = memory_alloc_aligned(params->batch * loader->picture_size * sizeof(float));
         loader->slots[i].labels = memory_alloc_aligned(params->batch * sizeof(int32_t));
     }
 }
 
 enum status loader_create(const struct loader_params *params, struct loader **out)
 {
-    assert(params->slots >= 2 || (params->slots == 0 && params->lent_images != NULL && params->lent_labels != NULL));
+    assert(params->slots >= 2 || (params->slots == 0 && params->lent_labels != NULL));
+    assert(params->slots >= 2 || (params->picks ? params->lent_picks != NULL : params->lent_images != NULL));
+    assert(!params->picks || params->set->bytes != NULL);
     assert(params->batch >= 1 && params->partition->count >= 1);
     struct loader *loader = memory_zalloc(1, sizeof *loader);
     const struct dataset *set = params->set;
@@ -142,6 +150,7 @@ void loader_destroy(struct loader *loader)
     pthread_mutex_destroy(&loader->mutex);
     for (int i = 0; i < loader->params.slots; i++) {
         memory_free_aligned(loader->slots[i].images);
+        memory_free_aligned(loader->slots[i].picks);
         memory_free_aligned(loader->slots[i].labels);
     }
     free(loader->order);
@@ -149,12 +158,17 @@ void loader_destroy(struct loader *loader)
     free(loader);
 }
 
+static struct batch of_slot(uint64_t number, const struct slot *slot)
+{
+    return (struct batch){.number = number, .images = slot->images, .picks = slot->picks, .labels = slot->labels};
+}
+
 static enum status read_now(struct loader *loader, struct batch *out)
 {
     uint64_t number = loader->params.first + loader->freed_count;
     TRY(read_batch(loader, number, &loader->slots[0]));
     loader->taken = true;
-    *out = (struct batch){.number = number, .images = loader->slots[0].images, .labels = loader->slots[0].labels};
+    *out = of_slot(number, &loader->slots[0]);
     return STATUS_OK;
 }
 
@@ -171,7 +185,7 @@ enum status loader_next(struct loader *loader, struct batch *out)
     const struct slot *slot = slot_of(loader, serial);
     TRY(slot->status);
     loader->taken = true;
-    *out = (struct batch){.number = loader->params.first + serial, .images = slot->images, .labels = slot->labels};
+    *out = of_slot(loader->params.first + serial, slot);
     return STATUS_OK;
 }
 

@@ -12,6 +12,7 @@ struct memory_set {
     struct dataset base;     /* first, so that a dataset is a memory_set */
     struct raw_pictures raw; /* owned */
     bool augment, flip;
+    struct picture_bytes bytes;                     /* what stands below and above, for devices */
     float normalised[MEMORY_SET_CHANNELS_MAX][256]; /* of a pixel value, rounded once from float64 */
 };
 
@@ -81,6 +82,18 @@ static enum status memory_set_fetch(const struct dataset *base, size_t index, st
     return STATUS_OK;
 }
 
+static void memory_set_pick(const struct dataset *base, size_t index, struct random_stream *augment,
+                            struct picture_pick *out)
+{
+    const struct memory_set *set = (const struct memory_set *)base;
+    struct crop crop = {0};
+    assert(index < base->count);
+    if (augment != NULL && set->augment)
+        crop = crop_draw(augment, set->flip);
+    *out = (struct picture_pick){
+        .index = (uint32_t)index, .row = (int8_t)crop.row, .column = (int8_t)crop.column, .mirrored = crop.mirrored};
+}
+
 static void memory_set_destroy(struct dataset *base)
 {
     struct memory_set *set = (struct memory_set *)base;
@@ -88,7 +101,8 @@ static void memory_set_destroy(struct dataset *base)
     free(set);
 }
 
-static const struct dataset_ops memory_set_ops = {.fetch = memory_set_fetch, .destroy = memory_set_destroy};
+static const struct dataset_ops memory_set_ops = {
+    .fetch = memory_set_fetch, .pick = memory_set_pick, .destroy = memory_set_destroy};
 
 void raw_pictures_init(struct raw_pictures *raw, const struct dataset_kind *kind, size_t count)
 {
@@ -127,6 +141,13 @@ struct dataset *memory_set_create(const struct dataset_kind *kind, bool augment,
     for (int c = 0; c < kind->channels; c++)
         for (int value = 0; value < 256; value++)
             set->normalised[c][value] = (float)((value / 255.0 - kind->mean[c]) / kind->deviation[c]);
+    set->bytes = (struct picture_bytes){.pixels = set->raw.pixels,
+                                        .count = raw->count,
+                                        .channels = kind->channels,
+                                        .height = kind->height,
+                                        .width = kind->width,
+                                        .normalised = set->normalised[0]};
+    set->base.bytes = &set->bytes;
     *raw = (struct raw_pictures){0};
     return &set->base;
 }

@@ -27,7 +27,10 @@ static enum status create_parts(struct engine *engine)
     evaluator_init(&engine->evaluator, p->ops, p->spec, p->batch);
     if (!p->shared)
         return STATUS_OK;
-    engine->images = memory_alloc_aligned(p->batch * picture_size(p->spec) * sizeof engine->images[0]);
+    if (p->picks)
+        engine->picks = memory_zalloc(p->batch, sizeof engine->picks[0]);
+    else
+        engine->images = memory_alloc_aligned(p->batch * picture_size(p->spec) * sizeof engine->images[0]);
     engine->labels = memory_zalloc(p->batch, sizeof engine->labels[0]);
     return engine_vector(p, p->spec->parameter_size, NULL, &engine->point);
 }
@@ -51,6 +54,7 @@ void engine_destroy(struct engine *engine)
     const struct engine_params *p = &engine->params;
     evaluator_release(&engine->evaluator);
     free(engine->labels);
+    free(engine->picks);
     memory_free_aligned(engine->images);
     if (engine->net != NULL)
         p->ops->net_destroy(engine->net);

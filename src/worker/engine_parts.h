@@ -13,10 +13,11 @@ struct engine {
     float *gradient; /* owned (parameter_size), device memory */
     float *buffers;  /* owned (buffer_size), device memory: what the network works on */
     /* of a shared engine, else NULL: */
-    float *point;      /* owned (parameter_size), device memory: x of a worker, advanced to a point in time */
-    float *images;     /* owned (batch, channels, height, width), host memory: a batch of loaders without slots */
-    int32_t *labels;   /* owned (batch) */
-    const void *owner; /* the worker whose x the working copy was made of; NULL: nobody's present one */
+    float *point;  /* owned (parameter_size), device memory: x of a worker, advanced to a point in time */
+    float *images; /* owned (batch, channels, height, width), host memory: a batch of loaders without slots; or: */
+    struct picture_pick *picks; /* owned (batch) */
+    int32_t *labels;            /* owned (batch) */
+    const void *owner;          /* the worker whose x the working copy was made of; NULL: nobody's present one */
     struct evaluator evaluator;
 };
 

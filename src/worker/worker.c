@@ -24,6 +24,7 @@ struct worker {
     float *buffers;        /* (buffer_size), device memory; owned if the engine is shared, else the engine's */
     struct batch batch;    /* the loaded one, while `loaded` */
     bool loaded;
+    bool cast;              /* the last update has made the working copy too */
     uint64_t step;          /* gradients computed: names the dropout masks */
     float *statistics;      /* owned, (buffer_size), host memory */
     double *statistics_sum; /* owned, (buffer_size) */
@@ -62,7 +63,9 @@ static enum status create_loader(struct worker *worker)
         .seed = p->seed,
         .augment = p->augment,
         .slots = shares_engine(worker) ? 0 : LOADER_SLOTS,
+        .picks = p->pictures != NULL,
         .lent_images = worker->engine->images,
+        .lent_picks = worker->engine->picks,
         .lent_labels = worker->engine->labels,
     };
     return loader_create(&params, &worker->loader);
@@ -71,7 +74,8 @@ static enum status create_loader(struct worker *worker)
 static enum status create_engine(struct worker *worker)
 {
     const struct worker_params *p = &worker->params;
-    const struct engine_params params = {.ops = p->ops, .device = p->device, .spec = p->spec, .batch = p->batch};
+    const struct engine_params params = {
+        .ops = p->ops, .device = p->device, .spec = p->spec, .batch = p->batch, .picks = p->pictures != NULL};
     worker->engine = p->engine;
     if (shares_engine(worker)) {
         if (p->keeps_point)
@@ -160,7 +164,11 @@ static enum status forward_loaded(struct worker *worker, enum net_mode mode, uin
 {
     const struct worker_params *p = &worker->params;
     assert(worker->loaded);
-    struct net_batch batch = {.images = worker->batch.images, .labels = worker->batch.labels, .count = p->batch};
+    struct net_batch batch = {.images = worker->batch.images,
+                              .pictures = p->pictures,
+                              .picks = worker->batch.picks,
+                              .labels = worker->batch.labels,
+                              .count = p->batch};
     return p->ops->net_forward(worker->engine->net, mode, &batch, seed, result);
 }
 
@@ -193,31 +201,45 @@ static void leave_engine(struct worker *worker)
 
 enum status worker_gradient(struct worker *worker, net_ready_fn *ready, void *context, struct gradient_result *out)
 {
-    struct net_result result;
     enter_engine(worker);
-    enum status status = forward_loaded(worker, NET_TRAIN, dropout_seed(worker), &result);
+    enum status status = forward_loaded(worker, NET_TRAIN, dropout_seed(worker), NULL);
     if (status == STATUS_OK)
         status = worker->params.ops->net_backward(worker->engine->net, ready, context);
     release_batch(worker);
     leave_engine(worker);
     TRY(status);
     worker->step++;
+    return out != NULL ? worker_result(worker, 0, out) : STATUS_OK;
+}
+
+enum status worker_result(struct worker *worker, int age, struct gradient_result *out)
+{
+    struct net_result result;
+    TRY(worker->params.ops->net_result(worker->engine->net, age, &result));
     *out = (struct gradient_result){.loss = result.loss, .correct = result.correct, .finite = result.finite};
     return STATUS_OK;
 }
 
+int worker_run_ahead(const struct worker *worker)
+{
+    return worker->params.ops->run_ahead;
+}
+
 void worker_update(struct worker *worker, double t, double progress)
 {
-    const float *gradient = worker->engine->gradient;
-    struct update update = {.gradient = gradient, .learning_rate = worker_learning_rate(worker, progress)};
-    worker->params.algo->on_update(worker->algo, t, &update);
+    struct update update = {.gradient = worker->engine->gradient,
+                            .learning_rate = worker_learning_rate(worker, progress),
+                            .net = shares_engine(worker) ? NULL : worker->engine->net};
+    worker->cast = worker->params.algo->on_update(worker->algo, t, &update);
 }
 
 void worker_cast(struct worker *worker)
 {
     struct engine *engine = worker->engine;
     if (!shares_engine(worker)) {
-        worker->params.ops->net_cast(engine->net, worker->x);
+        if (!worker->cast)
+            worker->params.ops->net_cast(engine->net, worker->x);
+        worker->cast = false;
         return;
     }
     if (worker->point != NULL)
@@ -245,6 +267,12 @@ void worker_exchange(struct worker *worker, double t, const float *own, const fl
 {
     struct pair pair = {.own = own, .peer = peer};
     worker->params.algo->on_pair(worker->algo, t, false, &pair);
+}
+
+double worker_pair_distance(struct worker *worker, const float *own, const float *peer)
+{
+    const struct worker_params *p = &worker->params;
+    return p->ops->pair_distance(p->device, p->spec->parameter_size, own, peer);
 }
 
 enum status worker_evaluate(struct worker *worker, bool held_out, int part, int part_count, struct evaluation *out)
@@ -327,8 +355,19 @@ float *worker_vector(struct worker *worker, const char *name)
     return worker->params.algo->vector(worker->algo, name);
 }
 
+const struct device_ops *worker_device_ops(const struct worker *worker)
+{
+    return worker->params.ops;
+}
+
+struct device *worker_device(const struct worker *worker)
+{
+    return worker->params.device;
+}
+
 void worker_reset(struct worker *worker, double t)
 {
+    worker->cast = false;
     worker->params.algo->reset(worker->algo, t);
     worker_cast(worker);
 }

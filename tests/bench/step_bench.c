@@ -177,15 +177,13 @@ static enum status bench_init(struct bench *b)
 
 static enum status step(struct bench *b, float *x_tilde, double *seconds)
 {
-    const struct update_coefficients update = {.mix = x_tilde != NULL ? 0.05 : 0.0,
-                                               .learning_rate = 0.01,
-                                               .momentum = 0.9,
-                                               .weight_decay = 5e-4,
-                                               .gradient_scale = 1.0};
+    const struct update_coefficients update = {
+        .mix = x_tilde != NULL ? 0.05 : 0.0, .learning_rate = 0.01, .momentum = 0.9, .weight_decay = 5e-4};
     double start = stopwatch_now();
     TRY(b->ops->net_forward(b->net, NET_TRAIN, &b->batch, 0, &b->result));
     TRY(b->ops->net_backward(b->net, NULL, NULL));
-    b->ops->update(b->device, true, &update, b->spec->parameter_size, b->spec->decayed_size, b->x, x_tilde, b->m, b->g);
+    b->ops->update(b->device, true, &update, b->spec->parameter_size, b->spec->decayed_size, b->x, x_tilde, b->m, b->g,
+                   NULL);
     b->ops->net_cast(b->net, b->x);
     *seconds = stopwatch_now() - start;
     return STATUS_OK;

@@ -20,7 +20,7 @@ struct bench {
 };
 
 static const struct update_coefficients update = {
-    .mix = 0.1, .learning_rate = 0.01, .momentum = 0.9, .weight_decay = 5e-4, .gradient_scale = 0.5};
+    .mix = 0.1, .learning_rate = 0.01, .momentum = 0.9, .weight_decay = 5e-4};
 static const struct pair_coefficients pair = {.mix = 0.1, .alpha = 0.5, .alpha_tilde = 1.87};
 
 static void fill(struct bench *b)
@@ -45,12 +45,12 @@ static void run_memcpy(struct bench *b)
 
 static void run_acid(struct bench *b)
 {
-    b->ops->update(b->device, true, &update, b->count, b->count, b->x, b->x_tilde, b->m, b->g);
+    b->ops->update(b->device, true, &update, b->count, b->count, b->x, b->x_tilde, b->m, b->g, NULL);
 }
 
 static void run_sgd(struct bench *b)
 {
-    b->ops->update(b->device, true, &update, b->count, b->count, b->x, NULL, b->m, b->g);
+    b->ops->update(b->device, true, &update, b->count, b->count, b->x, NULL, b->m, b->g, NULL);
 }
 
 static void run_pair(struct bench *b)
@@ -84,7 +84,7 @@ static size_t count_wrong(struct bench *b)
     fill(b);
     for (size_t i = 0; wanted != NULL && i < b->count; i += step) {
         double delta = update.mix * ((double)b->x_tilde[i] - b->x[i]), x = b->x[i] + delta;
-        double d = update.gradient_scale * b->g[i] + update.weight_decay * x, m = update.momentum * b->m[i] + d;
+        double d = b->g[i] + update.weight_decay * x, m = update.momentum * b->m[i] + d;
         double tilde = b->x_tilde[i] - delta - update.learning_rate * m;
         x -= update.learning_rate * m;
         wanted[i / step] = x + pair.mix * (tilde - x) - pair.alpha * (m - b->g[i]);

@@ -92,12 +92,8 @@ static void test_vectors(void **state)
 {
     (void)state;
     const struct device_ops *ops = device_choose("cpu");
-    const struct update_coefficients update = {.mix = 0.2,
-                                               .learning_rate = 0.1,
-                                               .momentum = 0.9,
-                                               .weight_decay = 5e-4,
-                                               .gradient_scale = 0.5,
-                                               .nesterov = true};
+    const struct update_coefficients update = {
+        .mix = 0.2, .learning_rate = 0.1, .momentum = 0.9, .weight_decay = 5e-4, .clip_norm = 0.5, .nesterov = true};
     const struct pair_coefficients pair = {.mix = 0.2, .alpha = 0.5, .alpha_tilde = 1.25};
     static float wanted[3][COUNT];
     double wanted_sum = 0.0;
@@ -107,7 +103,7 @@ static void test_vectors(void **state)
             struct vectors v;
             vectors_alloc(ops, device, &v);
             double sum = ops->sum_squares(device, shared, COUNT, v.g);
-            ops->update(device, shared, &update, COUNT, COUNT / 3, v.x, v.x_tilde, v.m, v.g);
+            ops->update(device, shared, &update, COUNT, COUNT / 3, v.x, v.x_tilde, v.m, v.g, NULL);
             ops->pair(device, shared, &pair, COUNT, v.x, v.x_tilde, v.m, v.g);
             ops->snapshot(device, shared, 0.2, COUNT, v.x, v.x_tilde, v.m);
             if (threads == 1 && shared == 0) {

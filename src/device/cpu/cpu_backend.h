@@ -10,6 +10,7 @@ void cpu_net_destroy(struct net *net);
 void cpu_net_cast(struct net *net, const float *x);
 enum status cpu_net_forward(struct net *net, enum net_mode mode, const struct net_batch *batch, uint64_t dropout_seed,
                             struct net_result *result);
+enum status cpu_net_result(struct net *net, int age, struct net_result *result);
 enum status cpu_net_backward(struct net *net, net_ready_fn *ready, void *context);
 void cpu_net_logits(struct net *net, float *host);
 size_t cpu_net_bytes(const struct net *net);

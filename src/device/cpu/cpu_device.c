@@ -9,6 +9,7 @@
 #include "device/backends.h"
 #include "device/cpu/cpu_backend.h"
 #include "device/cpu/cpu_net.h"
+#include "kernels/distance.h"
 #include "kernels/pair.h"
 #include "kernels/reduce.h"
 #include "kernels/update.h"
@@ -78,49 +79,6 @@ static size_t item_end(size_t first, size_t count)
     return count - first < ELEMENTS_PER_ITEM ? count : first + ELEMENTS_PER_ITEM;
 }
 
-static void cpu_update(struct device *device, bool shared, const struct update_coefficients *c, size_t count,
-                       size_t decayed, float *x, float *x_tilde, float *m, const float *g)
-{
-    const struct update_constants constants = {.mix = (float)c->mix,
-                                               .learning_rate = (float)c->learning_rate,
-                                               .momentum = (float)c->momentum,
-                                               .weight_decay = (float)c->weight_decay,
-                                               .gradient_scale = (float)c->gradient_scale,
-                                               .nesterov = c->nesterov};
-    if (!shared) {
-        kernel_update(&constants, 0, count, decayed, x, x_tilde, m, g);
-        return;
-    }
-#pragma omp parallel for schedule(static) num_threads(device->threads)
-    for (size_t first = 0; first < count; first += ELEMENTS_PER_ITEM)
-        kernel_update(&constants, first, item_end(first, count), decayed, x, x_tilde, m, g);
-}
-
-static void cpu_pair(struct device *device, bool shared, const struct pair_coefficients *c, size_t count, float *x,
-                     float *x_tilde, const float *own, const float *peer)
-{
-    const float mix = (float)c->mix, alpha = (float)c->alpha, alpha_tilde = (float)c->alpha_tilde;
-    if (!shared) {
-        kernel_pair(mix, alpha, alpha_tilde, 0, count, x, x_tilde, own, peer);
-        return;
-    }
-#pragma omp parallel for schedule(static) num_threads(device->threads)
-    for (size_t first = 0; first < count; first += ELEMENTS_PER_ITEM)
-        kernel_pair(mix, alpha, alpha_tilde, first, item_end(first, count), x, x_tilde, own, peer);
-}
-
-static void cpu_snapshot(struct device *device, bool shared, double mix, size_t count, const float *x,
-                         const float *x_tilde, float *out)
-{
-    if (!shared) {
-        kernel_snapshot((float)mix, 0, count, x, x_tilde, out);
-        return;
-    }
-#pragma omp parallel for schedule(static) num_threads(device->threads)
-    for (size_t first = 0; first < count; first += ELEMENTS_PER_ITEM)
-        kernel_snapshot((float)mix, first, item_end(first, count), x, x_tilde, out);
-}
-
 /* Part `part` of SUM_PARTS equal ranges of whole blocks. */
 enum { SUM_PARTS = 64 };
 
@@ -152,6 +110,98 @@ static double cpu_sum_squares(struct device *device, bool shared, size_t count, 
     return sum;
 }
 
+static bool cpu_update(struct device *device, bool shared, const struct update_coefficients *c, size_t count,
+                       size_t decayed, float *x, float *x_tilde, float *m, const float *g, struct net *net)
+{
+    double sum_squares = c->clip_norm > 0 ? cpu_sum_squares(device, shared, count, g) : 0;
+    (void)net; /* its layouts are the library's own: made in a pass of its own */
+    const struct update_constants constants = {.mix = (float)c->mix,
+                                               .learning_rate = (float)c->learning_rate,
+                                               .momentum = (float)c->momentum,
+                                               .weight_decay = (float)c->weight_decay,
+                                               .gradient_scale = (float)kernel_clip_scale(c->clip_norm, sum_squares),
+                                               .nesterov = c->nesterov};
+    if (!shared) {
+        kernel_update(&constants, 0, count, decayed, x, x_tilde, m, g);
+        return false;
+    }
+#pragma omp parallel for schedule(static) num_threads(device->threads)
+    for (size_t first = 0; first < count; first += ELEMENTS_PER_ITEM)
+        kernel_update(&constants, first, item_end(first, count), decayed, x, x_tilde, m, g);
+    return false;
+}
+
+static void cpu_pair(struct device *device, bool shared, const struct pair_coefficients *c, size_t count, float *x,
+                     float *x_tilde, const float *own, const float *peer)
+{
+    const float mix = (float)c->mix, alpha = (float)c->alpha, alpha_tilde = (float)c->alpha_tilde;
+    if (!shared) {
+        kernel_pair(mix, alpha, alpha_tilde, 0, count, x, x_tilde, own, peer);
+        return;
+    }
+#pragma omp parallel for schedule(static) num_threads(device->threads)
+    for (size_t first = 0; first < count; first += ELEMENTS_PER_ITEM)
+        kernel_pair(mix, alpha, alpha_tilde, first, item_end(first, count), x, x_tilde, own, peer);
+}
+
+static void cpu_snapshot(struct device *device, bool shared, double mix, size_t count, const float *x,
+                         const float *x_tilde, float *out)
+{
+    if (!shared) {
+        kernel_snapshot((float)mix, 0, count, x, x_tilde, out);
+        return;
+    }
+#pragma omp parallel for schedule(static) num_threads(device->threads)
+    for (size_t first = 0; first < count; first += ELEMENTS_PER_ITEM)
+        kernel_snapshot((float)mix, first, item_end(first, count), x, x_tilde, out);
+}
+
+static void cpu_add_vector(struct device *device, size_t count, const float *part, float *sum)
+{
+#pragma omp parallel for simd schedule(static) num_threads(device->threads)
+    for (size_t i = 0; i < count; i++)
+        sum[i] += part[i];
+}
+
+static void cpu_scale(struct device *device, size_t count, float factor, float *v)
+{
+#pragma omp parallel for simd schedule(static) num_threads(device->threads)
+    for (size_t i = 0; i < count; i++)
+        v[i] *= factor;
+}
+
+static double cpu_pair_distance(struct device *device, size_t count, const float *own, const float *peer)
+{
+    (void)device;
+    return kernel_pair_distance(own, peer, count);
+}
+
+/* Copies are done when they are called, in one memory: nothing to wait for, nothing to pin. */
+
+static uint64_t cpu_copy(struct device *device, const float *from, size_t count, float *to)
+{
+    (void)device;
+    memcpy(to, from, count * sizeof *to);
+    return 0;
+}
+
+static bool cpu_copied(struct device *device, uint64_t ticket)
+{
+    (void)device, (void)ticket;
+    return true;
+}
+
+static enum status cpu_pin(struct device *device, void *memory, size_t bytes)
+{
+    (void)device, (void)memory, (void)bytes;
+    return STATUS_OK;
+}
+
+static void cpu_unpin(struct device *device, void *memory)
+{
+    (void)device, (void)memory;
+}
+
 static const char *instruction_set(void)
 {
 #ifdef __x86_64__
@@ -172,6 +222,7 @@ static void cpu_describe(char *text, size_t size)
 
 const struct device_ops cpu_device_ops = {
     .name = "cpu",
+    .host_memory = true,
     .describe = cpu_describe,
     .create = cpu_create,
     .destroy = cpu_destroy,
@@ -182,11 +233,20 @@ const struct device_ops cpu_device_ops = {
     .update = cpu_update,
     .pair = cpu_pair,
     .snapshot = cpu_snapshot,
+    .add = cpu_add_vector,
+    .scale = cpu_scale,
     .sum_squares = cpu_sum_squares,
+    .pair_distance = cpu_pair_distance,
+    .copy_out = cpu_copy,
+    .copy_in = cpu_copy,
+    .copied = cpu_copied,
+    .pin = cpu_pin,
+    .unpin = cpu_unpin,
     .net_create = cpu_net_create,
     .net_destroy = cpu_net_destroy,
     .net_cast = cpu_net_cast,
     .net_forward = cpu_net_forward,
+    .net_result = cpu_net_result,
     .net_backward = cpu_net_backward,
     .net_logits = cpu_net_logits,
     .net_bytes = cpu_net_bytes,

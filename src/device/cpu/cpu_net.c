@@ -299,7 +299,17 @@ enum status cpu_net_forward(struct net *net, enum net_mode mode, const struct ne
     load_images(net, batch);
     for (int k = 0; k < net->spec.node_count; k++)
         TRY(net->ops[k].class->forward(net, &net->ops[k], mode));
-    cpu_loss(net, mode, batch, result);
+    struct net_result *place = &net->results[net->passes++ % NET_RESULTS];
+    cpu_loss(net, mode, batch, place);
+    if (result != NULL)
+        *result = *place;
+    return STATUS_OK;
+}
+
+enum status cpu_net_result(struct net *net, int age, struct net_result *result)
+{
+    assert(age >= 0 && age < NET_RESULTS && net->passes > (uint64_t)age);
+    *result = net->results[(net->passes - 1 - (uint64_t)age) % NET_RESULTS];
     return STATUS_OK;
 }
 

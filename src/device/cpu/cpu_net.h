@@ -77,14 +77,16 @@ struct net {
     size_t batch;
     float *gradient, *buffers; /* borrowed */
     struct cpu_plan plan;
-    struct cpu_value *values; /* owned, (node_count + 1) */
-    struct cpu_op *ops;       /* owned, (node_count) */
-    size_t weight_bytes;      /* working copies */
-    uint64_t dropout_seed;    /* of the last forward pass */
-    bool trained;             /* that pass was NET_TRAIN, and net_backward has not been called since */
-    enum status cast_status;  /* a cast that failed (and was logged) stops the next forward pass */
-    double *losses;           /* owned, (batch): of each image */
-    unsigned char *hits;      /* owned, (batch): arg max equals the label */
+    struct cpu_value *values;               /* owned, (node_count + 1) */
+    struct cpu_op *ops;                     /* owned, (node_count) */
+    size_t weight_bytes;                    /* working copies */
+    uint64_t dropout_seed;                  /* of the last forward pass */
+    struct net_result results[NET_RESULTS]; /* of the last forward passes, pass k in place k mod NET_RESULTS */
+    uint64_t passes;                        /* forward passes so far */
+    bool trained;                           /* that pass was NET_TRAIN, and net_backward has not been called since */
+    enum status cast_status;                /* a cast that failed (and was logged) stops the next forward pass */
+    double *losses;                         /* owned, (batch): of each image */
+    unsigned char *hits;                    /* owned, (batch): arg max equals the label */
 };
 
 extern const struct cpu_op_class cpu_conv_class, cpu_norm_class, cpu_relu_class, cpu_max_pool_class, cpu_avg_pool_class,

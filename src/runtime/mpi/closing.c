@@ -6,11 +6,22 @@
 
 #include "base/memory.h"
 
+static void read_vector(const struct worker *worker, const float *vector, size_t count, float *host)
+{
+    worker_device_ops(worker)->vector_read(worker_device(worker), vector, count, host);
+}
+
+static void write_vector(const struct worker *worker, float *vector, size_t count, const float *host)
+{
+    worker_device_ops(worker)->vector_write(worker_device(worker), vector, count, host);
+}
+
 /* x ← mean over all workers, and the mean square distance to it: (1/n) Σ ‖x_i − x̄‖². */
 static enum status average_parameters(const struct job *job, struct worker *worker, double *distance)
 {
     size_t count = worker_parameter_size(worker);
-    float *x = worker_parameters(worker), *mean = memory_alloc_aligned(count * sizeof mean[0]);
+    float *x = memory_alloc_aligned(count * sizeof x[0]), *mean = memory_alloc_aligned(count * sizeof mean[0]);
+    read_vector(worker, worker_parameters(worker), count, x);
     memcpy(mean, x, count * sizeof mean[0]);
     enum status status;
     TRY_GOTO(job_sum_floats(job, "final average", mean, count), free_mean);
@@ -22,9 +33,10 @@ static enum status average_parameters(const struct job *job, struct worker *work
     }
     TRY_GOTO(job_sum_doubles(job, "consensus distance", &sum, 1), free_mean);
     *distance = sum / job->size;
-    memcpy(x, mean, count * sizeof mean[0]);
+    write_vector(worker, worker_parameters(worker), count, mean);
 free_mean:
     memory_free_aligned(mean);
+    memory_free_aligned(x);
     return status;
 }
 
@@ -45,13 +57,17 @@ static enum status test_together(const struct job *job, struct worker *worker, d
 static enum status average_buffers(const struct job *job, struct worker *worker)
 {
     size_t count = worker_buffer_size(worker);
-    float *buffers = worker_buffers(worker);
     if (count == 0)
         return STATUS_OK;
-    TRY(job_sum_floats(job, "average of batch-norm statistics", buffers, count));
+    float *buffers = memory_alloc_aligned(count * sizeof buffers[0]);
+    read_vector(worker, worker_buffers(worker), count, buffers);
+    enum status status = job_sum_floats(job, "average of batch-norm statistics", buffers, count);
     for (size_t k = 0; k < count; k++)
         buffers[k] /= (float)job->size;
-    return STATUS_OK;
+    if (status == STATUS_OK)
+        write_vector(worker, worker_buffers(worker), count, buffers);
+    memory_free_aligned(buffers);
+    return status;
 }
 
 static enum status treat_statistics(const struct runtime_params *params, const struct job *job, struct worker *worker)
@@ -66,20 +82,23 @@ static enum status treat_statistics(const struct runtime_params *params, const s
 enum status closing_average_and_test(const struct runtime_params *params, const struct job *job, struct worker *worker,
                                      struct runtime_result *result)
 {
-    size_t buffer_bytes = worker_buffer_size(worker) * sizeof(float);
-    float *own = memory_zalloc(worker_buffer_size(worker) + 1, sizeof own[0]);
+    size_t count = worker_buffer_size(worker), bytes = count * sizeof(float);
+    float *own = memory_zalloc(count + 1, sizeof own[0]), *of_first = memory_zalloc(count + 1, sizeof own[0]);
     enum status status;
-    memcpy(own, worker_buffers(worker), buffer_bytes);
+    read_vector(worker, worker_buffers(worker), count, own);
+    memcpy(of_first, own, bytes);
     TRY_GOTO(average_parameters(job, worker, &result->consensus_distance), free_own);
     worker_reset(worker, (double)result->gradients);
-    TRY_GOTO(job_broadcast(job, "batch-norm statistics of worker 0", worker_buffers(worker), buffer_bytes), free_own);
+    TRY_GOTO(job_broadcast(job, "batch-norm statistics of worker 0", of_first, bytes), free_own);
+    write_vector(worker, worker_buffers(worker), count, of_first);
     double loss;
     TRY_GOTO(test_together(job, worker, &loss, &result->test_accuracy_own_statistics, &result->test_count), free_own);
     if (params->batch_norm != BATCH_NORM_OWN)
-        memcpy(worker_buffers(worker), own, buffer_bytes);
+        write_vector(worker, worker_buffers(worker), count, own);
     TRY_GOTO(treat_statistics(params, job, worker), free_own);
     TRY_GOTO(test_together(job, worker, &result->test_loss, &result->test_accuracy, &result->test_count), free_own);
 free_own:
+    free(of_first);
     free(own);
     return status;
 }

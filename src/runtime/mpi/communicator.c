@@ -523,8 +523,7 @@ static enum status open_exchange(struct communicator *c)
         .between = between_chunks,
         .context = c,
     };
-    exchange_init(&c->exchange);
-    return STATUS_OK;
+    return exchange_init(&c->exchange);
 }
 
 enum status communicator_create(const struct communicator_params *params, struct communicator **out)
@@ -560,9 +559,9 @@ void communicator_destroy(struct communicator *c)
 {
     if (c == NULL)
         return;
+    exchange_release(&c->exchange);
     if (c->transport != NULL)
         c->ops->destroy(c->transport);
-    exchange_release(&c->exchange);
     pairing_release(&c->pairing);
     edge_clock_release(&c->ticks);
     progress_release(&c->progress);

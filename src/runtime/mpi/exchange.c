@@ -5,31 +5,74 @@
 
 #include "base/memory.h"
 #include "base/stopwatch.h"
-#include "runtime/pair_distance.h"
+
+/* How long to sleep while a copy from the device is on its way. */
+static const double copy_poll_s = 20e-6;
 
 struct exchange_record {
-    float *snapshot;          /* owned (count) */
+    float *snapshot; /* owned (count), device memory */
+    float *staged;   /* the same in host memory, owned, pinned; the snapshot itself where that is host memory */
+    float *theirs;   /* the peer's (count) in device memory, owned; NULL where that is host memory: the slot */
+    uint64_t ticket; /* of the last copy to the device */
     struct payload_tag *tags; /* owned (chunk_count): sources of the tags' puts */
     uint64_t attempt;         /* number of the meeting on its edge */
-    int chunks_seen;          /* of the peer's payload: found valid so far */
+    int chunks_seen;          /* of the peer's payload: found valid so far, and on their way to the device */
     double put_s;             /* when our put was started: the wait for the peer's begins */
     double delay_s, due_s;    /* of the peer's payload; due_s 0: it has not arrived yet */
 };
 
-void exchange_init(struct exchange *exchange)
+static const struct device_ops *device_ops_of(const struct exchange *exchange)
 {
+    return worker_device_ops(exchange->worker);
+}
+
+static struct device *device_of(const struct exchange *exchange)
+{
+    return worker_device(exchange->worker);
+}
+
+/* Beside the snapshot: host memory that the peer's slot is filled from, and device memory that the own slot is emptied
+ * into. */
+static enum status init_staging(struct exchange *exchange, int k)
+{
+    const struct device_ops *ops = device_ops_of(exchange);
+    struct exchange_record *record = &exchange->records[k];
+    size_t bytes = exchange->shape.count * sizeof(float);
+    record->staged = memory_alloc_aligned(bytes);
+    TRY(ops->pin(device_of(exchange), record->staged, bytes));
+    TRY(ops->pin(device_of(exchange), exchange->ops->slot(exchange->transport, k), bytes));
+    return ops->vector_alloc(device_of(exchange), exchange->shape.count, &record->theirs);
+}
+
+enum status exchange_init(struct exchange *exchange)
+{
+    const struct device_ops *ops = device_ops_of(exchange);
     exchange->records = memory_zalloc((size_t)exchange->record_count, sizeof exchange->records[0]);
     for (int k = 0; k < exchange->record_count; k++) {
-        exchange->records[k].snapshot = memory_alloc_aligned(exchange->shape.count * sizeof(float));
-        exchange->records[k].tags = memory_zalloc((size_t)exchange->shape.chunk_count, sizeof(struct payload_tag));
+        struct exchange_record *record = &exchange->records[k];
+        record->tags = memory_zalloc((size_t)exchange->shape.chunk_count, sizeof(struct payload_tag));
+        TRY(ops->vector_alloc(device_of(exchange), exchange->shape.count, &record->snapshot));
+        if (ops->host_memory)
+            record->staged = record->snapshot;
+        else
+            TRY(init_staging(exchange, k));
     }
+    return STATUS_OK;
 }
 
 void exchange_release(struct exchange *exchange)
 {
     for (int k = 0; exchange->records != NULL && k < exchange->record_count; k++) {
-        memory_free_aligned(exchange->records[k].snapshot);
-        free(exchange->records[k].tags);
+        const struct device_ops *ops = device_ops_of(exchange);
+        struct exchange_record *record = &exchange->records[k];
+        if (!ops->host_memory) {
+            ops->unpin(device_of(exchange), record->staged);
+            ops->unpin(device_of(exchange), exchange->ops->slot(exchange->transport, k));
+            memory_free_aligned(record->staged);
+        }
+        ops->vector_free(device_of(exchange), record->theirs);
+        ops->vector_free(device_of(exchange), record->snapshot);
+        free(record->tags);
     }
     free(exchange->records);
     exchange->records = NULL;
@@ -61,7 +104,12 @@ static void event(const struct exchange *exchange, enum event_kind kind, int pee
     observer->on_event(observer->context, &report);
 }
 
-/* Each chunk is sealed while it is still in the cache. */
+static void seal_chunk(struct exchange *exchange, struct exchange_record *record, int chunk)
+{
+    record->tags[chunk] = payload_seal(&exchange->shape, record->staged, chunk, exchange->id, record->attempt);
+}
+
+/* In host memory each chunk is sealed while it is still in the cache. */
 static void take_snapshot(struct exchange *exchange, struct exchange_record *record, int peer, uint64_t attempt)
 {
     const struct payload_shape *shape = &exchange->shape;
@@ -72,11 +120,30 @@ static void take_snapshot(struct exchange *exchange, struct exchange_record *rec
         size_t first = payload_chunk_offset(shape, chunk) / sizeof(float);
         size_t count = payload_chunk_length(shape, chunk) / sizeof(float);
         worker_snapshot(exchange->worker, time, first, count, record->snapshot + first);
-        record->tags[chunk] = payload_seal(shape, record->snapshot, chunk, exchange->id, attempt);
+        if (device_ops_of(exchange)->host_memory)
+            seal_chunk(exchange, record, chunk);
     }
     event(exchange, EVENT_SNAPSHOT, peer, attempt, time);
     pthread_mutex_unlock(exchange->lock);
     span(exchange, SPAN_COPY, begin_s, peer);
+}
+
+/* Bring a chunk from the device to host memory, where it is sealed: while it comes, the ones before are put. */
+static uint64_t begin_copy(struct exchange *exchange, struct exchange_record *record, int chunk)
+{
+    size_t first = payload_chunk_offset(&exchange->shape, chunk) / sizeof(float);
+    size_t count = payload_chunk_length(&exchange->shape, chunk) / sizeof(float);
+    return device_ops_of(exchange)->copy_out(device_of(exchange), record->snapshot + first, count,
+                                             record->staged + first);
+}
+
+static void finish_copy(struct exchange *exchange, struct exchange_record *record, int chunk, uint64_t ticket)
+{
+    while (!device_ops_of(exchange)->copied(device_of(exchange), ticket)) {
+        exchange->between(exchange->context);
+        stopwatch_sleep(copy_poll_s);
+    }
+    seal_chunk(exchange, record, chunk);
 }
 
 static enum status put_chunk(struct exchange *exchange, int neighbor, int record, int peer_slot, int chunk)
@@ -84,8 +151,8 @@ static enum status put_chunk(struct exchange *exchange, int neighbor, int record
     const struct exchange_record *of = &exchange->records[record];
     const struct payload_shape *shape = &exchange->shape;
     size_t offset = payload_chunk_offset(shape, chunk);
-    TRY(exchange->ops->put_payload(exchange->transport, neighbor, peer_slot, offset,
-                                   (const char *)of->snapshot + offset, payload_chunk_length(shape, chunk), record));
+    TRY(exchange->ops->put_payload(exchange->transport, neighbor, peer_slot, offset, (const char *)of->staged + offset,
+                                   payload_chunk_length(shape, chunk), record));
     return exchange->ops->put_payload(exchange->transport, neighbor, peer_slot,
                                       shape->tags_offset + (size_t)chunk * sizeof of->tags[0], &of->tags[chunk],
                                       sizeof of->tags[0], record);
@@ -95,13 +162,21 @@ enum status exchange_begin(struct exchange *exchange, int neighbor, int peer, in
                            uint64_t attempt, double delay_s)
 {
     struct exchange_record *of = &exchange->records[record];
+    bool on_host = device_ops_of(exchange)->host_memory;
+    int chunk_count = exchange->shape.chunk_count;
     of->chunks_seen = 0;
     of->delay_s = delay_s;
     of->due_s = 0;
     of->attempt = attempt;
     take_snapshot(exchange, of, peer, attempt);
     double begin_s = stopwatch_now();
-    for (int chunk = 0; chunk < exchange->shape.chunk_count; chunk++) {
+    uint64_t next = on_host ? 0 : begin_copy(exchange, of, 0);
+    for (int chunk = 0; chunk < chunk_count; chunk++) {
+        uint64_t ticket = next;
+        if (!on_host && chunk + 1 < chunk_count)
+            next = begin_copy(exchange, of, chunk + 1);
+        if (!on_host)
+            finish_copy(exchange, of, chunk, ticket);
         TRY(put_chunk(exchange, neighbor, record, peer_slot, chunk));
         exchange->between(exchange->context);
     }
@@ -110,14 +185,28 @@ enum status exchange_begin(struct exchange *exchange, int neighbor, int peer, in
     return STATUS_OK;
 }
 
+/* A chunk of the peer's payload goes to the device while the next ones are still on their way here. */
+static void take_in(struct exchange *exchange, struct exchange_record *record, const unsigned char *slot, int chunk)
+{
+    size_t offset = payload_chunk_offset(&exchange->shape, chunk);
+    record->ticket = device_ops_of(exchange)->copy_in(device_of(exchange), (const float *)(const void *)(slot + offset),
+                                                      payload_chunk_length(&exchange->shape, chunk) / sizeof(float),
+                                                      record->theirs + offset / sizeof(float));
+}
+
 bool exchange_arrived(struct exchange *exchange, int peer, int record, uint64_t attempt)
 {
     struct exchange_record *of = &exchange->records[record];
     const unsigned char *slot = exchange->ops->slot(exchange->transport, record);
+    bool on_host = device_ops_of(exchange)->host_memory;
     while (of->chunks_seen < exchange->shape.chunk_count &&
-           payload_chunk_valid(&exchange->shape, slot, of->chunks_seen, peer, attempt))
+           payload_chunk_valid(&exchange->shape, slot, of->chunks_seen, peer, attempt)) {
+        if (!on_host)
+            take_in(exchange, of, slot, of->chunks_seen);
         of->chunks_seen++;
-    if (of->chunks_seen < exchange->shape.chunk_count)
+    }
+    if (of->chunks_seen < exchange->shape.chunk_count ||
+        (!on_host && !device_ops_of(exchange)->copied(device_of(exchange), of->ticket)))
         return false;
     double now_s = stopwatch_now();
     if (of->due_s == 0)
@@ -143,10 +232,10 @@ double exchange_apply(struct exchange *exchange, int peer, int record)
 {
     struct exchange_record *of = &exchange->records[record];
     unsigned char *slot = exchange->ops->slot(exchange->transport, record);
-    const float *theirs = (const float *)(const void *)slot;
+    const float *theirs = of->theirs != NULL ? of->theirs : (const float *)(const void *)slot;
     span(exchange, SPAN_PEER, of->put_s, peer);
     double begin_s = stopwatch_now();
-    double distance = pair_distance(of->snapshot, theirs, exchange->shape.count);
+    double distance = worker_pair_distance(exchange->worker, of->snapshot, theirs);
     pthread_mutex_lock(exchange->lock);
     double time = worker_clock_time(exchange->clock, stopwatch_now());
     worker_exchange(exchange->worker, time, of->snapshot, theirs);

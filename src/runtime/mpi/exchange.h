@@ -34,13 +34,14 @@ struct exchange {
     int id;                          /* this worker */
     int record_count;
     struct payload_shape shape;
-    void (*between)(void *context); /* called after each chunk of a put, which may take long */
+    void (*between)(void *context); /* called again and again during a put, which may take long */
     void *context;
     struct exchange_record *records; /* owned (record_count) */
 };
 
-/* Allocates the snapshot buffers; all fields but `records` are set by the caller. */
-void exchange_init(struct exchange *exchange);
+/* Allocates the snapshot buffers; all fields but `records` are set by the caller. After a failure too, exchange_release
+ * is called, while the transport is open. */
+enum status exchange_init(struct exchange *exchange);
 void exchange_release(struct exchange *exchange);
 
 /* Take the snapshot and start to put it into the peer's slot. `delay_s`: how much later than it has really arrived the

@@ -42,6 +42,8 @@ struct trainer {
     double idle_s, load_s;                   /* of the whole run */
     double next_evaluation, next_checkpoint; /* epochs */
     double best_accuracy;
+    int run_ahead;     /* gradients whose results are not waited for */
+    uint64_t resulted; /* gradients whose results are known */
     struct since_report since;
 };
 
@@ -120,20 +122,35 @@ static enum status prepare_step(struct trainer *trainer)
     return STATUS_OK;
 }
 
-static enum status compute_gradient(struct trainer *trainer, struct gradient_result *result)
+/* Results of all gradients called for but the last `behind`. */
+static enum status take_results(struct trainer *trainer, uint64_t called, uint64_t behind)
+{
+    while (trainer->resulted + behind < called) {
+        struct gradient_result result;
+        TRY(worker_result(trainer->worker, (int)(called - 1 - trainer->resulted), &result));
+        trainer->resulted++;
+        if (!result.finite) {
+            log_on_this_rank(LOG_ERROR,
+                             "the loss of gradient %llu is not finite: lower optimizer.lr (%g here), lengthen "
+                             "schedule.warmup_epochs, or clip (optimizer.clip_norm)",
+                             (unsigned long long)trainer->resulted,
+                             worker_learning_rate(trainer->worker, progress_of(trainer)));
+            return STATUS_USAGE;
+        }
+        trainer->since.loss += result.loss;
+        trainer->since.correct += result.correct;
+        trainer->since.steps++;
+    }
+    return STATUS_OK;
+}
+
+static enum status compute_gradient(struct trainer *trainer)
 {
     double begin_s = now(trainer);
-    TRY(worker_gradient(trainer->worker, trainer->reducer != NULL ? reducer_ready : NULL, trainer->reducer, result));
+    TRY(worker_gradient(trainer->worker, trainer->reducer != NULL ? reducer_ready : NULL, trainer->reducer, NULL));
+    TRY(take_results(trainer, trainer->steps + 1, (uint64_t)trainer->run_ahead));
     trainer->paused_s = injection_slow_down(&trainer->injection, begin_s);
     span(trainer, SPAN_COMPUTE, begin_s);
-    if (!result->finite) {
-        log_on_this_rank(LOG_ERROR,
-                         "the loss of gradient %llu is not finite: lower optimizer.lr (%g here), lengthen "
-                         "schedule.warmup_epochs, or clip (optimizer.clip_norm)",
-                         (unsigned long long)trainer->steps + 1,
-                         worker_learning_rate(trainer->worker, progress_of(trainer)));
-        return STATUS_USAGE;
-    }
     if (trainer->reducer == NULL)
         return STATUS_OK;
     begin_s = now(trainer);
@@ -233,15 +250,19 @@ static void save(struct trainer *trainer, bool best, double epoch)
     if (trainer->params->checkpoint == NULL)
         return;
     double begin_s = now(trainer);
-    size_t count = worker_parameter_size(trainer->worker);
+    const struct device_ops *ops = worker_device_ops(trainer->worker);
+    struct device *device = worker_device(trainer->worker);
+    size_t count = worker_parameter_size(trainer->worker), buffer_count = worker_buffer_size(trainer->worker);
     float *copy = memory_alloc_aligned(count * sizeof copy[0]);
+    float *buffers = memory_zalloc(buffer_count + 1, sizeof buffers[0]);
     if (trainer->communicator != NULL)
         communicator_lock(trainer->communicator);
-    memcpy(copy, worker_parameters(trainer->worker), count * sizeof copy[0]);
+    ops->vector_read(device, worker_parameters(trainer->worker), count, copy);
     if (trainer->communicator != NULL)
         communicator_unlock(trainer->communicator);
-    trainer->params->checkpoint(trainer->params->checkpoint_context, best, epoch, copy,
-                                worker_buffers(trainer->worker));
+    ops->vector_read(device, worker_buffers(trainer->worker), buffer_count, buffers);
+    trainer->params->checkpoint(trainer->params->checkpoint_context, best, epoch, copy, buffers);
+    free(buffers);
     memory_free_aligned(copy);
     span(trainer, SPAN_CHECKPOINT, begin_s);
 }
@@ -251,6 +272,7 @@ static enum status evaluate(struct trainer *trainer, double epoch)
 {
     double begin_s = now(trainer);
     struct evaluation result;
+    TRY(take_results(trainer, trainer->steps, 0));
     TRY(worker_evaluate(trainer->worker, false, trainer->job->rank, trainer->job->size, &result));
     span(trainer, SPAN_EVALUATE, begin_s);
     report_evaluation(trainer, "test", &result, false);
@@ -289,19 +311,18 @@ static enum status look_at_epoch(struct trainer *trainer)
 static enum status train(struct trainer *trainer)
 {
     while (!finished(trainer)) {
-        struct gradient_result result;
         TRY(prepare_step(trainer));
         if (trainer->communicator != NULL)
             communicator_begin_step(trainer->communicator, stopwatch_now());
-        TRY(compute_gradient(trainer, &result));
+        TRY(compute_gradient(trainer));
         apply_gradient(trainer);
-        trainer->since.loss += result.loss;
-        trainer->since.correct += result.correct;
-        trainer->since.steps++;
-        if (trainer->params->log_every > 0 && trainer->steps % trainer->params->log_every == 0)
+        if (trainer->params->log_every > 0 && trainer->steps % trainer->params->log_every == 0) {
+            TRY(take_results(trainer, trainer->steps, 0));
             report_step(trainer);
+        }
         TRY(look_at_epoch(trainer));
     }
+    TRY(take_results(trainer, trainer->steps, 0));
     if (trainer->since.steps > 0)
         report_step(trainer);
     return STATUS_OK;
@@ -315,6 +336,8 @@ static enum status open_communication(struct trainer *trainer)
     if (meets == ALGO_MEETS_EVERYONE) {
         struct reducer_params params = {
             .job = trainer->job,
+            .ops = worker_device_ops(trainer->worker),
+            .device = worker_device(trainer->worker),
             .gradient = worker_gradient_vector(trainer->worker),
             .count = worker_parameter_size(trainer->worker),
             .bucket_bytes = trainer->params->bucket_bytes,
@@ -420,6 +443,9 @@ static enum status run_all(struct trainer *trainer, struct runtime_result *out)
     event(trainer, EVENT_BEGIN, 0, 0); /* the worker was made with its working copy */
     TRY(open_communication(trainer));
     make_way(trainer);
+    /* Where others meet this worker, its updates happen when its gradients are really done: what is due between two of
+     * them must not queue behind gradients that have been called for. */
+    trainer->run_ahead = trainer->communicator == NULL ? worker_run_ahead(trainer->worker) : 0;
     double begin_s = now(trainer);
     trainer->since.begin_s = begin_s;
     enum status status = train(trainer);

@@ -15,6 +15,7 @@ struct reducer {
     size_t bucket_size; /* elements */
     int bucket_count;
     struct thread thread;
+    float *values;   /* the gradient in host memory; owned (count) unless the gradient itself is there */
     size_t *missing; /* owned (bucket_count): elements not yet final; the compute thread's own */
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -41,7 +42,7 @@ static enum status reduce_bucket(struct reducer *reducer, int bucket)
 {
     const struct job *job = reducer->params.job;
     const struct observer *observer = reducer->params.observer;
-    float *values = reducer->params.gradient + (size_t)bucket * reducer->bucket_size;
+    float *values = reducer->values + (size_t)bucket * reducer->bucket_size;
     size_t length = bucket_length(reducer, bucket);
     double begin_s = stopwatch_now();
     TRY(job_sum_floats(job, "all-reduce of the gradient", values, length));
@@ -78,6 +79,8 @@ static void *run(void *context)
 void reducer_ready(void *context, size_t first, size_t count)
 {
     struct reducer *reducer = context;
+    if (!reducer->params.ops->host_memory)
+        return;
     for (size_t last = first + count; first < last;) {
         int bucket = (int)(first / reducer->bucket_size);
         size_t end = (size_t)(bucket + 1) * reducer->bucket_size;
@@ -94,8 +97,23 @@ void reducer_ready(void *context, size_t first, size_t count)
     }
 }
 
+/* A gradient on a device is fetched whole once the backward pass is done, and all its buckets are handed over. */
+static void fetch(struct reducer *reducer)
+{
+    const struct reducer_params *p = &reducer->params;
+    p->ops->vector_read(p->device, p->gradient, p->count, reducer->values);
+    pthread_mutex_lock(&reducer->mutex);
+    for (int k = 0; k < reducer->bucket_count; k++)
+        reducer->queue[reducer->queued++] = k;
+    pthread_cond_broadcast(&reducer->changed);
+    pthread_mutex_unlock(&reducer->mutex);
+}
+
 enum status reducer_wait(struct reducer *reducer)
 {
+    const struct reducer_params *p = &reducer->params;
+    if (!p->ops->host_memory)
+        fetch(reducer);
     pthread_mutex_lock(&reducer->mutex);
     assert(reducer->queued == reducer->bucket_count || reducer->status != STATUS_OK);
     while (reducer->reduced < reducer->bucket_count && reducer->status == STATUS_OK)
@@ -105,6 +123,8 @@ enum status reducer_wait(struct reducer *reducer)
     enum status status = reducer->status;
     pthread_mutex_unlock(&reducer->mutex);
     expect_all(reducer);
+    if (!p->ops->host_memory)
+        p->ops->vector_write(p->device, p->gradient, p->count, reducer->values);
     return status;
 }
 
@@ -114,6 +134,7 @@ enum status reducer_create(const struct reducer_params *params, struct reducer *
     reducer->params = *params;
     reducer->bucket_size = params->bucket_bytes / sizeof(float);
     reducer->bucket_count = (int)((params->count + reducer->bucket_size - 1) / reducer->bucket_size);
+    reducer->values = params->ops->host_memory ? params->gradient : memory_alloc_aligned(params->count * sizeof(float));
     reducer->missing = memory_zalloc((size_t)reducer->bucket_count, sizeof reducer->missing[0]);
     reducer->queue = memory_zalloc((size_t)reducer->bucket_count, sizeof reducer->queue[0]);
     expect_all(reducer);
@@ -140,5 +161,7 @@ void reducer_destroy(struct reducer *reducer)
     pthread_mutex_destroy(&reducer->mutex);
     free(reducer->queue);
     free(reducer->missing);
+    if (!reducer->params.ops->host_memory)
+        memory_free_aligned(reducer->values);
     free(reducer);
 }

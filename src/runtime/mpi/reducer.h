@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "base/status.h"
+#include "device/device.h"
 #include "runtime/job.h"
 #include "runtime/observer.h"
 
@@ -17,7 +18,9 @@ struct reducer;
 
 struct reducer_params {
     const struct job *job; /* borrowed */
-    float *gradient;       /* borrowed (count), host memory */
+    const struct device_ops *ops;
+    struct device *device; /* borrowed */
+    float *gradient;       /* borrowed (count), device memory */
     size_t count;
     size_t bucket_bytes;
     const struct observer *observer; /* borrowed */

@@ -38,7 +38,7 @@ struct replay {
     struct runtime_result *result;
     struct place *places;   /* owned (worker_count) */
     struct snapshot *spare; /* owned: used up, to be used again */
-    float *gradient_sum;    /* owned (parameter_size); NULL unless the workers meet everyone */
+    float *gradient_sum;    /* owned (parameter_size), device memory; NULL unless the workers meet everyone */
 };
 
 static enum status __attribute__((format(printf, 4, 5)))
@@ -71,24 +71,25 @@ static struct snapshot *find_snapshot(const struct replay *replay, int worker, i
     return snapshot;
 }
 
-static struct snapshot *add_snapshot(struct replay *replay, int worker, const struct event_report *event)
+static enum status add_snapshot(struct replay *replay, int worker, const struct event_report *event,
+                                struct snapshot **out)
 {
-    struct snapshot *snapshot = replay->spare;
+    const struct replay_params *p = replay->params;
     struct place *place = &replay->places[worker];
-    if (snapshot != NULL) {
-        replay->spare = snapshot->next;
-    } else {
-        snapshot = memory_zalloc(1, sizeof *snapshot);
-        snapshot->values =
-            memory_alloc_aligned(worker_parameter_size(replay->params->workers[0]) * sizeof snapshot->values[0]);
+    if (replay->spare == NULL) {
+        replay->spare = memory_zalloc(1, sizeof *replay->spare);
+        TRY(p->ops->vector_alloc(p->device, worker_parameter_size(p->workers[0]), &replay->spare->values));
     }
+    struct snapshot *snapshot = replay->spare;
+    replay->spare = snapshot->next;
     *snapshot = (struct snapshot){.next = place->snapshots,
                                   .peer = event->peer,
                                   .meeting = event->meeting,
                                   .event = place->next,
                                   .values = snapshot->values};
     place->snapshots = snapshot;
-    return snapshot;
+    *out = snapshot;
+    return STATUS_OK;
 }
 
 /* Both ends have applied. */
@@ -102,11 +103,11 @@ static void drop_snapshot(struct replay *replay, int worker, struct snapshot *sn
     replay->spare = snapshot;
 }
 
-static void free_snapshots(struct snapshot *snapshot)
+static void free_snapshots(const struct replay_params *p, struct snapshot *snapshot)
 {
     while (snapshot != NULL) {
         struct snapshot *next = snapshot->next;
-        memory_free_aligned(snapshot->values);
+        p->ops->vector_free(p->device, snapshot->values);
         free(snapshot);
         snapshot = next;
     }
@@ -156,7 +157,8 @@ static enum status take_snapshot(struct replay *replay, int worker, const struct
 {
     if (find_snapshot(replay, worker, event->peer, event->meeting) != NULL)
         return refuse(replay, worker, replay->places[worker].next, "a second snapshot of the same meeting");
-    struct snapshot *snapshot = add_snapshot(replay, worker, event);
+    struct snapshot *snapshot;
+    TRY(add_snapshot(replay, worker, event, &snapshot));
     struct worker *of = replay->params->workers[worker];
     worker_snapshot(of, event->t, 0, worker_parameter_size(of), snapshot->values);
     return STATUS_OK;
@@ -262,11 +264,13 @@ static enum status all_reduce(struct replay *replay)
     for (int i = 0; i < p->worker_count; i++) {
         TRY(check_update(replay, i, next_event(replay, i)));
         TRY(gradient(replay, i));
-        for (size_t k = 0; k < count; k++)
-            sum[k] = i == 0 ? values[k] : sum[k] + values[k];
+        if (i == 0)
+            p->ops->snapshot(p->device, true, 0, count, values, NULL, sum);
+        else
+            p->ops->add(p->device, count, values, sum);
     }
-    for (size_t k = 0; k < count; k++)
-        values[k] = sum[k] * share;
+    p->ops->snapshot(p->device, true, 0, count, sum, NULL, values);
+    p->ops->scale(p->device, count, share, values);
     for (int i = 0; i < p->worker_count; i++) {
         const struct event_report *event = next_event(replay, i);
         update(replay, i, event);
@@ -363,15 +367,17 @@ enum status runtime_replay(const struct replay_params *params, struct runtime_re
 {
     size_t n = (size_t)params->worker_count, count = worker_parameter_size(params->workers[0]);
     struct replay replay = {.params = params, .result = out, .places = memory_zalloc(n, sizeof replay.places[0])};
+    enum status status = STATUS_OK;
     assert(params->worker_count >= 1);
     if (worker_meets(params->workers[0]) == ALGO_MEETS_EVERYONE && n > 1)
-        replay.gradient_sum = memory_alloc_aligned(count * sizeof replay.gradient_sum[0]);
+        status = params->ops->vector_alloc(params->device, count, &replay.gradient_sum);
     runtime_result_init(out, n);
-    enum status status = run(&replay);
+    if (status == STATUS_OK)
+        status = run(&replay);
     for (size_t i = 0; i < n; i++)
-        free_snapshots(replay.places[i].snapshots);
-    free_snapshots(replay.spare);
-    memory_free_aligned(replay.gradient_sum);
+        free_snapshots(params, replay.places[i].snapshots);
+    free_snapshots(params, replay.spare);
+    params->ops->vector_free(params->device, replay.gradient_sum);
     free(replay.places);
     if (status != STATUS_OK)
         runtime_result_release(out);

@@ -65,6 +65,7 @@ static void report_evaluation(struct simulation *sim, int worker, const char *se
 enum status sim_evaluate(struct simulation *sim)
 {
     struct evaluation result;
+    TRY(sim_results(sim));
     for (int i = 0; i < sim->count; i++) {
         if (sim->workers[i].dead)
             continue;

@@ -14,10 +14,10 @@
 
 struct rounds {
     struct simulation *sim;
-    float *sum, *gradient; /* owned (parameter_size), host memory */
-    double *ready;         /* owned (count): when each worker's gradient is complete */
-    double pace;           /* time of the sum where nothing overlaps */
-    double tail;           /* its last bucket's share of that */
+    float *sum;    /* owned (parameter_size), device memory */
+    double *ready; /* owned (count): when each worker's gradient is complete */
+    double pace;   /* time of the sum where nothing overlaps */
+    double tail;   /* its last bucket's share of that */
 };
 
 static void time_the_sum(struct rounds *rounds)
@@ -59,14 +59,14 @@ static enum status compute_all(struct rounds *rounds, double *longest)
         }
         *longest = fmax(*longest, work);
         TRY(sim_gradient(sim, i));
-        p->ops->vector_read(p->device, worker_gradient_vector(w->worker), count,
-                            i == 0 ? rounds->sum : rounds->gradient);
-        for (size_t k = 0; k < count && i > 0; k++)
-            rounds->sum[k] += rounds->gradient[k];
+        const float *gradient = worker_gradient_vector(w->worker);
+        if (i == 0)
+            p->ops->snapshot(p->device, true, 0, count, gradient, NULL, rounds->sum);
+        else
+            p->ops->add(p->device, count, gradient, rounds->sum);
     }
-    float share = 1.0f / (float)sim->count;
-    for (size_t k = 0; k < count && sim->count > 1; k++)
-        rounds->sum[k] *= share;
+    if (sim->count > 1)
+        p->ops->scale(p->device, count, 1.0f / (float)sim->count, rounds->sum);
     return STATUS_OK;
 }
 
@@ -94,7 +94,7 @@ static void apply_all(struct rounds *rounds, double end)
         sim_span(sim, i, LANE_COMPUTE, SPAN_COMPUTE, begin, rounds->ready[i], -1);
         sim_span(sim, i, LANE_COMPUTE, SPAN_WAIT, rounds->ready[i], end, -1);
         if (sim->count > 1)
-            p->ops->vector_write(p->device, worker_gradient_vector(w->worker), count, rounds->sum);
+            p->ops->snapshot(p->device, true, 0, count, rounds->sum, NULL, worker_gradient_vector(w->worker));
         sim_update(sim, i, (double)(w->steps + 1), progress);
     }
 }
@@ -120,17 +120,14 @@ static enum status run_rounds(struct rounds *rounds)
 
 enum status sim_run_rounds(struct simulation *sim)
 {
+    const struct simulation_params *p = sim->params;
     size_t count = worker_parameter_size(sim->workers[0].worker);
-    struct rounds rounds = {
-        .sim = sim,
-        .sum = memory_alloc_aligned(count * sizeof(float)),
-        .gradient = memory_alloc_aligned(count * sizeof(float)),
-        .ready = memory_zalloc((size_t)sim->count, sizeof(double)),
-    };
+    struct rounds rounds = {.sim = sim, .ready = memory_zalloc((size_t)sim->count, sizeof(double))};
     time_the_sum(&rounds);
-    enum status status = run_rounds(&rounds);
-    memory_free_aligned(rounds.sum);
-    memory_free_aligned(rounds.gradient);
+    enum status status = p->ops->vector_alloc(p->device, count, &rounds.sum);
+    if (status == STATUS_OK)
+        status = run_rounds(&rounds);
+    p->ops->vector_free(p->device, rounds.sum);
     free(rounds.ready);
     return status;
 }

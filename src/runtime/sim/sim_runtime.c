@@ -126,6 +126,7 @@ static enum status run_all(struct simulation *sim, struct runtime_result *out)
         sim_begin(sim, i);
     TRY(run_events(sim));
     sim->now = sim->end;
+    TRY(sim_results(sim));
     report_rest(sim);
     fill_result(sim, out);
     out->consensus_predicted = sim->last.consensus_predicted;

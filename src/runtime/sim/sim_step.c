@@ -1,9 +1,9 @@
 /* What happens at an event: the worker's verbs, and the counts that go with them. */
 #include <math.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/random.h"
-#include "runtime/pair_distance.h"
 #include "runtime/sim/simulation_state.h"
 
 void sim_span(const struct simulation *sim, int worker, enum span_lane lane, enum span_kind kind, double begin,
@@ -39,21 +39,42 @@ void sim_begin(struct simulation *sim, int worker)
     tell(sim, EVENT_BEGIN, worker, -1, 0, 0, 0);
 }
 
-enum status sim_gradient(struct simulation *sim, int worker)
+/* The oldest result that has not been looked at. */
+static enum status take_result(struct simulation *sim)
 {
+    int worker = sim->waiting[0];
     struct sim_worker *w = &sim->workers[worker];
     struct gradient_result result;
-    TRY(worker_load(w->worker));
-    TRY(worker_gradient(w->worker, NULL, NULL, &result));
+    TRY(worker_result(w->worker, --sim->waiting_count, &result));
+    memmove(sim->waiting, sim->waiting + 1, (size_t)sim->waiting_count * sizeof sim->waiting[0]);
+    w->resulted++;
     if (!result.finite) {
         log_error("the loss of gradient %llu of worker %d is not finite: lower optimizer.lr (%g here), lengthen "
                   "schedule.warmup_epochs, or clip (optimizer.clip_norm)",
-                  (unsigned long long)w->steps + 1, worker, worker_learning_rate(w->worker, sim_progress(sim)));
+                  (unsigned long long)w->resulted, worker, worker_learning_rate(w->worker, sim_progress(sim)));
         return STATUS_USAGE;
     }
     w->since.loss += result.loss;
     w->since.correct += result.correct;
     w->since.steps++;
+    return STATUS_OK;
+}
+
+enum status sim_gradient(struct simulation *sim, int worker)
+{
+    struct worker *of = sim->workers[worker].worker;
+    TRY(worker_load(of));
+    TRY(worker_gradient(of, NULL, NULL, NULL));
+    sim->waiting[sim->waiting_count++] = worker;
+    while (sim->waiting_count > worker_run_ahead(of))
+        TRY(take_result(sim));
+    return STATUS_OK;
+}
+
+enum status sim_results(struct simulation *sim)
+{
+    while (sim->waiting_count > 0)
+        TRY(take_result(sim));
     return STATUS_OK;
 }
 
@@ -82,8 +103,10 @@ static bool due(const struct simulation *sim, double period, double *next)
 enum status sim_after_step(struct simulation *sim, int worker)
 {
     const struct runtime_params *run = sim->run;
-    if (run->log_every > 0 && sim->workers[worker].steps % run->log_every == 0)
+    if (run->log_every > 0 && sim->workers[worker].steps % run->log_every == 0) {
+        TRY(sim_results(sim));
         sim_report_step(sim, worker);
+    }
     if (run->log_every > 0 && sim->gradients >= sim->next_network) {
         sim->next_network += run->log_every * (uint64_t)sim->count;
         sim_report_network(sim);
@@ -106,7 +129,7 @@ void sim_apply(struct simulation *sim, int worker, int peer, uint64_t meeting, d
                const float *theirs)
 {
     struct sim_worker *w = &sim->workers[worker];
-    double distance = pair_distance(own, theirs, worker_parameter_size(w->worker));
+    double distance = worker_pair_distance(w->worker, own, theirs);
     worker_exchange(w->worker, t, own, theirs);
     tell(sim, EVENT_APPLY, worker, peer, meeting, t, sim_progress(sim));
     w->exchanges++;

@@ -20,6 +20,7 @@ struct sim_worker {
     struct worker *worker;   /* borrowed */
     struct edge_clock clock; /* its half edges' */
     uint64_t steps;          /* gradients done */
+    uint64_t resulted;       /* gradients whose results have been looked at */
     uint64_t exchanges, ticks, unserved, lost, pending;
     double idle; /* time that it waited for others */
     double distance_sum;
@@ -42,6 +43,8 @@ struct simulation {
     uint64_t next_network;                   /* gradients of all at which the network is looked at next */
     double next_evaluation, next_checkpoint; /* epochs */
     double best_accuracy;
+    int waiting[NET_RESULTS]; /* workers whose last gradient's result has not been looked at, the oldest first */
+    int waiting_count;
     struct network_report last; /* the last one told */
     struct theory *theory;      /* owned; NULL without a graph */
     double *own_times;          /* owned (count) */
@@ -66,8 +69,11 @@ static inline double sim_progress(const struct simulation *sim)
 
 /* The working copy of the first gradient is taken. */
 void sim_begin(struct simulation *sim, int worker);
-/* The next batch's gradient at the working copy; STATUS_USAGE when the loss is not finite. Counts for reports. */
+/* The next batch's gradient at the working copy. Its result is looked at when the device has had time to compute it:
+ * STATUS_USAGE when a loss is not finite. */
 enum status sim_gradient(struct simulation *sim, int worker);
+/* Look at the results of all gradients so far; counts for reports. */
+enum status sim_results(struct simulation *sim);
 /* Gradient event at the worker's own time t, and the working copy of the next. `progress` is the run's before it. */
 void sim_update(struct simulation *sim, int worker, double t, double progress);
 /* What follows a gradient: reports, evaluation, checkpoint. */

@@ -1,9 +1,7 @@
 /* The square distance of two snapshots. */
-#include "runtime/pair_distance.h"
+#include "kernels/distance.h"
 
-enum { DISTANCE_BLOCK = 1024, DISTANCE_EXACT = 1 << 17, DISTANCE_STRIDE = 16 };
-
-double pair_distance(const float *own, const float *peer, size_t count)
+double kernel_pair_distance(const float *own, const float *peer, size_t count)
 {
     size_t stride = count <= DISTANCE_EXACT ? 1 : DISTANCE_STRIDE, used = 0;
     double sum = 0;
