@@ -100,7 +100,7 @@ static enum status create_forward(struct net *net, struct cpu_op *op, struct con
         TRY(cpu_layout_blocked(&out->shape, &out->layout));
         TRY(describe_forward(net, op, s, &in->layout, &out->layout));
     }
-    out->data = cpu_plan_add(&net->plan, onednn_view_size(onednn_view(&out->layout)), cpu_step_forward(op));
+    out->data = memory_plan_add(&net->plan, onednn_view_size(onednn_view(&out->layout)), cpu_step_forward(op));
     return cpu_primitive_make(net, &product->forward, "convolution forward", cpu_step_forward(op));
 }
 

@@ -32,7 +32,7 @@ bool cpu_op_reads_output(const struct cpu_op *op)
 bool cpu_may_overwrite_input(struct net *net, const struct cpu_op *op)
 {
     const struct cpu_value *in = cpu_input(net, op);
-    return in->producer >= 0 && in->consumer_count == 1 && net->plan.buffers[in->data].alias == CPU_NO_BUFFER &&
+    return in->producer >= 0 && in->consumer_count == 1 && net->plan.buffers[in->data].alias == NO_BUFFER &&
            !cpu_op_reads_output(&net->ops[in->producer]);
 }
 
@@ -41,8 +41,8 @@ enum status cpu_output_like_input(struct net *net, struct cpu_op *op, bool in_pl
     struct cpu_value *in = cpu_input(net, op), *out = cpu_output(net, op);
     out->shape.block = in->shape.block;
     TRY(cpu_layout_blocked(&out->shape, &out->layout));
-    out->data = in_place ? cpu_plan_alias(&net->plan, in->data, cpu_step_forward(op))
-                         : cpu_plan_add(&net->plan, cpu_shape_count(&out->shape) * sizeof(float), cpu_step_forward(op));
+    out->data = in_place ? memory_plan_alias(&net->plan, in->data, cpu_step_forward(op))
+                         : memory_plan_add(&net->plan, cpu_shape_count(&out->shape) * sizeof(float), cpu_step_forward(op));
     return STATUS_OK;
 }
 
@@ -51,26 +51,26 @@ enum status cpu_output_plain(struct net *net, struct cpu_op *op)
     struct cpu_value *out = cpu_output(net, op);
     out->shape.block = 1;
     TRY(cpu_layout_plain(&out->shape, &out->layout));
-    out->data = cpu_plan_add(&net->plan, cpu_shape_count(&out->shape) * sizeof(float), cpu_step_forward(op));
+    out->data = memory_plan_add(&net->plan, cpu_shape_count(&out->shape) * sizeof(float), cpu_step_forward(op));
     return STATUS_OK;
 }
 
 struct cpu_contribution cpu_net_contribute(struct net *net, struct cpu_op *op, struct cpu_value *value, int over)
 {
-    struct cpu_contribution part = {.buffer = CPU_NO_BUFFER, .sum = CPU_NO_BUFFER};
+    struct cpu_contribution part = {.buffer = NO_BUFFER, .sum = NO_BUFFER};
     int last = cpu_step_backward_data(net, op), first = op->class->two_phases ? last : cpu_step_backward(net, op);
     if (!cpu_wants_gradient(value))
         return part;
     int capacity = net->spec.nodes[value->producer].op == NET_NORM ? CPU_GRADIENT_PARTS : 1;
     size_t bytes = cpu_shape_count(&value->shape) * sizeof(float);
     part.buffer =
-        over != CPU_NO_BUFFER ? cpu_plan_alias(&net->plan, over, first) : cpu_plan_add(&net->plan, bytes, first);
-    cpu_plan_use(&net->plan, part.buffer, last);
+        over != NO_BUFFER ? memory_plan_alias(&net->plan, over, first) : memory_plan_add(&net->plan, bytes, first);
+    memory_plan_use(&net->plan, part.buffer, last);
     if (value->gradient_count < capacity) {
         value->gradient[value->gradient_count++] = part.buffer;
     } else {
         part.sum = value->gradient[0];
-        cpu_plan_use(&net->plan, part.sum, last);
+        memory_plan_use(&net->plan, part.sum, last);
     }
     return part;
 }
@@ -94,9 +94,9 @@ static void init_values(struct net *net)
     for (int i = 0; i <= spec->node_count; i++) {
         net->values[i] = (struct cpu_value){.shape = {.batch = net->batch},
                                             .producer = i - 1,
-                                            .data = CPU_NO_BUFFER,
-                                            .kept = CPU_NO_BUFFER,
-                                            .gradient = {CPU_NO_BUFFER, CPU_NO_BUFFER}};
+                                            .data = NO_BUFFER,
+                                            .kept = NO_BUFFER,
+                                            .gradient = {NO_BUFFER, NO_BUFFER}};
     }
     struct cpu_shape *images = &net->values[0].shape;
     images->channels = (size_t)spec->channels;
@@ -119,7 +119,7 @@ static enum status create_ops(struct net *net)
         struct cpu_op *op = &net->ops[k];
         const struct net_node *node = op->node = &net->spec.nodes[k];
         op->index = k;
-        op->d_input = op->d_residual = (struct cpu_contribution){CPU_NO_BUFFER, CPU_NO_BUFFER};
+        op->d_input = op->d_residual = (struct cpu_contribution){NO_BUFFER, NO_BUFFER};
         assert((size_t)node->op < sizeof classes / sizeof *classes);
         if (node->input == 0 && images->shape.block == 0 && node->op != NET_CONV) {
             images->shape.block = 1;
@@ -130,11 +130,11 @@ static enum status create_ops(struct net *net)
         const struct cpu_shape *shape = &net->values[k + 1].shape;
         assert(node->channels == 0 || (shape->channels == (size_t)node->channels &&
                                        shape->height == (size_t)node->height && shape->width == (size_t)node->width));
-        if (images->shape.block != 0 && images->data == CPU_NO_BUFFER)
-            images->data = cpu_plan_add(&net->plan, cpu_shape_count(&images->shape) * sizeof(float), 0);
-        cpu_plan_use(&net->plan, net->values[node->input].data, cpu_step_forward(op));
+        if (images->shape.block != 0 && images->data == NO_BUFFER)
+            images->data = memory_plan_add(&net->plan, cpu_shape_count(&images->shape) * sizeof(float), 0);
+        memory_plan_use(&net->plan, net->values[node->input].data, cpu_step_forward(op));
         if (node->op == NET_NORM && node->residual != NET_NONE)
-            cpu_plan_use(&net->plan, net->values[node->residual].data, cpu_step_forward(op));
+            memory_plan_use(&net->plan, net->values[node->residual].data, cpu_step_forward(op));
     }
     return STATUS_OK;
 }
@@ -167,12 +167,12 @@ static void plan_recompute(struct net *net, struct cpu_op *op, int value, int st
     struct cpu_value *again = &net->values[value];
     const struct net_node *node = &net->spec.nodes[again->producer];
     if (node->residual != NET_NONE) {
-        if (net->values[node->residual].kept == CPU_NO_BUFFER)
+        if (net->values[node->residual].kept == NO_BUFFER)
             plan_recompute(net, op, node->residual, step);
-        cpu_plan_use(&net->plan, net->values[node->residual].kept, step);
+        memory_plan_use(&net->plan, net->values[node->residual].kept, step);
     }
-    again->kept = cpu_plan_add(&net->plan, cpu_shape_count(&again->shape) * sizeof(float), step);
-    cpu_plan_use(&net->plan, net->values[node->input].data, step);
+    again->kept = memory_plan_add(&net->plan, cpu_shape_count(&again->shape) * sizeof(float), step);
+    memory_plan_use(&net->plan, net->values[node->input].data, step);
     op->recompute[op->recompute_count++] = value;
 }
 
@@ -180,12 +180,12 @@ static void plan_recompute(struct net *net, struct cpu_op *op, int value, int st
 static void plan_kept_input(struct net *net, struct cpu_op *op, int step)
 {
     struct cpu_value *in = cpu_input(net, op);
-    if (in->kept == CPU_NO_BUFFER && worth_recomputing(net, op->node->input))
+    if (in->kept == NO_BUFFER && worth_recomputing(net, op->node->input))
         plan_recompute(net, op, op->node->input, step);
-    else if (in->kept == CPU_NO_BUFFER)
+    else if (in->kept == NO_BUFFER)
         in->kept = in->data;
-    cpu_plan_use(&net->plan, in->kept, step);
-    cpu_plan_use(&net->plan, in->kept, op->class->two_phases ? step : cpu_step_backward_data(net, op));
+    memory_plan_use(&net->plan, in->kept, step);
+    memory_plan_use(&net->plan, in->kept, op->class->two_phases ? step : cpu_step_backward_data(net, op));
 }
 
 static void plan_backward(struct net *net)
@@ -193,21 +193,21 @@ static void plan_backward(struct net *net)
     int count = net->spec.node_count;
     struct cpu_value *logits = &net->values[count];
     logits->gradient[logits->gradient_count++] =
-        cpu_plan_add(&net->plan, cpu_shape_count(&logits->shape) * sizeof(float), 2 * count);
-    cpu_plan_use(&net->plan, logits->data, 0);
-    cpu_plan_use(&net->plan, logits->data, 4 * count + 1);
+        memory_plan_add(&net->plan, cpu_shape_count(&logits->shape) * sizeof(float), 2 * count);
+    memory_plan_use(&net->plan, logits->data, 0);
+    memory_plan_use(&net->plan, logits->data, 4 * count + 1);
     for (int k = count - 1; k >= 0; k--) {
         struct cpu_op *op = &net->ops[k];
         struct cpu_value *out = &net->values[k + 1];
         int step = cpu_step_backward(net, op);
         assert(out->gradient_count > 0);
         for (int i = 0; i < out->gradient_count; i++)
-            cpu_plan_use(&net->plan, out->gradient[i], cpu_step_backward_data(net, op));
+            memory_plan_use(&net->plan, out->gradient[i], cpu_step_backward_data(net, op));
         if (op->class->reads_input)
             plan_kept_input(net, op, step);
         if (cpu_op_reads_output(op)) {
-            out->kept = out->kept == CPU_NO_BUFFER ? out->data : out->kept;
-            cpu_plan_use(&net->plan, out->kept, cpu_step_backward_data(net, op));
+            out->kept = out->kept == NO_BUFFER ? out->data : out->kept;
+            memory_plan_use(&net->plan, out->kept, cpu_step_backward_data(net, op));
         }
         op->class->plan_backward(net, op);
     }
@@ -232,7 +232,8 @@ enum status cpu_net_create(struct device *device, const struct net_spec *spec, s
     init_values(net);
     TRY_GOTO(create_ops(net), destroy);
     plan_backward(net);
-    cpu_plan_place(&net->plan);
+    memory_plan_place(&net->plan);
+    net->plan.memory = memory_alloc_aligned(net->plan.bytes);
     for (int k = 0; k < spec->node_count; k++) {
         if (net->ops[k].class->bind != NULL)
             TRY_GOTO(net->ops[k].class->bind(net, &net->ops[k]), destroy);
@@ -255,7 +256,8 @@ void cpu_net_destroy(struct net *net)
     }
     for (int i = 0; i <= net->spec.node_count; i++)
         onednn_layout_release(&net->values[i].layout);
-    cpu_plan_release(&net->plan);
+    memory_free_aligned(net->plan.memory);
+    memory_plan_release(&net->plan);
     free(net->values);
     free(net->ops);
     free(net->losses);
@@ -315,7 +317,7 @@ enum status cpu_net_result(struct net *net, int age, struct net_result *result)
 
 static void add_contribution(const struct net *net, const struct cpu_value *value, struct cpu_contribution part)
 {
-    if (part.sum != CPU_NO_BUFFER)
+    if (part.sum != NO_BUFFER)
         cpu_add(net, cpu_shape_count(&value->shape), cpu_pointer(net, part.sum), cpu_pointer(net, part.buffer));
 }
 

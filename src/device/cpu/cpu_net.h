@@ -12,7 +12,7 @@
 #define GRAPEVINE_DEVICE_CPU_NET_H
 
 #include "device/cpu/cpu_layout.h"
-#include "device/cpu/cpu_plan.h"
+#include "device/memory_plan.h"
 #include "device/device.h"
 
 struct device {
@@ -36,8 +36,8 @@ struct cpu_value {
 
 /* Where an operation leaves its part of an input's gradient. */
 struct cpu_contribution {
-    int buffer; /* CPU_NO_BUFFER: not wanted */
-    int sum;    /* buffer to add it to afterwards, or CPU_NO_BUFFER */
+    int buffer; /* NO_BUFFER: not wanted */
+    int sum;    /* buffer to add it to afterwards, or NO_BUFFER */
 };
 
 struct cpu_op {
@@ -76,7 +76,7 @@ struct net {
     struct net_spec spec;  /* owned copy of nodes and tables */
     size_t batch;
     float *gradient, *buffers; /* borrowed */
-    struct cpu_plan plan;
+    struct memory_plan plan;
     struct cpu_value *values;               /* owned, (node_count + 1) */
     struct cpu_op *ops;                     /* owned, (node_count) */
     size_t weight_bytes;                    /* working copies */
@@ -119,7 +119,7 @@ static inline int cpu_step_backward_data(const struct net *net, const struct cpu
 
 static inline float *cpu_pointer(const struct net *net, int buffer)
 {
-    return cpu_plan_pointer(&net->plan, buffer);
+    return memory_plan_pointer(&net->plan, buffer);
 }
 
 /* The value's gradient is of use to someone: not that of the images. */
@@ -142,7 +142,7 @@ enum status cpu_output_like_input(struct net *net, struct cpu_op *op, bool in_pl
 enum status cpu_output_plain(struct net *net, struct cpu_op *op);
 
 /* A place for `op`'s part of the gradient of `value`: the memory of buffer `over`, or new memory where that is
- * CPU_NO_BUFFER. */
+ * NO_BUFFER. */
 struct cpu_contribution cpu_net_contribute(struct net *net, struct cpu_op *op, struct cpu_value *value, int over);
 
 /* y = max(x, 0), NaN kept (cpu_relu.c); y may be x. */

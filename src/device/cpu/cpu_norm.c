@@ -27,7 +27,7 @@ struct norm_state {
     float *scale, *shift;   /* owned working copies (padded); zero beyond the channels */
     double *mean, *inverse; /* owned (padded): of the last batch; inverse = 1/σ */
     float *image_sums[2];   /* owned (batch, padded): partial sums of each image */
-    int residual;           /* buffer of the residual in our layout where its own differs, or CPU_NO_BUFFER */
+    int residual;           /* buffer of the residual in our layout where its own differs, or NO_BUFFER */
     float *lanes;           /* owned (LANES_COUNT, units, NORM_LANES) */
 };
 
@@ -108,9 +108,9 @@ static enum status norm_create(struct net *net, struct cpu_op *op)
     out->height = in->height;
     out->width = in->width;
     TRY(cpu_output_like_input(net, op, false));
-    state->residual = CPU_NO_BUFFER;
+    state->residual = NO_BUFFER;
     if (residual_differs(net, op))
-        state->residual = cpu_plan_add(&net->plan, cpu_shape_count(out) * sizeof(float), cpu_step_forward(op));
+        state->residual = memory_plan_add(&net->plan, cpu_shape_count(out) * sizeof(float), cpu_step_forward(op));
     const struct norm_geometry g = state->geometry = geometry_of(in);
     state->padded = g.units * g.channels_per_unit;
     state->scale = memory_alloc_aligned(state->padded * sizeof *state->scale);
@@ -132,8 +132,8 @@ static void norm_plan_backward(struct net *net, struct cpu_op *op)
     if (op->node->residual != NET_NONE)
         op->d_residual =
             cpu_net_contribute(net, op, &net->values[op->node->residual],
-                               residual_differs(net, op) ? CPU_NO_BUFFER : cpu_output(net, op)->gradient[0]);
-    op->d_input = cpu_net_contribute(net, op, in, cpu_may_overwrite_input(net, op) ? in->kept : CPU_NO_BUFFER);
+                               residual_differs(net, op) ? NO_BUFFER : cpu_output(net, op)->gradient[0]);
+    op->d_input = cpu_net_contribute(net, op, in, cpu_may_overwrite_input(net, op) ? in->kept : NO_BUFFER);
 }
 
 static enum status norm_cast(struct net *net, struct cpu_op *op, const float *x)
@@ -252,7 +252,7 @@ static const float *residual_of(const struct net *net, const struct cpu_op *op)
     if (op->node->residual == NET_NONE)
         return NULL;
     const struct cpu_value *value = &net->values[op->node->residual];
-    if (state->residual == CPU_NO_BUFFER)
+    if (state->residual == NO_BUFFER)
         return cpu_pointer(net, value->data);
     cpu_shape_convert(&value->shape, cpu_pointer(net, value->data), &net->values[op->index + 1].shape,
                       cpu_pointer(net, state->residual), net->device->threads);
@@ -387,7 +387,7 @@ static void backward_group(struct net *net, const struct cpu_op *op, size_t firs
 #pragma omp for schedule(static)
     for (size_t channel = first * per_unit; channel < last * per_unit; channel++)
         combine_gradient(net, op, channel);
-    if (op->d_input.buffer == CPU_NO_BUFFER)
+    if (op->d_input.buffer == NO_BUFFER)
         return;
 #pragma omp for schedule(static)
     for (size_t i = 0; i < net->batch * width; i++)
@@ -400,7 +400,7 @@ static enum status norm_backward(struct net *net, struct cpu_op *op)
 #pragma omp parallel num_threads(net->device->threads)
     for (size_t first = 0; first < g->units; first += g->group)
         backward_group(net, op, first, first + g->group < g->units ? first + g->group : g->units);
-    if (residual_differs(net, op) && op->d_residual.buffer != CPU_NO_BUFFER) {
+    if (residual_differs(net, op) && op->d_residual.buffer != NO_BUFFER) {
         const struct cpu_value *out = cpu_output(net, op);
         cpu_shape_convert(&out->shape, cpu_pointer(net, out->gradient[0]), &net->values[op->node->residual].shape,
                           cpu_pointer(net, op->d_residual.buffer), net->device->threads);

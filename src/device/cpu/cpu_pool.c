@@ -160,14 +160,14 @@ static enum status max_pool_create(struct net *net, struct cpu_op *op)
     out->height = (in->height + 2 * (size_t)node->pad - (size_t)node->kernel) / (size_t)node->stride + 1;
     out->width = (in->width + 2 * (size_t)node->pad - (size_t)node->kernel) / (size_t)node->stride + 1;
     TRY(cpu_output_like_input(net, op, false));
-    state->where = cpu_plan_add(&net->plan, cpu_shape_count(out), cpu_step_forward(op));
-    cpu_plan_use(&net->plan, state->where, cpu_step_backward(net, op));
+    state->where = memory_plan_add(&net->plan, cpu_shape_count(out), cpu_step_forward(op));
+    memory_plan_use(&net->plan, state->where, cpu_step_backward(net, op));
     return STATUS_OK;
 }
 
 static void max_pool_plan_backward(struct net *net, struct cpu_op *op)
 {
-    op->d_input = cpu_net_contribute(net, op, cpu_input(net, op), CPU_NO_BUFFER);
+    op->d_input = cpu_net_contribute(net, op, cpu_input(net, op), NO_BUFFER);
 }
 
 static enum status max_pool_forward(struct net *net, struct cpu_op *op, enum net_mode mode)
@@ -177,7 +177,7 @@ static enum status max_pool_forward(struct net *net, struct cpu_op *op, enum net
     const struct max_pool_state *state = op->state;
     struct pool_plane plane = plane_of(op->node, &in->shape, &out->shape);
     float *x = cpu_pointer(net, in->data), *y = cpu_pointer(net, out->data);
-    uint8_t *where = cpu_plan_pointer(&net->plan, state->where);
+    uint8_t *where = memory_plan_pointer(&net->plan, state->where);
     size_t planes = net->batch * cpu_shape_blocks(&in->shape);
     size_t in_size = cpu_shape_count(&in->shape) / planes, out_size = cpu_shape_count(&out->shape) / planes;
 #pragma omp parallel for schedule(static) num_threads(net->device->threads)
@@ -188,13 +188,13 @@ static enum status max_pool_forward(struct net *net, struct cpu_op *op, enum net
 
 static enum status max_pool_backward(struct net *net, struct cpu_op *op)
 {
-    if (op->d_input.buffer == CPU_NO_BUFFER)
+    if (op->d_input.buffer == NO_BUFFER)
         return STATUS_OK;
     const struct cpu_value *in = cpu_input(net, op), *out = cpu_output(net, op);
     const struct max_pool_state *state = op->state;
     struct pool_plane plane = plane_of(op->node, &in->shape, &out->shape);
     float *d_y = cpu_pointer(net, out->gradient[0]), *d_x = cpu_pointer(net, op->d_input.buffer);
-    uint8_t *where = cpu_plan_pointer(&net->plan, state->where);
+    uint8_t *where = memory_plan_pointer(&net->plan, state->where);
     size_t planes = net->batch * cpu_shape_blocks(&in->shape);
     size_t in_size = cpu_shape_count(&in->shape) / planes, out_size = cpu_shape_count(&out->shape) / planes;
 #pragma omp parallel for schedule(static) num_threads(net->device->threads)
@@ -227,7 +227,7 @@ static enum status avg_pool_create(struct net *net, struct cpu_op *op)
 
 static void avg_pool_plan_backward(struct net *net, struct cpu_op *op)
 {
-    op->d_input = cpu_net_contribute(net, op, cpu_input(net, op), CPU_NO_BUFFER);
+    op->d_input = cpu_net_contribute(net, op, cpu_input(net, op), NO_BUFFER);
 }
 
 /* PyTorch's bins: from floor(i·in/out) to ceil((i + 1)·in/out); they overlap where out does not divide in.
@@ -304,7 +304,7 @@ static enum status avg_pool_forward(struct net *net, struct cpu_op *op, enum net
 
 static enum status avg_pool_backward(struct net *net, struct cpu_op *op)
 {
-    if (op->d_input.buffer == CPU_NO_BUFFER)
+    if (op->d_input.buffer == NO_BUFFER)
         return STATUS_OK;
     const struct cpu_shape *in = &cpu_input(net, op)->shape, *out = &cpu_output(net, op)->shape;
     const float *d_y = cpu_pointer(net, cpu_output(net, op)->gradient[0]);

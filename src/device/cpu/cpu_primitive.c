@@ -27,11 +27,11 @@ static enum status create_memory(struct net *net, struct cpu_primitive *p, int a
 enum status cpu_primitive_make(struct net *net, struct cpu_primitive *p, const char *what, int step)
 {
     p->what = what;
-    p->scratch = CPU_NO_BUFFER;
+    p->scratch = NO_BUFFER;
     TRY_DNNL(what, dnnl_primitive_create(&p->handle, p->description));
     size_t bytes = onednn_view_size(dnnl_primitive_desc_query_md(p->description, dnnl_query_scratchpad_md, 0));
     if (bytes > 0)
-        p->scratch = cpu_plan_add(&net->plan, bytes, step);
+        p->scratch = memory_plan_add(&net->plan, bytes, step);
     return STATUS_OK;
 }
 
@@ -56,7 +56,7 @@ enum status cpu_primitive_bind(struct net *net, struct cpu_primitive *p, int arg
 
 enum status cpu_primitive_bind_scratch(struct net *net, struct cpu_primitive *p)
 {
-    if (p->scratch == CPU_NO_BUFFER)
+    if (p->scratch == NO_BUFFER)
         return STATUS_OK;
     return create_memory(net, p, DNNL_ARG_SCRATCHPAD, cpu_pointer(net, p->scratch));
 }

@@ -25,7 +25,7 @@ enum status cpu_product_create_weight(struct net *net, struct cpu_op *op, const 
 
 void cpu_product_plan_backward(struct net *net, struct cpu_op *op)
 {
-    op->d_input = cpu_net_contribute(net, op, cpu_input(net, op), CPU_NO_BUFFER);
+    op->d_input = cpu_net_contribute(net, op, cpu_input(net, op), NO_BUFFER);
 }
 
 static enum status bind_backward_weights(struct net *net, struct cpu_op *op, const float *d_out)

@@ -43,7 +43,7 @@ static enum status quadratic_create(struct net *net, struct cpu_op *op)
 
 static void quadratic_plan_backward(struct net *net, struct cpu_op *op)
 {
-    op->d_input = cpu_net_contribute(net, op, cpu_input(net, op), CPU_NO_BUFFER);
+    op->d_input = cpu_net_contribute(net, op, cpu_input(net, op), NO_BUFFER);
 }
 
 static enum status quadratic_cast(struct net *net, struct cpu_op *op, const float *x)
@@ -103,7 +103,7 @@ static enum status quadratic_backward(struct net *net, struct cpu_op *op)
             sum += d_y[n * quadratic->dimension + k];
         d_w[k] = (float)(quadratic->roots[k] * sum);
     }
-    if (op->d_input.buffer != CPU_NO_BUFFER)
+    if (op->d_input.buffer != NO_BUFFER)
         write_d_input(net, op, &cpu_input(net, op)->shape, d_y, cpu_pointer(net, op->d_input.buffer));
     return STATUS_OK;
 }

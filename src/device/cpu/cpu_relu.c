@@ -82,7 +82,7 @@ static enum status relu_forward(struct net *net, struct cpu_op *op, enum net_mod
 static enum status relu_backward(struct net *net, struct cpu_op *op)
 {
     const struct cpu_value *out = cpu_output(net, op);
-    if (op->d_input.buffer != CPU_NO_BUFFER)
+    if (op->d_input.buffer != NO_BUFFER)
         cpu_relu_backward(net, cpu_shape_count(&out->shape), cpu_pointer(net, out->kept),
                           cpu_pointer(net, out->gradient[0]), cpu_pointer(net, op->d_input.buffer));
     return STATUS_OK;

@@ -52,7 +52,7 @@ enum status cpu_weight_create(struct net *net, struct cpu_weight *weight, const 
     enum status status;
     weight->offset = tensor->offset;
     weight->count = tensor->count;
-    weight->gradient = CPU_NO_BUFFER;
+    weight->gradient = NO_BUFFER;
     TRY_GOTO(cpu_primitive_layout(forward, DNNL_ARG_WEIGHTS, &chosen), release);
     weight->forward = working_copy(net, &chosen);
     TRY_GOTO(make_reorder(net, &weight->to_forward, "weights to the forward layout", plain, &chosen, 0), release);
@@ -65,7 +65,7 @@ enum status cpu_weight_create(struct net *net, struct cpu_weight *weight, const 
         make_reorder(net, &weight->to_gradient, "weight gradient to the flat layout", &gradient, plain, step_backward),
         release);
     if (weight->to_gradient.description != NULL)
-        weight->gradient = cpu_plan_add(&net->plan, onednn_view_size(onednn_view(&gradient)), step_backward);
+        weight->gradient = memory_plan_add(&net->plan, onednn_view_size(onednn_view(&gradient)), step_backward);
 release:
     onednn_layout_release(&chosen);
     onednn_layout_release(&gradient);
@@ -90,7 +90,7 @@ enum status cpu_weight_bind(struct net *net, struct cpu_weight *weight)
 
 float *cpu_weight_gradient(const struct net *net, const struct cpu_weight *weight)
 {
-    return weight->gradient == CPU_NO_BUFFER ? net->gradient + weight->offset : cpu_pointer(net, weight->gradient);
+    return weight->gradient == NO_BUFFER ? net->gradient + weight->offset : cpu_pointer(net, weight->gradient);
 }
 
 /* One working copy ← plain weights at `from`. */

@@ -12,7 +12,7 @@ struct cpu_weight {
     size_t offset, count;      /* in the flat vectors */
     float *forward, *backward; /* owned working copies; backward may be forward, or NULL */
     struct cpu_primitive to_forward, to_backward, to_gradient; /* reorders; without a description: plain already */
-    int gradient; /* buffer of the gradient in the library's layout, or CPU_NO_BUFFER */
+    int gradient; /* buffer of the gradient in the library's layout, or NO_BUFFER */
 };
 
 /* `plain` is the canonical layout of `tensor`. `backward_data` may be NULL (no gradient of the input is wanted),

@@ -1,20 +1,20 @@
 /* Activation memory, planned once: the largest buffer first, each at the lowest offset free during its whole
  * lifetime. */
-#include "device/cpu/cpu_plan.h"
+#include "device/memory_plan.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
 
-static int root_of(const struct cpu_plan *plan, int buffer)
+static int root_of(const struct memory_plan *plan, int buffer)
 {
-    while (plan->buffers[buffer].alias != CPU_NO_BUFFER)
+    while (plan->buffers[buffer].alias != NO_BUFFER)
         buffer = plan->buffers[buffer].alias;
     return buffer;
 }
 
-int cpu_plan_add(struct cpu_plan *plan, size_t bytes, int step)
+int memory_plan_add(struct memory_plan *plan, size_t bytes, int step)
 {
     if (plan->count == plan->capacity) {
         plan->capacity = plan->capacity == 0 ? 64 : 2 * plan->capacity;
@@ -22,23 +22,23 @@ int cpu_plan_add(struct cpu_plan *plan, size_t bytes, int step)
     }
     size_t rounded = (bytes + MEMORY_ALIGNMENT - 1) / MEMORY_ALIGNMENT * MEMORY_ALIGNMENT;
     plan->buffers[plan->count] =
-        (struct cpu_buffer){.bytes = rounded, .first = step, .last = step, .alias = CPU_NO_BUFFER};
+        (struct planned_buffer){.bytes = rounded, .first = step, .last = step, .alias = NO_BUFFER};
     return plan->count++;
 }
 
-int cpu_plan_alias(struct cpu_plan *plan, int target, int step)
+int memory_plan_alias(struct memory_plan *plan, int target, int step)
 {
-    int buffer = cpu_plan_add(plan, 0, step);
+    int buffer = memory_plan_add(plan, 0, step);
     plan->buffers[buffer].alias = target;
-    cpu_plan_use(plan, buffer, step);
+    memory_plan_use(plan, buffer, step);
     return buffer;
 }
 
-void cpu_plan_use(struct cpu_plan *plan, int buffer, int step)
+void memory_plan_use(struct memory_plan *plan, int buffer, int step)
 {
-    if (buffer == CPU_NO_BUFFER)
+    if (buffer == NO_BUFFER)
         return;
-    struct cpu_buffer *root = &plan->buffers[root_of(plan, buffer)];
+    struct planned_buffer *root = &plan->buffers[root_of(plan, buffer)];
     if (step < root->first)
         root->first = step;
     if (step > root->last)
@@ -47,7 +47,7 @@ void cpu_plan_use(struct cpu_plan *plan, int buffer, int step)
 
 static int by_size(const void *left, const void *right)
 {
-    const struct cpu_buffer *a = *(struct cpu_buffer *const *)left, *b = *(struct cpu_buffer *const *)right;
+    const struct planned_buffer *a = *(struct planned_buffer *const *)left, *b = *(struct planned_buffer *const *)right;
     if (a->bytes != b->bytes)
         return a->bytes < b->bytes ? 1 : -1;
     return a < b ? -1 : a > b;
@@ -55,16 +55,16 @@ static int by_size(const void *left, const void *right)
 
 static int by_offset(const void *left, const void *right)
 {
-    const struct cpu_buffer *a = *(struct cpu_buffer *const *)left, *b = *(struct cpu_buffer *const *)right;
+    const struct planned_buffer *a = *(struct planned_buffer *const *)left, *b = *(struct planned_buffer *const *)right;
     return a->offset < b->offset ? -1 : a->offset > b->offset;
 }
 
 /* The lowest gap that holds `buffer` between the already placed ones that live at the same time. */
-static size_t lowest_gap(const struct cpu_buffer *buffer, struct cpu_buffer **placed, size_t placed_count)
+static size_t lowest_gap(const struct planned_buffer *buffer, struct planned_buffer **placed, size_t placed_count)
 {
     size_t offset = 0;
     for (size_t i = 0; i < placed_count; i++) {
-        const struct cpu_buffer *other = placed[i];
+        const struct planned_buffer *other = placed[i];
         if (other->last < buffer->first || other->first > buffer->last)
             continue;
         if (offset + buffer->bytes <= other->offset)
@@ -75,12 +75,12 @@ static size_t lowest_gap(const struct cpu_buffer *buffer, struct cpu_buffer **pl
     return offset;
 }
 
-void cpu_plan_place(struct cpu_plan *plan)
+void memory_plan_place(struct memory_plan *plan)
 {
-    struct cpu_buffer **order = memory_zalloc((size_t)plan->count, sizeof *order);
+    struct planned_buffer **order = memory_zalloc((size_t)plan->count, sizeof *order);
     size_t count = 0;
     for (int i = 0; i < plan->count; i++) {
-        if (plan->buffers[i].alias == CPU_NO_BUFFER)
+        if (plan->buffers[i].alias == NO_BUFFER)
             order[count++] = &plan->buffers[i];
     }
     qsort(order, count, sizeof *order, by_size);
@@ -91,18 +91,16 @@ void cpu_plan_place(struct cpu_plan *plan)
         qsort(order, i + 1, sizeof *order, by_offset);
     }
     free(order);
-    plan->memory = memory_alloc_aligned(plan->bytes);
 }
 
-void *cpu_plan_pointer(const struct cpu_plan *plan, int buffer)
+void *memory_plan_pointer(const struct memory_plan *plan, int buffer)
 {
     assert(plan->memory != NULL);
-    return buffer == CPU_NO_BUFFER ? NULL : plan->memory + plan->buffers[root_of(plan, buffer)].offset;
+    return buffer == NO_BUFFER ? NULL : plan->memory + plan->buffers[root_of(plan, buffer)].offset;
 }
 
-void cpu_plan_release(struct cpu_plan *plan)
+void memory_plan_release(struct memory_plan *plan)
 {
-    memory_free_aligned(plan->memory);
     free(plan->buffers);
-    *plan = (struct cpu_plan){0};
+    *plan = (struct memory_plan){0};
 }
