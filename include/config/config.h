@@ -90,6 +90,7 @@ struct config {
     } batch_norm;
     struct {
         char *name, *precision;
+        bool deterministic;
         int64_t threads;
     } device;
     struct {

@@ -30,6 +30,7 @@ struct device_params {
     const char *name;      /* "auto", "cpu", "cuda" */
     int threads;           /* CPU threads of the compute thread, ≥ 1 */
     const char *precision; /* "auto", "fp32", … as the backend offers */
+    bool deterministic;    /* the same input gives the same bits, where the backend could be faster otherwise */
     int local_rank;        /* GPU = local_rank mod device count */
 };
 
@@ -99,6 +100,10 @@ struct device_ops {
     bool host_memory; /* vectors are plain pointers into host memory */
     int run_ahead;    /* forward passes that the host should enqueue before it waits for the result of the first:
                        * less than NET_RESULTS; 0: nothing is gained */
+    /* This machine can run it: what "auto" asks. */
+    bool (*available)(void);
+    /* The libraries it needs are there, else STATUS_MACHINE after one message. */
+    enum status (*check)(void);
     /* Library versions and the processor, on one line, for `grapevine doctor`. */
     void (*describe)(char *text, size_t size);
 
@@ -167,5 +172,7 @@ struct device_ops {
 /* The backend that `params->name` chooses ("auto": the first that this machine can run), or NULL after one
  * logged message. */
 const struct device_ops *device_choose(const char *name);
+/* The backend of that name, or NULL where this build has none. */
+const struct device_ops *device_find(const char *name);
 
 #endif

@@ -124,17 +124,25 @@ static void print_ranks(const struct job *job, const double *facts, struct advic
 
 static void print_devices(struct advice *advice)
 {
-    const struct device_ops *cpu = device_choose("cpu");
-    char text[160];
-    cpu->describe(text, sizeof text);
-    printf("device cpu       %s\n", text);
-    printf("device cuda      not in this build\n");
+    const struct device_ops *cpu = device_choose("cpu"), *cuda = device_find("cuda");
+    char text[1024];
     glob_t found;
     bool gpu = glob("/dev/nvidia[0-9]*", 0, NULL, &found) == 0;
+    cpu->describe(text, sizeof text);
+    printf("device cpu       %s\n", text);
+    if (cuda != NULL)
+        cuda->describe(text, sizeof text);
+    printf("device cuda      %s\n", cuda != NULL ? text : "not in this build");
     printf("GPUs             %zu\n", gpu ? found.gl_pathc : 0);
-    if (gpu)
-        advise(advice, "there is an NVIDIA GPU, which this build does not use");
     globfree(&found);
+    if (gpu && cuda == NULL)
+        advise(advice, "there is an NVIDIA GPU, which this build does not use: install the CUDA Toolkit and cuDNN, then "
+                       "make CUDA=1");
+    if (gpu && cuda != NULL && !cuda->available())
+        advise(advice, "there is an NVIDIA GPU, which CUDA cannot use: look at nvidia-smi, the driver's version and "
+                       "CUDA_VISIBLE_DEVICES");
+    if (cuda != NULL && cuda->available() && cuda->check() != STATUS_OK)
+        advise(advice, "a library that the GPU needs is missing (see the message above)");
 }
 
 static void print_data(struct advice *advice)

@@ -100,6 +100,7 @@ static enum status open_device(struct plan *plan)
         .name = config->device.name,
         .threads = (int)config->device.threads,
         .precision = config->device.precision,
+        .deterministic = config->device.deterministic,
         .local_rank = plan->place.local_rank,
     };
     plan->ops = device_choose(config->device.name);

@@ -224,10 +224,13 @@ const struct schema_row schema_table[] = {
     {KEY(device, threads), CLOSED(1, 1024), .preset = "1", .summary = "CPU threads of one worker's computation",
      .details = "The communication thread comes on top; it sleeps most of the time. Workers on a machine times "
                 "threads should not exceed its cores."},
-    {KEY(device, precision), WORDS("auto", "fp32"), .preset = "auto",
+    {KEY(device, precision), WORDS("auto", "fp32", "tf32", "bf16", "fp16"), .preset = "auto",
      .summary = "type of weights and activations in a step",
      .details = "Parameters, momentum and exchanges are always fp32. auto: what is fastest on the device without "
-                "loss of accuracy."},
+                "loss of accuracy: bf16 for networks with convolutions on a GPU, else fp32. tf32: fp32 whose products "
+                "round their factors to tf32. fp16: with a dynamic loss scale. The CPU offers fp32."},
+    {KEY(device, deterministic), .preset = "false",
+     .summary = "on a GPU, only algorithms that give the same bits every time"},
 
     {KEY(run, dir), .preset = "\"\"", .summary = "run directory",
      .details = "Empty: runs/ and the config's base name. One that exists is refused unless the run is resumed."},

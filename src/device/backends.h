@@ -5,5 +5,6 @@
 #include "device/device.h"
 
 extern const struct device_ops cpu_device_ops;
+extern const struct device_ops cuda_device_ops; /* where the build has CUDA */
 
 #endif

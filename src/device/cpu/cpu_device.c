@@ -202,6 +202,16 @@ static void cpu_unpin(struct device *device, void *memory)
     (void)device, (void)memory;
 }
 
+static bool cpu_available(void)
+{
+    return true;
+}
+
+static enum status cpu_check(void)
+{
+    return STATUS_OK;
+}
+
 static const char *instruction_set(void)
 {
 #ifdef __x86_64__
@@ -223,6 +233,8 @@ static void cpu_describe(char *text, size_t size)
 const struct device_ops cpu_device_ops = {
     .name = "cpu",
     .host_memory = true,
+    .available = cpu_available,
+    .check = cpu_check,
     .describe = cpu_describe,
     .create = cpu_create,
     .destroy = cpu_destroy,

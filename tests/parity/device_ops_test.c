@@ -1,5 +1,6 @@
-/* Every operation of the CPU backend, forward and backward, against the float64 reference (reference_net.h), and
- * the reference's own gradients against central finite differences, over odd shapes.
+/* Every operation of a backend, forward and backward, against the float64 reference (reference_net.h), and the
+ * reference's own gradients against central finite differences, over odd shapes. In fp32, on the device that
+ * $GRAPEVINE_TEST_DEVICE names, else the CPU.
  *
  * Bounds, the Winograd transforms included: logits and loss within 1e-4 of their norm, each tensor's gradient
  * within 1e-3 of its own norm, or 5e-5 of the whole gradient's: before batch norm over two values almost
@@ -21,7 +22,8 @@ struct pair {
     const struct device_ops *ops;
     struct device *device;
     struct net *net;
-    float *x, *gradient, *buffers;
+    float *x, *gradient, *buffers;                                   /* host memory */
+    float *x_on_device, *gradient_on_device, *buffers_on_device; /* the vectors themselves */
     float *images;
     int32_t labels[LARGEST_BATCH];
     struct net_batch batch;
@@ -49,29 +51,54 @@ static void fill(struct pair *p, const struct net_spec *spec, uint64_t seed)
         p->reference.buffers[i] = p->buffers[i];
 }
 
+/* The working copy is made of p->x. */
+static void cast(struct pair *p)
+{
+    p->ops->vector_write(p->device, p->x_on_device, p->reference.spec->parameter_size, p->x);
+    p->ops->net_cast(p->net, p->x_on_device);
+}
+
+/* p->gradient and p->buffers are what the device has. */
+static void look(struct pair *p)
+{
+    p->ops->vector_read(p->device, p->gradient_on_device, p->reference.spec->parameter_size, p->gradient);
+    p->ops->vector_read(p->device, p->buffers_on_device, p->reference.spec->buffer_size, p->buffers);
+}
+
 static void pair_init(struct pair *p, const struct net_spec *spec, size_t batch, uint64_t seed)
 {
-    struct device_params params = {.name = "cpu", .threads = 2, .precision = "fp32"};
-    *p = (struct pair){.ops = device_choose("cpu")};
+    const char *name = getenv("GRAPEVINE_TEST_DEVICE");
+    struct device_params params = {
+        .name = name != NULL ? name : "cpu", .threads = 2, .precision = "fp32", .deterministic = true};
+    *p = (struct pair){.ops = device_choose(params.name)};
+    assert_non_null(p->ops);
     reference_init(&p->reference, spec, batch);
     assert_int_equal(p->ops->create(&params, &p->device), STATUS_OK);
-    p->ops->vector_alloc(p->device, spec->parameter_size, &p->x);
-    p->ops->vector_alloc(p->device, spec->parameter_size, &p->gradient);
-    p->ops->vector_alloc(p->device, spec->buffer_size, &p->buffers);
+    p->ops->vector_alloc(p->device, spec->parameter_size, &p->x_on_device);
+    p->ops->vector_alloc(p->device, spec->parameter_size, &p->gradient_on_device);
+    p->ops->vector_alloc(p->device, spec->buffer_size + 1, &p->buffers_on_device);
+    p->x = memory_zalloc(spec->parameter_size, sizeof *p->x);
+    p->gradient = memory_zalloc(spec->parameter_size, sizeof *p->x);
+    p->buffers = memory_zalloc(spec->buffer_size + 1, sizeof *p->x);
     p->images = memory_zalloc(reference_count(&p->reference, 0), sizeof *p->images);
     fill(p, spec, seed);
     p->batch = (struct net_batch){.images = p->images, .labels = p->labels, .count = batch};
-    assert_int_equal(p->ops->net_create(p->device, spec, batch, p->gradient, p->buffers, &p->net), STATUS_OK);
-    p->ops->net_cast(p->net, p->x);
+    p->ops->vector_write(p->device, p->buffers_on_device, spec->buffer_size, p->buffers);
+    assert_int_equal(
+        p->ops->net_create(p->device, spec, batch, p->gradient_on_device, p->buffers_on_device, &p->net), STATUS_OK);
+    cast(p);
 }
 
 static void pair_release(struct pair *p)
 {
     p->ops->net_destroy(p->net);
-    p->ops->vector_free(p->device, p->x);
-    p->ops->vector_free(p->device, p->gradient);
-    p->ops->vector_free(p->device, p->buffers);
+    p->ops->vector_free(p->device, p->x_on_device);
+    p->ops->vector_free(p->device, p->gradient_on_device);
+    p->ops->vector_free(p->device, p->buffers_on_device);
     p->ops->destroy(p->device);
+    free(p->x);
+    free(p->gradient);
+    free(p->buffers);
     free(p->images);
     reference_release(&p->reference);
 }
@@ -109,8 +136,9 @@ static void compare_logits(struct pair *p, size_t count)
     check("logits", spec->name, distance(logits, wanted, size), 1e-4 * norm_of(wanted, size));
 }
 
-static void compare_gradients(const struct pair *p)
+static void compare_gradients(struct pair *p)
 {
+    look(p);
     const struct net_spec *spec = p->reference.spec;
     double all = norm_of(p->reference.d_parameters, spec->parameter_size);
     for (int i = 0; i < spec->parameter_count; i++) {
@@ -121,8 +149,9 @@ static void compare_gradients(const struct pair *p)
     }
 }
 
-static void compare_buffers(const struct pair *p)
+static void compare_buffers(struct pair *p)
 {
+    look(p);
     size_t size = p->reference.spec->buffer_size;
     check("running statistics", p->reference.spec->name, distance(p->buffers, p->reference.buffers, size),
           1e-5 * norm_of(p->reference.buffers, size));
@@ -165,14 +194,14 @@ static void on_ready(void *context, size_t first, size_t count)
     }
 }
 
-/* Two training steps (the second from a used arena), then evaluation of a partial batch. */
+/* Training steps (from the second on in a used arena, and as a device repeats them), then evaluation of a partial batch. */
 static void run_case(const struct net_spec *spec, size_t batch, uint64_t seed, bool differences)
 {
     struct pair p;
     struct net_result result;
     struct coverage coverage = {.seen = memory_zalloc(spec->parameter_size, 1)};
     pair_init(&p, spec, batch, seed);
-    for (int step = 0; step < 2; step++) {
+    for (int step = 0; step < 3; step++) {
         double wanted = reference_forward(&p.reference, NET_TRAIN, &p.batch);
         reference_backward(&p.reference);
         assert_int_equal(p.ops->net_forward(p.net, NET_TRAIN, &p.batch, 7, &result), STATUS_OK);
@@ -394,11 +423,12 @@ static void test_quadratic_by_hand(void **state)
     memcpy(p.images, samples, sizeof samples);
     p.labels[0] = p.labels[1] = -5;
     memset(p.x, 0, 3 * sizeof *p.x);
-    p.ops->net_cast(p.net, p.x);
+    cast(&p);
     assert_int_equal(p.ops->net_forward(p.net, NET_TRAIN, &p.batch, 1, &result), STATUS_OK);
     assert_true(result.loss == 0.5 * ((1 + 4 * 0.25 + 16 * 0.0625) + (9 + 4 * 0.25)) / 2);
     assert_true(result.correct == 0 && result.finite);
     assert_int_equal(p.ops->net_backward(p.net, NULL, NULL), STATUS_OK);
+    look(&p);
     assert_true(p.gradient[0] == -2 && p.gradient[1] == 0 && p.gradient[2] == -2 * 0.0625f);
     pair_release(&p);
     spec_release(&spec);
@@ -421,7 +451,7 @@ static void test_squared_counts(void **state)
         p.x[i] = i % 4 == 0; /* the identity */
     p.labels[0] = 2;
     p.labels[1] = 1;
-    p.ops->net_cast(p.net, p.x);
+    cast(&p);
     assert_int_equal(p.ops->net_forward(p.net, NET_TRAIN, &p.batch, 1, &result), STATUS_OK);
     assert_true(result.loss == 0.5 * (0.25 + 0.0625 + 1) / 2);
     assert_int_equal(result.correct, 1);
@@ -458,7 +488,7 @@ static void test_dropout(void **state)
     pair_init(&p, &spec, LARGEST_BATCH, 5);
     for (size_t i = 0; i < UNITS * UNITS; i++)
         p.reference.parameters[i] = p.x[i] = i / UNITS == i % UNITS;
-    p.ops->net_cast(p.net, p.x);
+    cast(&p);
     size_t dropped = 0, draws = 0;
     for (uint64_t seed = 0; seed < 100; seed++) {
         assert_int_equal(p.ops->net_forward(p.net, NET_TRAIN, &p.batch, seed, &result), STATUS_OK);
@@ -522,7 +552,7 @@ static void test_not_finite(void **state)
     assert_int_equal(p.ops->net_forward(p.net, NET_TRAIN, &p.batch, 1, &result), STATUS_OK);
     assert_true(result.finite);
     p.x[spec.parameters[0].offset] = NAN;
-    p.ops->net_cast(p.net, p.x);
+    cast(&p);
     assert_int_equal(p.ops->net_forward(p.net, NET_TRAIN, &p.batch, 1, &result), STATUS_OK);
     assert_false(result.finite);
     pair_release(&p);

@@ -1,0 +1,158 @@
+/* Vector operations: kernels on the state stream. */
+#include "device/cuda/cuda_backend.h"
+#include "device/cuda/cuda_net.h"
+
+#include <math.h>
+
+#include "kernels/cuda_distance.h"
+
+enum status cuda_vector_alloc(struct device *device, size_t count, float **out)
+{
+    TRY(cuda_alloc(count * sizeof(float), "a vector of parameters", out));
+    TRY_CUDA("clearing a vector", cudaMemsetAsync(*out, 0, count * sizeof(float), device->state));
+    return STATUS_OK;
+}
+
+void cuda_vector_free(struct device *device, float *vector)
+{
+    cuda_note(device, "freeing a vector", (int)cudaFree(vector));
+}
+
+static bool within(const float *pointer, const float *first, size_t count)
+{
+    return pointer >= first && pointer < first + count;
+}
+
+/* Where a network writes the vector, the state stream waits for what it is computing. */
+static void wait_for_networks(struct device *device, const float *vector)
+{
+    for (int k = 0; k < device->net_count; k++) {
+        const struct net *net = device->nets[k];
+        if (within(vector, net->gradient, net->spec.parameter_size) ||
+            within(vector, net->buffers, net->spec.buffer_size))
+            cuda_note(device, "order of streams", (int)cudaStreamWaitEvent(device->state, net->done, 0));
+    }
+}
+
+void cuda_vector_read(struct device *device, const float *vector, size_t count, float *host)
+{
+    wait_for_networks(device, vector);
+    cuda_note(device, "reading a vector",
+              (int)cudaMemcpyAsync(host, vector, count * sizeof *host, cudaMemcpyDeviceToHost, device->state));
+    cuda_note(device, "reading a vector", (int)cudaStreamSynchronize(device->state));
+}
+
+void cuda_vector_write(struct device *device, float *vector, size_t count, const float *host)
+{
+    wait_for_networks(device, vector);
+    cuda_note(device, "writing a vector",
+              (int)cudaMemcpyAsync(vector, host, count * sizeof *host, cudaMemcpyHostToDevice, device->state));
+    cuda_note(device, "writing a vector", (int)cudaStreamSynchronize(device->state));
+}
+
+/* The factor that clipping and an overflow of fp16 gradients ask for, left in device memory; NULL: 1. */
+static const float *clip(struct device *device, const struct update_coefficients *c, size_t count, const float *g,
+                         const struct net *net)
+{
+    struct cuda_scaling *scaling = net != NULL ? net->scaling : NULL;
+    if (c->clip_norm <= 0 && scaling == NULL)
+        return NULL;
+    const struct cuda_sums *sums = &device->state_sums;
+    cuda_note(device, "norm of the gradient", cuda_sum_squares(device->state, count, g, sums->parts, sums->sum));
+    cuda_note(device, "clipping",
+              cuda_clip(device->state, sums->sum, c->clip_norm, scaling != NULL, device->clip_scale,
+                        scaling != NULL ? &scaling->loss_scale : NULL, scaling != NULL ? &scaling->unscale : NULL,
+                        scaling != NULL ? &scaling->good_steps : NULL));
+    return device->clip_scale;
+}
+
+bool cuda_vector_update(struct device *device, bool shared, const struct update_coefficients *c, size_t count,
+                        size_t decayed, float *x, float *x_tilde, float *m, const float *g, struct net *net)
+{
+    const struct cuda_update update = {.mix = (float)c->mix,
+                                       .learning_rate = (float)c->learning_rate,
+                                       .momentum = (float)c->momentum,
+                                       .weight_decay = (float)c->weight_decay,
+                                       .nesterov = c->nesterov};
+    (void)shared;
+    wait_for_networks(device, g);
+    const float *scale = clip(device, c, count, g, net);
+    if (net == NULL) {
+        cuda_note(device, "gradient event",
+                  cuda_update(device->state, &update, scale, count, decayed, x, x_tilde, m, g));
+        return false;
+    }
+    cuda_note(device, "order of streams", (int)cudaStreamWaitEvent(device->state, net->done, 0)); /* it reads w */
+    cuda_note(device, "gradient event",
+              cuda_update_working(device->state, &update, scale, count, decayed, x, x_tilde, m, g, net->tiles,
+                                  net->tile_count, &net->working));
+    return true;
+}
+
+void cuda_vector_pair(struct device *device, bool shared, const struct pair_coefficients *c, size_t count, float *x,
+                      float *x_tilde, const float *own, const float *peer)
+{
+    (void)shared;
+    cuda_note(device, "pair event",
+              cuda_pair(device->state, (float)c->mix, (float)c->alpha, (float)c->alpha_tilde, count, x, x_tilde, own,
+                        peer));
+}
+
+void cuda_vector_snapshot(struct device *device, bool shared, double mix, size_t count, const float *x,
+                          const float *x_tilde, float *out)
+{
+    (void)shared;
+    wait_for_networks(device, x);
+    wait_for_networks(device, out);
+    cuda_note(device, "snapshot", cuda_snapshot(device->state, (float)mix, count, x, x_tilde, out));
+}
+
+void cuda_vector_add(struct device *device, size_t count, const float *part, float *sum)
+{
+    wait_for_networks(device, part);
+    wait_for_networks(device, sum);
+    cuda_note(device, "sum of vectors", cuda_add(device->state, CUDA_FP32, count, sum, part));
+}
+
+void cuda_vector_scale(struct device *device, size_t count, float factor, float *v)
+{
+    wait_for_networks(device, v);
+    cuda_note(device, "scaling a vector", cuda_scale(device->state, count, factor, v));
+}
+
+double cuda_vector_sum_squares(struct device *device, bool shared, size_t count, const float *v)
+{
+    const struct cuda_sums *sums = &device->state_sums;
+    (void)shared;
+    wait_for_networks(device, v);
+    cuda_note(device, "norm of a vector", cuda_sum_squares(device->state, count, v, sums->parts, sums->sum));
+    cuda_note(device, "norm of a vector",
+              (int)cudaMemcpyAsync(sums->host, sums->sum, sizeof *sums->host, cudaMemcpyDeviceToHost, device->state));
+    cuda_note(device, "norm of a vector", (int)cudaStreamSynchronize(device->state));
+    return *sums->host;
+}
+
+/* On a stream of its own: the communication thread waits for it, and must not wait for the state stream. */
+static int distance(struct device *device, size_t count, const float *own, const float *peer)
+{
+    const struct cuda_sums *sums = &device->side_sums;
+    cudaEvent_t event = device->events[device->tickets++ % CUDA_TICKETS];
+    int code = (int)cudaEventRecord(event, device->state);
+    if (code == 0)
+        code = (int)cudaStreamWaitEvent(device->side, event, 0);
+    if (code == 0)
+        code = cuda_pair_distance(device->side, count, own, peer, sums->parts, sums->sum);
+    if (code == 0)
+        code = (int)cudaMemcpyAsync(sums->host, sums->sum, sizeof *sums->host, cudaMemcpyDeviceToHost, device->side);
+    return code != 0 ? code : (int)cudaStreamSynchronize(device->side);
+}
+
+double cuda_vector_distance(struct device *device, size_t count, const float *own, const float *peer)
+{
+    pthread_mutex_lock(&device->copies);
+    int code = distance(device, count, own, peer);
+    double result = code == 0 ? *device->side_sums.host : NAN;
+    cuda_note(device, "distance of snapshots", code);
+    pthread_mutex_unlock(&device->copies);
+    return result;
+}
