@@ -55,7 +55,8 @@ int cuda_pair_distance(struct CUstream_st *stream, size_t count, const float *ow
 {
     size_t stride = count <= DISTANCE_EXACT ? 1 : DISTANCE_STRIDE, span = stride * DISTANCE_BLOCK;
     size_t looked_at = (count + span - 1) / span, begin = (looked_at - 1) * span, used;
-    used = (looked_at - 1) * DISTANCE_BLOCK + (count - begin < DISTANCE_BLOCK ? count - begin : static_cast<size_t>(DISTANCE_BLOCK));
+    used = (looked_at - 1) * DISTANCE_BLOCK +
+           (count - begin < DISTANCE_BLOCK ? count - begin : static_cast<size_t>(DISTANCE_BLOCK));
     int grid = looked_at < CUDA_SUM_PARTS ? static_cast<int>(looked_at) : static_cast<int>(CUDA_SUM_PARTS);
     int code = LAUNCH(distance_parts, grid, THREADS, stream, count, stride, looked_at, own, peer, parts);
     double factor = static_cast<double>(count) / static_cast<double>(used) / 2;

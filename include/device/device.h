@@ -1,8 +1,8 @@
 /* A device: where vectors live and networks run. A backend is a folder (cpu/, cuda/) that fills in device_ops.
  *
  * Vectors are flat fp32 arrays of device memory, in the canonical layout of net_spec.h. They may be plain memory of the
- * host (`host_memory`) or not: whoever wants their values reads them with vector_read. Calls are made by one thread at a
- * time for networks (the compute thread), while vector operations may be called by the compute thread and the
+ * host (`host_memory`) or not: whoever wants their values reads them with vector_read. Calls are made by one thread at
+ * a time for networks (the compute thread), while vector operations may be called by the compute thread and the
  * communication thread at once, on vectors that the caller's lock keeps apart. `shared` selects how many threads a
  * vector operation may use: the compute thread passes true (all of the device's threads), the communication thread
  * false (its own only).
@@ -159,7 +159,8 @@ struct device_ops {
      * needs. `result` may be NULL: net_result has it. */
     enum status (*net_forward)(struct net *net, enum net_mode mode, const struct net_batch *batch,
                                uint64_t dropout_seed, struct net_result *result);
-    /* The result of the forward pass before which `age` < NET_RESULTS more have been called, 0: of the last. */
+    /* The result of the forward pass before which `age` < NET_RESULTS more have been called, 0: of the last; waits for
+     * it and for the backward pass that was called after it. */
     enum status (*net_result)(struct net *net, int age, struct net_result *result);
     /* Gradient of the mean loss of the last NET_TRAIN forward into `gradient` (overwritten). `ready` may be NULL. */
     enum status (*net_backward)(struct net *net, net_ready_fn *ready, void *context);

@@ -1,5 +1,5 @@
-/* CUDA kernels of network layers that have no fused form in the libraries. Activations are NHWC: (pixels, channels) with
- * pixels = batch × height × width, the channels of a pixel contiguous and `channels` apart, stored as `type`;
+/* CUDA kernels of network layers that have no fused form in the libraries. Activations are NHWC: (pixels, channels)
+ * with pixels = batch × height × width, the channels of a pixel contiguous and `channels` apart, stored as `type`;
  * coefficients, statistics and parameter gradients are fp32.
  *
  * Launchers as cuda_types.h says. Any number of channels works; where channels × size of an element is a multiple of
@@ -56,16 +56,17 @@ int cuda_norm_apply(struct CUstream_st *stream, const struct cuda_matrix *shape,
 
 struct cuda_norm_backward { /* device memory */
     const void *x;
-    const void *y;          /* NULL: the mask is found again from x */
+    const void *y; /* NULL: the mask is found again from x */
     const void *d_y;
-    const void *d_y_other;  /* a second part of the gradient, or NULL */
+    const void *d_y_other; /* a second part of the gradient, or NULL */
     const float *a, *b, *mean;
     bool relu;
 };
 /* Per block and channel: s1 and s2, (blocks, 2, channels). */
 int cuda_norm_backward_sums(struct CUstream_st *stream, const struct cuda_matrix *shape,
                             const struct cuda_norm_backward *g, float *partial);
-/* d_scale and d_shift (channels), times *unscale (NULL: 1), and the coefficients p, q, r (channels) of the next pass. */
+/* d_scale and d_shift (channels), times *unscale (NULL: 1), and the coefficients p, q, r (channels) of the next pass.
+ * */
 int cuda_norm_backward_finish(struct CUstream_st *stream, const struct cuda_matrix *shape, const float *partial,
                               int blocks, const float *a, const float *inverse, const float *unscale, float *d_scale,
                               float *d_shift, float *p, float *q, float *r);
@@ -112,8 +113,8 @@ int cuda_bias_backward(struct CUstream_st *stream, enum cuda_type type, size_t r
 enum { CUDA_BIAS_PARTS = 132 };
 /* The same for many rows and few columns (a convolution's bias): fast where the one above has too few blocks. `partial`
  * (CUDA_BIAS_PARTS, columns) is scratch. */
-int cuda_bias_backward_split(struct CUstream_st *stream, enum cuda_type type, size_t rows, int columns,
-                             const void *d_y, const float *unscale, float *partial, float *d_bias);
+int cuda_bias_backward_split(struct CUstream_st *stream, enum cuda_type type, size_t rows, int columns, const void *d_y,
+                             const float *unscale, float *partial, float *d_bias);
 /* fp32 → type and back, element by element. */
 int cuda_narrow(struct CUstream_st *stream, enum cuda_type type, size_t count, const float *x, void *y);
 int cuda_widen(struct CUstream_st *stream, enum cuda_type type, size_t count, const void *x, float *y);
@@ -122,8 +123,8 @@ int cuda_widen(struct CUstream_st *stream, enum cuda_type type, size_t count, co
 int cuda_quadratic(struct CUstream_st *stream, size_t batch, int dimension, double condition, const float *w,
                    const float *x, float *y);
 /* d_w_k = Σ over the batch of √a_k d_y_k, in order of the batch. */
-int cuda_quadratic_backward(struct CUstream_st *stream, size_t batch, int dimension, double condition,
-                            const float *d_y, float *d_w);
+int cuda_quadratic_backward(struct CUstream_st *stream, size_t batch, int dimension, double condition, const float *d_y,
+                            float *d_w);
 
 /* --- loss of fp32 logits (batch, classes); NET_LOSS_* of device/net_spec.h --- */
 
@@ -142,8 +143,8 @@ struct cuda_outcome {
 };
 /* Loss of the first *real rows (device memory; others count for nothing), correct guesses (arg max, the first of
  * equals), and, where d_logits is not NULL, the gradient of the mean loss times *loss_scale (NULL: 1), zero in rows
- * beyond. `losses` (batch) and `hits` (batch) are scratch. outcomes[*serial mod outcome_count] gets the sums, float64 in
- * order of the rows, with serial = *serial. labels may be NULL for SQUARED_NORM. */
+ * beyond. `losses` (batch) and `hits` (batch) are scratch. outcomes[*serial mod outcome_count] gets the sums, float64
+ * in order of the rows, with serial = *serial. labels may be NULL for SQUARED_NORM. */
 int cuda_loss(struct CUstream_st *stream, const struct cuda_loss *loss, const float *logits, const int32_t *labels,
               const uint32_t *real, const float *loss_scale, float *d_logits, float *losses, uint8_t *hits,
               const uint64_t *serial, struct cuda_outcome *outcomes, int outcome_count);

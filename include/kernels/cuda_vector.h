@@ -74,8 +74,8 @@ int cuda_sum_squares(struct CUstream_st *stream, size_t count, const float *v, d
  * the sum is not finite and skip_overflow. With `loss_scale` (not NULL; of fp16) also moves that: halved when the sum
  * is not finite, doubled after 2000 finite steps on end, counted in *good_steps; at most 2^24, at least 1; and then
  * *unscale = 1/ *loss_scale. With loss_scale NULL, unscale and good_steps are left alone. */
-int cuda_clip(struct CUstream_st *stream, const double *sum_squares, double clip_norm, bool skip_overflow,
-              float *scale, float *loss_scale, float *unscale, uint32_t *good_steps);
+int cuda_clip(struct CUstream_st *stream, const double *sum_squares, double clip_norm, bool skip_overflow, float *scale,
+              float *loss_scale, float *unscale, uint32_t *good_steps);
 
 #ifdef __cplusplus
 }

@@ -20,7 +20,8 @@ struct update_constants {
     bool nesterov;
 };
 
-/* Clipping: the factor of torch.nn.utils.clip_grad_norm_, min(1, clip/(‖g‖ + 1e-6)), of Σ g²; 1 where clip_norm is 0. */
+/* Clipping: the factor of torch.nn.utils.clip_grad_norm_, min(1, clip/(‖g‖ + 1e-6)), of Σ g²; 1 where clip_norm is 0.
+ * */
 double kernel_clip_scale(double clip_norm, double sum_squares);
 
 /* Elements [first, last) of the vectors; x, x_tilde, m, g do not overlap. */

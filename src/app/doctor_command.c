@@ -136,8 +136,9 @@ static void print_devices(struct advice *advice)
     printf("GPUs             %zu\n", gpu ? found.gl_pathc : 0);
     globfree(&found);
     if (gpu && cuda == NULL)
-        advise(advice, "there is an NVIDIA GPU, which this build does not use: install the CUDA Toolkit and cuDNN, then "
-                       "make CUDA=1");
+        advise(advice,
+               "there is an NVIDIA GPU, which this build does not use: install the CUDA Toolkit and cuDNN, then "
+               "make CUDA=1");
     if (gpu && cuda != NULL && !cuda->available())
         advise(advice, "there is an NVIDIA GPU, which CUDA cannot use: look at nvidia-smi, the driver's version and "
                        "CUDA_VISIBLE_DEVICES");

@@ -41,8 +41,9 @@ enum status cpu_output_like_input(struct net *net, struct cpu_op *op, bool in_pl
     struct cpu_value *in = cpu_input(net, op), *out = cpu_output(net, op);
     out->shape.block = in->shape.block;
     TRY(cpu_layout_blocked(&out->shape, &out->layout));
-    out->data = in_place ? memory_plan_alias(&net->plan, in->data, cpu_step_forward(op))
-                         : memory_plan_add(&net->plan, cpu_shape_count(&out->shape) * sizeof(float), cpu_step_forward(op));
+    out->data = in_place
+                    ? memory_plan_alias(&net->plan, in->data, cpu_step_forward(op))
+                    : memory_plan_add(&net->plan, cpu_shape_count(&out->shape) * sizeof(float), cpu_step_forward(op));
     return STATUS_OK;
 }
 

@@ -130,9 +130,8 @@ static void norm_plan_backward(struct net *net, struct cpu_op *op)
 {
     struct cpu_value *in = cpu_input(net, op);
     if (op->node->residual != NET_NONE)
-        op->d_residual =
-            cpu_net_contribute(net, op, &net->values[op->node->residual],
-                               residual_differs(net, op) ? NO_BUFFER : cpu_output(net, op)->gradient[0]);
+        op->d_residual = cpu_net_contribute(net, op, &net->values[op->node->residual],
+                                            residual_differs(net, op) ? NO_BUFFER : cpu_output(net, op)->gradient[0]);
     op->d_input = cpu_net_contribute(net, op, in, cpu_may_overwrite_input(net, op) ? in->kept : NO_BUFFER);
 }
 

@@ -10,10 +10,10 @@ enum status cuda_call_failed(const char *operation, int code);
 enum status cublas_call_failed(const char *operation, int code);
 enum status cudnn_call_failed(const char *operation, int code);
 
-#define TRY_CALL(failed, operation, call)           \
-    do {                                            \
-        int try_code_ = (int)(call);                \
-        if (try_code_ != 0)                         \
+#define TRY_CALL(failed, operation, call)            \
+    do {                                             \
+        int try_code_ = (int)(call);                 \
+        if (try_code_ != 0)                          \
             return (failed)((operation), try_code_); \
     } while (0)
 

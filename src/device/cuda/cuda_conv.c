@@ -73,7 +73,8 @@ static enum status choose_engine(struct net *net, struct cuda_op *op, enum cudnn
     return *seconds < INFINITY ? STATUS_OK : refuse(net, &conv);
 }
 
-/* The only reader of the output is a batch norm: it will want its sums. cuDNN takes them of whole vectors of channels. */
+/* The only reader of the output is a batch norm: it will want its sums. cuDNN takes them of whole vectors of channels.
+ * */
 static bool feeds_norm(const struct net *net, const struct cuda_op *op)
 {
     const struct net_node *next = op->node + 1;
@@ -104,8 +105,7 @@ static enum status conv_create(struct net *net, struct cuda_op *op)
         conv.pass = CUDNN_PASS_FORWARD_SUMS;
         TRY(plan_pass(net, &conv, &state->forward_sums));
     }
-    state->sums =
-        memory_plan_add(&net->plan, 2 * (size_t)node->out_channels * sizeof(float), cuda_step_forward(op));
+    state->sums = memory_plan_add(&net->plan, 2 * (size_t)node->out_channels * sizeof(float), cuda_step_forward(op));
     memory_plan_use(&net->plan, state->sums, cuda_step_forward(op) + 2);
     if (cuda_wants_gradient(cuda_input(net, op))) {
         conv.pass = CUDNN_PASS_DATA;
@@ -196,9 +196,9 @@ static enum status conv_backward(struct net *net, struct cuda_op *op)
     TRY(cuda_net_gather(net, op->node->weight, state->filter_type, filter.w));
     if (op->node->bias != NET_NONE)
         TRY_CUDA("gradient of a bias",
-                 cuda_bias_backward(net->device->compute, out->type,
-                                    cuda_value_count(net, out) / (size_t)out->channels, out->channels, filter.y,
-                                    cuda_unscale(net), cuda_net_gradient(net, op->node->bias)));
+                 cuda_bias_backward(net->device->compute, out->type, cuda_value_count(net, out) / (size_t)out->channels,
+                                    out->channels, filter.y, cuda_unscale(net),
+                                    cuda_net_gradient(net, op->node->bias)));
     if (state->data == NULL)
         return STATUS_OK;
     struct cudnn_arrays data = data_arrays(net, op);

@@ -3,8 +3,8 @@
  * Three kinds of work run beside one another:
  *
  *     compute   forward and backward passes: reads working copies, writes gradients, in the order of the compute thread
- *     state     everything on vectors (update, pair, snapshot, cast): in the order of the calls, which the runtime's lock
- *               makes the order of events
+ *     state     everything on vectors (update, pair, snapshot, cast): in the order of the calls, which the runtime's
+ * lock               makes the order of events
  *     copies    out, in and side: the exchange's transfers
  *
  * State waits for compute only where it touches what the network writes (its gradient, its statistics, its working

@@ -15,7 +15,10 @@ struct symbol {
     size_t offset; /* in struct cuda_libraries */
 };
 
-#define SYMBOL(member, function) {function, offsetof(struct cuda_libraries, member)}
+#define SYMBOL(member, function)                          \
+    {                                                     \
+        function, offsetof(struct cuda_libraries, member) \
+    }
 
 static const struct symbol cublas_symbols[] = {
     SYMBOL(cublas_create, "cublasCreate_v2"),

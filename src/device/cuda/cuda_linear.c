@@ -1,15 +1,16 @@
 /* Fully connected layer: cuBLAS for the three products, our kernels for bias, ReLU and the gradient's layout.
  *
- * Row-major x (batch, F), W (K, F), y (batch, K); cuBLAS sees their transposes. The last layer's output is fp32, whatever
- * the net's type. */
+ * Row-major x (batch, F), W (K, F), y (batch, K); cuBLAS sees their transposes. The last layer's output is fp32,
+ * whatever the net's type. */
 #include "base/memory.h"
 #include "device/cuda/cuda_libraries.h"
 #include "device/cuda/cuda_net.h"
 
 struct linear_state {
-    int features;         /* F, with padded channels */
-    int d_weight;         /* buffer (K, F), fp32 */
-    int narrow_d_output;  /* buffer (batch, K): the gradient in the net's type, where the output is wider; or NO_BUFFER */
+    int features;        /* F, with padded channels */
+    int d_weight;        /* buffer (K, F), fp32 */
+    int narrow_d_output; /* buffer (batch, K): the gradient in the net's type, where the output is wider; or NO_BUFFER
+                          * */
 };
 
 static enum status linear_create(struct net *net, struct cuda_op *op)
@@ -56,12 +57,11 @@ static enum status multiply(struct net *net, const char *operation, const struct
     cublasComputeType_t compute = net->type == CUDA_FP32 && net->tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32
                                   : net->type == CUDA_FP32            ? CUBLAS_COMPUTE_32F_PEDANTIC
                                                                       : CUBLAS_COMPUTE_32F;
-    TRY_CUBLAS(operation,
-               cuda_libraries()->cublas_gemm(net->device->cublas, p->transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N,
-                                             p->transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N, p->rows, p->columns, p->depth,
-                                             &one, p->a, type_of(p->type), p->a_stride, p->b, type_of(p->type),
-                                             p->b_stride, &zero, p->result, type_of(p->result_type), p->rows, compute,
-                                             CUBLAS_GEMM_DEFAULT));
+    TRY_CUBLAS(operation, cuda_libraries()->cublas_gemm(
+                              net->device->cublas, p->transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N,
+                              p->transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N, p->rows, p->columns, p->depth, &one, p->a,
+                              type_of(p->type), p->a_stride, p->b, type_of(p->type), p->b_stride, &zero, p->result,
+                              type_of(p->result_type), p->rows, compute, CUBLAS_GEMM_DEFAULT));
     return STATUS_OK;
 }
 
@@ -102,12 +102,11 @@ static enum status prepare_gradient(struct net *net, struct cuda_op *op, void **
     cudaStream_t stream = net->device->compute;
     *d_output = cuda_net_d_output(net, op);
     if (node->relu)
-        TRY_CUDA("ReLU of a linear layer", cuda_relu_backward(stream, out->type, count, cuda_pointer(net, out->data),
-                                                              *d_output, *d_output));
+        TRY_CUDA("ReLU of a linear layer",
+                 cuda_relu_backward(stream, out->type, count, cuda_pointer(net, out->data), *d_output, *d_output));
     if (node->bias != NET_NONE)
-        TRY_CUDA("gradient of a bias",
-                 cuda_bias_backward(stream, out->type, net->batch, node->out_channels, *d_output, cuda_unscale(net),
-                                    cuda_net_gradient(net, node->bias)));
+        TRY_CUDA("gradient of a bias", cuda_bias_backward(stream, out->type, net->batch, node->out_channels, *d_output,
+                                                          cuda_unscale(net), cuda_net_gradient(net, node->bias)));
     if (state->narrow_d_output == NO_BUFFER)
         return STATUS_OK;
     void *narrow = cuda_pointer(net, state->narrow_d_output);

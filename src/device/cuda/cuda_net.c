@@ -1,4 +1,5 @@
-/* A network compiled for the GPU: from the list of nodes to operations with memory, and the two passes that run them. */
+/* A network compiled for the GPU: from the list of nodes to operations with memory, and the two passes that run them.
+ * */
 #include "device/cuda/cuda_net.h"
 
 #include <assert.h>
@@ -128,8 +129,7 @@ static void init_values(struct net *net)
 {
     const struct net_spec *spec = &net->spec;
     for (int i = 0; i <= spec->node_count; i++)
-        net->values[i] =
-            (struct cuda_value){.producer = i - 1, .data = NO_BUFFER, .gradient = {NO_BUFFER, NO_BUFFER}};
+        net->values[i] = (struct cuda_value){.producer = i - 1, .data = NO_BUFFER, .gradient = {NO_BUFFER, NO_BUFFER}};
     struct cuda_value *pictures = &net->values[0];
     pictures->channels = spec->channels;
     pictures->height = spec->height;
@@ -299,8 +299,9 @@ static enum status run_loss(struct net *net, bool with_gradient)
                                                 [NET_LOSS_SQUARED] = CUDA_LOSS_SQUARED,
                                                 [NET_LOSS_SQUARED_NORM] = CUDA_LOSS_SQUARED_NORM};
     const struct cuda_value *logits = &net->values[net->spec.node_count];
-    const struct cuda_loss loss = {
-        .kind = kinds[net->spec.loss], .batch = net->batch, .classes = logits->channels * logits->height * logits->width};
+    const struct cuda_loss loss = {.kind = kinds[net->spec.loss],
+                                   .batch = net->batch,
+                                   .classes = logits->channels * logits->height * logits->width};
     TRY_CUDA("loss", cuda_loss(net->device->compute, &loss, cuda_pointer(net, logits->data), cuda_step_labels(net),
                                &net->step->real, net->scaling != NULL ? &net->scaling->loss_scale : NULL,
                                with_gradient ? cuda_pointer(net, logits->gradient[0]) : NULL, net->losses, net->hits,
@@ -388,6 +389,7 @@ static enum status launch(struct net *net, bool forward)
 static enum status finish_pass(struct net *net)
 {
     TRY_CUDA("order of streams", cudaEventRecord(net->done, net->device->compute));
+    TRY_CUDA("order of streams", cudaEventRecord(net->passed[net->serial % NET_RESULTS], net->device->compute));
     return STATUS_OK;
 }
 
@@ -428,8 +430,9 @@ void cuda_net_logits(struct net *net, float *host)
     const struct cuda_value *logits = &net->values[net->spec.node_count];
     struct device *device = net->device;
     size_t bytes = cuda_value_count(net, logits) * sizeof(float);
-    cuda_note(device, "reading the logits", (int)cudaMemcpyAsync(host, cuda_pointer(net, logits->data), bytes,
-                                                                 cudaMemcpyDeviceToHost, device->compute));
+    cuda_note(
+        device, "reading the logits",
+        (int)cudaMemcpyAsync(host, cuda_pointer(net, logits->data), bytes, cudaMemcpyDeviceToHost, device->compute));
     cuda_note(device, "reading the logits", (int)cudaStreamSynchronize(device->compute));
 }
 

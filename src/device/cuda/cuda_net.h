@@ -108,8 +108,9 @@ struct net {
     /* outcomes */
     struct cuda_outcome *outcomes; /* owned (NET_RESULTS), pinned and mapped */
     struct cuda_outcome *outcomes_on_device;
-    uint64_t serial;   /* of the last forward pass; the first is 1 */
-    double expected_s; /* of a forward pass and what follows it, until its result is here */
+    uint64_t serial; /* of the last forward pass; the first is 1 */
+    cudaEvent_t
+        passed[NET_RESULTS]; /* forward pass k, and the backward pass after it, are done: place k mod NET_RESULTS */
     /* scratch */
     float *losses;
     uint8_t *hits;

@@ -22,9 +22,8 @@ static enum status norm_create(struct net *net, struct cuda_op *op)
     struct norm_state *state = op->state = memory_zalloc(1, sizeof *state);
     int step = cuda_step_forward(op);
     cuda_net_output(net, op, in->channels, in->height, in->width);
-    state->shape = (struct cuda_matrix){.pixels = net->batch * (size_t)in->height * (size_t)in->width,
-                                        .channels = in->channels,
-                                        .type = in->type};
+    state->shape = (struct cuda_matrix){
+        .pixels = net->batch * (size_t)in->height * (size_t)in->width, .channels = in->channels, .type = in->type};
     state->blocks = cuda_norm_blocks(&state->shape);
     size_t channels = (size_t)in->channels;
     state->partial = memory_plan_add(&net->plan, (size_t)state->blocks * 2 * channels * sizeof(float), step);
@@ -37,7 +36,8 @@ static bool wants_d_residual(const struct net *net, const struct cuda_op *op)
     return op->node->residual != NET_NONE && cuda_wants_gradient(&net->values[op->node->residual]);
 }
 
-/* The gradient of the residual is that of the output, masked: it takes its place. That of the input then needs its own. */
+/* The gradient of the residual is that of the output, masked: it takes its place. That of the input then needs its
+ * own. */
 static void norm_plan_backward(struct net *net, struct cuda_op *op)
 {
     struct norm_state *state = op->state;
@@ -96,8 +96,7 @@ static enum status norm_forward(struct net *net, struct cuda_op *op, enum net_mo
                  cuda_norm_running(net->device->compute, state->shape.channels, node->epsilon, &kernel));
     else
         TRY(batch_coefficients(net, op));
-    const void *residual =
-        node->residual != NET_NONE ? cuda_pointer(net, net->values[node->residual].data) : NULL;
+    const void *residual = node->residual != NET_NONE ? cuda_pointer(net, net->values[node->residual].data) : NULL;
     TRY_CUDA("batch norm", cuda_norm_apply(net->device->compute, &state->shape, node->relu,
                                            cuda_pointer(net, cuda_input(net, op)->data), kernel.a, kernel.b, residual,
                                            cuda_pointer(net, cuda_output(net, op)->data)));

@@ -28,10 +28,9 @@ static enum status relu_backward(struct net *net, struct cuda_op *op)
     const struct cuda_value *out = cuda_output(net, op);
     if (op->d_input.buffer == NO_BUFFER)
         return STATUS_OK;
-    TRY_CUDA("ReLU's gradient",
-             cuda_relu_backward(net->device->compute, out->type, cuda_value_count(net, out),
-                                cuda_pointer(net, out->data), cuda_net_d_output(net, op),
-                                cuda_pointer(net, op->d_input.buffer)));
+    TRY_CUDA("ReLU's gradient", cuda_relu_backward(net->device->compute, out->type, cuda_value_count(net, out),
+                                                   cuda_pointer(net, out->data), cuda_net_d_output(net, op),
+                                                   cuda_pointer(net, op->d_input.buffer)));
     return STATUS_OK;
 }
 
@@ -99,10 +98,9 @@ static enum status quadratic_forward(struct net *net, struct cuda_op *op, enum n
 {
     const struct cuda_value *in = cuda_input(net, op);
     (void)mode;
-    TRY_CUDA("quadratic model",
-             cuda_quadratic(net->device->compute, net->batch, dimension_of(in), op->node->condition,
-                            cuda_net_weight(net, op->node->weight), cuda_pointer(net, in->data),
-                            cuda_pointer(net, cuda_output(net, op)->data)));
+    TRY_CUDA("quadratic model", cuda_quadratic(net->device->compute, net->batch, dimension_of(in), op->node->condition,
+                                               cuda_net_weight(net, op->node->weight), cuda_pointer(net, in->data),
+                                               cuda_pointer(net, cuda_output(net, op)->data)));
     return STATUS_OK;
 }
 

@@ -3,8 +3,6 @@
 #include <assert.h>
 #include <string.h>
 
-#include "base/log.h"
-#include "base/stopwatch.h"
 #include "device/cuda/cuda_net.h"
 
 static size_t labels_bytes(const struct net *net)
@@ -32,9 +30,18 @@ enum status cuda_step_create(struct net *net)
         TRY_CUDA("events", cudaEventCreateWithFlags(&net->slot_free[k], cudaEventDisableTiming));
     for (int k = 0; k < 2; k++)
         TRY_CUDA("events", cudaEventCreateWithFlags(&net->planes_free[k], cudaEventDisableTiming));
+    for (int k = 0; k < NET_RESULTS; k++) /* whoever waits for one sleeps */
+        TRY_CUDA("events", cudaEventCreateWithFlags(&net->passed[k], cudaEventDisableTiming | cudaEventBlockingSync));
     TRY_CUDA("events", cudaEventCreateWithFlags(&net->planes_here, cudaEventDisableTiming));
     TRY_CUDA("events", cudaEventCreateWithFlags(&net->done, cudaEventDisableTiming));
     return STATUS_OK;
+}
+
+static void destroy_events(int count, const cudaEvent_t *events)
+{
+    for (int k = 0; k < count; k++)
+        if (events[k] != NULL)
+            cudaEventDestroy(events[k]);
 }
 
 void cuda_step_destroy(struct net *net)
@@ -46,11 +53,11 @@ void cuda_step_destroy(struct net *net)
         cudaFree(net->planes[k]);
         cudaFreeHost(net->plane_slots[k]);
     }
-    const cudaEvent_t events[] = {net->slot_free[0],   net->slot_free[1],   net->slot_free[2], net->slot_free[3],
-                                  net->planes_free[0], net->planes_free[1], net->planes_here,  net->done};
-    for (size_t k = 0; k < sizeof events / sizeof events[0]; k++)
-        if (events[k] != NULL)
-            cudaEventDestroy(events[k]);
+    destroy_events(CUDA_INPUT_SLOTS, net->slot_free);
+    destroy_events(2, net->planes_free);
+    destroy_events(NET_RESULTS, net->passed);
+    destroy_events(1, &net->planes_here);
+    destroy_events(1, &net->done);
 }
 
 const int32_t *cuda_step_labels(const struct net *net)
@@ -81,8 +88,7 @@ static enum status bring_header(struct net *net, const struct net_batch *batch, 
     int k = (int)(net->serial % CUDA_INPUT_SLOTS);
     unsigned char *slot = net->slots + (size_t)k * net->step_bytes;
     TRY_CUDA("inputs of a step", cudaEventSynchronize(net->slot_free[k]));
-    const struct cuda_step step = {
-        .serial = net->serial, .dropout_seed = dropout_seed, .real = (uint32_t)batch->count};
+    const struct cuda_step step = {.serial = net->serial, .dropout_seed = dropout_seed, .real = (uint32_t)batch->count};
     memcpy(slot, &step, sizeof step);
     if (batch->labels != NULL)
         memcpy(slot + sizeof step, batch->labels, batch->count * sizeof batch->labels[0]);
@@ -113,13 +119,12 @@ static enum status bring_planes(struct net *net, const struct net_batch *batch)
         TRY(make_planes(net));
     TRY_CUDA("pictures of a step", cudaEventSynchronize(net->planes_free[k]));
     memcpy(net->plane_slots[k], batch->images, bytes);
-    TRY_CUDA("pictures of a step", cudaMemcpyAsync(net->planes[k], net->plane_slots[k], bytes, cudaMemcpyHostToDevice,
-                                                   net->device->side));
+    TRY_CUDA("pictures of a step",
+             cudaMemcpyAsync(net->planes[k], net->plane_slots[k], bytes, cudaMemcpyHostToDevice, net->device->side));
     TRY_CUDA("pictures of a step", cudaEventRecord(net->planes_here, net->device->side));
     TRY_CUDA("pictures of a step", cudaStreamWaitEvent(net->device->compute, net->planes_here, 0));
-    TRY_CUDA("pictures of a step",
-             cuda_pictures_from_planes(net->device->compute, &shape, net->planes[k], &net->step->real,
-                                       cuda_pointer(net, net->values[0].data)));
+    TRY_CUDA("pictures of a step", cuda_pictures_from_planes(net->device->compute, &shape, net->planes[k],
+                                                             &net->step->real, cuda_pointer(net, net->values[0].data)));
     TRY_CUDA("pictures of a step", cudaEventRecord(net->planes_free[k], net->device->compute));
     return STATUS_OK;
 }
@@ -131,34 +136,9 @@ enum status cuda_step_bring(struct net *net, const struct net_batch *batch, uint
     if (batch->images != NULL)
         return bring_planes(net, batch);
     assert(batch->pictures != NULL && batch->count == net->batch);
-    TRY_CUDA("pictures of a step",
-             cuda_pictures_from_bytes(net->device->compute, &shape, batch->pictures->pixels,
-                                      batch->pictures->normalised, step_picks(net),
-                                      cuda_pointer(net, net->values[0].data)));
-    return STATUS_OK;
-}
-
-/* Sleep through most of the time that it took before, then look often: the wait costs little of the core. */
-static enum status wait_for(struct net *net, uint64_t serial)
-{
-    const volatile struct cuda_outcome *outcome = &net->outcomes[serial % NET_RESULTS];
-    const double poll_s = 10e-6, share = 0.9;
-    double begin_s = stopwatch_now();
-    bool first = true;
-    while (outcome->serial != serial) {
-        cudaError_t code = cudaStreamQuery(net->device->compute);
-        if (code == cudaErrorNotReady)
-            (void)cudaGetLastError(); /* no error, but remembered as one */
-        else
-            TRY_CUDA("forward or backward pass", code);
-        if (outcome->serial == serial)
-            break;
-        stopwatch_sleep(first && net->expected_s * share > poll_s ? net->expected_s * share : poll_s);
-        first = false;
-    }
-    double waited_s = stopwatch_now() - begin_s;
-    net->expected_s = 0.5 * net->expected_s + 0.5 * waited_s;
-    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    TRY_CUDA("pictures of a step", cuda_pictures_from_bytes(net->device->compute, &shape, batch->pictures->pixels,
+                                                            batch->pictures->normalised, step_picks(net),
+                                                            cuda_pointer(net, net->values[0].data)));
     return STATUS_OK;
 }
 
@@ -166,8 +146,8 @@ enum status cuda_step_outcome(struct net *net, uint64_t serial, struct net_resul
 {
     const struct cuda_outcome *outcome = &net->outcomes[serial % NET_RESULTS];
     assert(serial > 0 && serial <= net->serial && net->serial - serial < NET_RESULTS);
-    TRY(wait_for(net, serial));
-    *result =
-        (struct net_result){.loss = outcome->loss, .correct = outcome->correct, .finite = outcome->finite != 0};
+    TRY_CUDA("forward or backward pass", cudaEventSynchronize(net->passed[serial % NET_RESULTS]));
+    assert(outcome->serial == serial);
+    *result = (struct net_result){.loss = outcome->loss, .correct = outcome->correct, .finite = outcome->finite != 0};
     return STATUS_OK;
 }

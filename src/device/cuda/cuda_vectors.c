@@ -93,9 +93,9 @@ void cuda_vector_pair(struct device *device, bool shared, const struct pair_coef
                       float *x_tilde, const float *own, const float *peer)
 {
     (void)shared;
-    cuda_note(device, "pair event",
-              cuda_pair(device->state, (float)c->mix, (float)c->alpha, (float)c->alpha_tilde, count, x, x_tilde, own,
-                        peer));
+    cuda_note(
+        device, "pair event",
+        cuda_pair(device->state, (float)c->mix, (float)c->alpha, (float)c->alpha_tilde, count, x, x_tilde, own, peer));
 }
 
 void cuda_vector_snapshot(struct device *device, bool shared, double mix, size_t count, const float *x,

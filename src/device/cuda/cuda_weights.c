@@ -169,8 +169,7 @@ enum status cuda_net_gather(const struct net *net, int parameter, enum cuda_type
     const struct cuda_weight *weight = &net->weights[parameter];
     /* Tiles say where an element lies in the whole copy; `d_working` holds this tensor alone. */
     const char *whole = (const char *)d_working - weight->to * cuda_type_size(type);
-    TRY_CUDA("gradient of a weight",
-             cuda_gather(net->device->compute, net->tiles + weight->first_tile, weight->tile_count, type, whole,
-                         cuda_unscale(net), net->gradient));
+    TRY_CUDA("gradient of a weight", cuda_gather(net->device->compute, net->tiles + weight->first_tile,
+                                                 weight->tile_count, type, whole, cuda_unscale(net), net->gradient));
     return STATUS_OK;
 }

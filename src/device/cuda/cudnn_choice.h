@@ -1,7 +1,7 @@
 /* Which engine was the fastest for a graph, kept in a file between runs: a line for each, "engine seconds key".
  *
- * The file is $XDG_CACHE_HOME/grapevine/cudnn-engines.txt, below ~/.cache where that is not set; it may be deleted at any
- * time. Ranks that start together append to it; one that cannot be read or written costs the measurement only. */
+ * The file is $XDG_CACHE_HOME/grapevine/cudnn-engines.txt, below ~/.cache where that is not set; it may be deleted at
+ * any time. Ranks that start together append to it; one that cannot be read or written costs the measurement only. */
 #ifndef GRAPEVINE_DEVICE_CUDA_CUDNN_CHOICE_H
 #define GRAPEVINE_DEVICE_CUDA_CUDNN_CHOICE_H
 

@@ -76,11 +76,11 @@ static void drop(cudnnBackendDescriptor_t descriptor)
         cuda_libraries()->cudnn_destroy_descriptor(descriptor);
 }
 
-#define PASS_CUDNN(call)                                \
-    do {                                                \
-        cudnnStatus_t pass_status_ = (call);            \
-        if (pass_status_ != CUDNN_STATUS_SUCCESS)       \
-            return pass_status_;                        \
+#define PASS_CUDNN(call)                          \
+    do {                                          \
+        cudnnStatus_t pass_status_ = (call);      \
+        if (pass_status_ != CUDNN_STATUS_SUCCESS) \
+            return pass_status_;                  \
     } while (0)
 
 /* (outer, channels, height, width), the channels of a pixel contiguous. */
@@ -138,21 +138,27 @@ struct operation_names {
     cudnnBackendAttributeName_t x, w, y, convolution, alpha, beta;
 };
 
-static const struct operation_names forward_names = {
-    CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X,
-    CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,             CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y,
-    CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,
-    CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA};
-static const struct operation_names data_names = {
-    CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX,
-    CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,                  CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY,
-    CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,          CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
-    CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA};
-static const struct operation_names filter_names = {
-    CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X,
-    CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW,                 CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY,
-    CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC,          CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA,
-    CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA};
+static const struct operation_names forward_names = {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR,
+                                                     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X,
+                                                     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,
+                                                     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y,
+                                                     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
+                                                     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,
+                                                     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA};
+static const struct operation_names data_names = {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR,
+                                                  CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX,
+                                                  CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,
+                                                  CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY,
+                                                  CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
+                                                  CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
+                                                  CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA};
+static const struct operation_names filter_names = {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR,
+                                                    CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X,
+                                                    CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW,
+                                                    CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY,
+                                                    CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC,
+                                                    CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA,
+                                                    CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA};
 
 static cudnnStatus_t add_convolution(struct cudnn_plan *plan)
 {

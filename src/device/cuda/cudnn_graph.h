@@ -1,5 +1,5 @@
-/* One convolution as a cuDNN operation graph: forward (also with the sums that a batch norm needs, out of its epilogue),
- * gradient of the input, gradient of the weights. Private to this folder.
+/* One convolution as a cuDNN operation graph: forward (also with the sums that a batch norm needs, out of its
+ * epilogue), gradient of the input, gradient of the weights. Private to this folder.
  *
  * cuDNN offers several engines for each. The first time that a shape is met on a kind of GPU they are measured, and the
  * choice is kept in a file, so that the next start does not measure again. */
