@@ -51,7 +51,7 @@ template <typename T> struct alignas(16) pack {
 };
 
 /* Enqueue and return the launch's cudaError_t. */
-#define LAUNCH(kernel, grid, block, stream, ...)                                                                       \
+#define LAUNCH(kernel, grid, block, stream, ...) \
     (kernel<<<(grid), (block), 0, (stream)>>>(__VA_ARGS__), static_cast<int>(cudaPeekAtLastError()))
 
 #endif

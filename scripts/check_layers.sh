@@ -38,6 +38,7 @@ cjson/ cJSON.h            | src/app/
 zlib.h turbojpeg.h        | src/data/
 xxhash.h                  | src/runtime/ src/base/
 Random123/                | src/base/
+type_traits               | kernels/
 '
 
 # Rows: words (a regular expression over code without comments and strings) | where they may stand | rule.
@@ -65,10 +66,11 @@ check_tree() {
     unique_names && [ "$bad" = 0 ]
 }
 
-# A file name stands once in the tree, whatever its folder, so that naming a file is enough to find it.
+# A file name stands once in the tree, whatever its folder, so that naming a file is enough to find it. But for one that
+# stands in for another, found first on the include path: that is its purpose.
 unique_names() {
     { find include src kernels tests -type f \( -name '*.[ch]' -o -name '*.cu' \) 2>/dev/null || true; } |
-        LC_ALL=C sort | awk -F/ '
+        grep -vx 'tests/emulator/cuda_kernel.h' | LC_ALL=C sort | awk -F/ '
         !($NF in first) { first[$NF] = $0; next }
         { printf "%s:1: %s has this file name too: names are unique in the tree\n", $0, first[$NF]; bad = 1 }
         END { exit bad }'

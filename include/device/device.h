@@ -89,6 +89,10 @@ struct net_result {
     bool finite;    /* loss is finite */
 };
 
+enum { DEVICE_NAME_BYTES = 128 };
+
+struct device_group; /* the devices of all ranks, a backend's own */
+
 enum { NET_RESULTS = 4 }; /* a net remembers the results of its last forward passes, so many */
 
 /* Called by net_backward as soon as elements [first, first + count) of the gradient are final, for calls that follow in
@@ -142,6 +146,27 @@ struct device_ops {
     bool (*copied)(struct device *device, uint64_t ticket);
     enum status (*pin)(struct device *device, void *memory, size_t bytes);
     void (*unpin)(struct device *device, void *memory);
+
+    /* Vectors of another process on the same node, put into from device to device. NULL where the backend cannot. A
+     * vector is named by `share`; `open_shared` maps the vector of that name until `close_shared`; `copy_across` begins
+     * to copy into it, after the operations called so far, and is done when copied() says so: then the other process'
+     * device sees the values. STATUS_MACHINE where the two GPUs cannot reach one another. */
+    enum status (*share)(struct device *device, const float *vector, unsigned char name[DEVICE_NAME_BYTES]);
+    enum status (*open_shared)(struct device *device, const unsigned char name[DEVICE_NAME_BYTES], float **out);
+    void (*close_shared)(struct device *device, float *vector);
+    uint64_t (*copy_across)(struct device *device, const float *from, size_t count, float *to);
+
+    /* Means over the devices of all ranks, beside the computation. NULL where the backend cannot. One rank makes the
+     * name, all open the group with it (collective; STATUS_MACHINE where the devices cannot form one, as where two ranks
+     * share a GPU). `group_mean` begins to replace `values` by their mean over the ranks, after what the compute thread
+     * has called so far: from within net_ready_fn, after what made them final; `group_join` makes all later operations
+     * wait for the means begun so far. By the compute thread, the same calls on every rank. */
+    enum status (*group_name)(unsigned char name[DEVICE_NAME_BYTES]);
+    enum status (*group_open)(struct device *device, const unsigned char name[DEVICE_NAME_BYTES], int rank, int size,
+                              struct device_group **out);
+    void (*group_close)(struct device_group *group); /* NULL is fine */
+    enum status (*group_mean)(struct device_group *group, float *values, size_t count);
+    enum status (*group_join)(struct device_group *group);
 
     /* A set of pictures kept on the device, for picks. NULL where inputs are best made by the host. STATUS_MACHINE
      * where the device has not the memory. */

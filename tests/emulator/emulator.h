@@ -89,6 +89,8 @@ int remember_error(int error); /* returns it */
 /* Hold the lock, let the schedule run what it likes, and remember what `body` returns. Inside an operation calls are
  * not permitted. */
 int call(const std::function<int()> &body);
+/* Call `body` with the lock held, unless somebody else holds it. */
+void call_if_free(const std::function<void()> &body);
 /* The lock alone, for libraries with error codes of their own. */
 struct locked {
     locked();

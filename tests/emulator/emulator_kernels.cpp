@@ -67,8 +67,8 @@ static struct {
 
 static const choice &order_choice()
 {
-    static const choice chosen = setting_choice("ORDER", "forward", "forward|reverse|random");
-    return chosen;
+    static const choice *chosen = new choice(setting_choice("ORDER", "forward", "forward|reverse|random"));
+    return *chosen;
 }
 
 static chance &order_chance()
@@ -336,7 +336,7 @@ static std::vector<shared_array> find_shared()
 static void spoil_shared(uint64_t block)
 {
     enum { PER_BLOCK = 32 << 10 };
-    static const std::vector<shared_array> arrays = find_shared();
+    static const std::vector<shared_array> &arrays = *new std::vector<shared_array>(find_shared());
     static size_t total = 0;
     if (total == 0) {
         for (const shared_array &array : arrays)

@@ -123,10 +123,11 @@ void check_zones(uintptr_t address, const allocation &a)
 
 void check_at_exit()
 {
-    locked hold;
-    open_memory();
-    for (auto &entry : memory().allocations)
-        check_zones(entry.first, entry.second);
+    call_if_free([]() {
+        open_memory();
+        for (auto &entry : memory().allocations)
+            check_zones(entry.first, entry.second);
+    });
 }
 
 /* --- mappings --- */

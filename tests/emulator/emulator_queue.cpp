@@ -289,6 +289,14 @@ int remember_error(int error)
     return error;
 }
 
+void call_if_free(const std::function<void()> &body)
+{
+    if (all().lock.try_lock()) {
+        body();
+        all().lock.unlock();
+    }
+}
+
 locked::locked()
 {
     queue &q = all();

@@ -360,12 +360,14 @@ int submit(CUstream_st *stream, const char *name, work_fn work)
 
 } // namespace emulator
 
-/* The operation after which all that the stream holds has run. */
-static operation_ref end_of(CUstream_st *stream)
+/* The operations after which all that the stream holds has run: the legacy stream holds the blocking ones' work too. */
+static std::vector<operation_ref> ends_of(CUstream_st *stream)
 {
-    if (!stream->legacy)
-        return stream->tail;
-    return append(stream, "end of stream", []() {}, {});
+    std::vector<operation_ref> ends;
+    if (stream->legacy)
+        ends = implicit_order(stream);
+    ends.push_back(stream->tail);
+    return ends;
 }
 
 cudaError_t cudaStreamCreateWithPriority(cudaStream_t *stream, unsigned flags, int)
@@ -436,9 +438,11 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream)
     return answer(call([&]() -> int {
         CUstream_st *found;
         int refused = stream_to_watch(stream, &found);
-        if (!refused)
-            complete(end_of(found));
-        return refused;
+        if (refused)
+            return refused;
+        for (const operation_ref &end : ends_of(found))
+            complete(end);
+        return cudaSuccess;
     }));
 }
 
@@ -449,8 +453,11 @@ cudaError_t cudaStreamQuery(cudaStream_t stream)
         int refused = stream_to_watch(stream, &found);
         if (refused)
             return refused;
-        return step(found->legacy ? append(found, "query", []() {}, {}) : found->tail) ? cudaSuccess
-                                                                                       : cudaErrorNotReady;
+        for (const operation_ref &end : ends_of(found)) {
+            if (!step(end))
+                return cudaErrorNotReady;
+        }
+        return cudaSuccess;
     }));
 }
 

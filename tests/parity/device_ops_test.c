@@ -22,7 +22,7 @@ struct pair {
     const struct device_ops *ops;
     struct device *device;
     struct net *net;
-    float *x, *gradient, *buffers;                                   /* host memory */
+    float *x, *gradient, *buffers;                               /* host memory */
     float *x_on_device, *gradient_on_device, *buffers_on_device; /* the vectors themselves */
     float *images;
     int32_t labels[LARGEST_BATCH];
@@ -84,8 +84,8 @@ static void pair_init(struct pair *p, const struct net_spec *spec, size_t batch,
     fill(p, spec, seed);
     p->batch = (struct net_batch){.images = p->images, .labels = p->labels, .count = batch};
     p->ops->vector_write(p->device, p->buffers_on_device, spec->buffer_size, p->buffers);
-    assert_int_equal(
-        p->ops->net_create(p->device, spec, batch, p->gradient_on_device, p->buffers_on_device, &p->net), STATUS_OK);
+    assert_int_equal(p->ops->net_create(p->device, spec, batch, p->gradient_on_device, p->buffers_on_device, &p->net),
+                     STATUS_OK);
     cast(p);
 }
 

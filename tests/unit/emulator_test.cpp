@@ -280,6 +280,13 @@ static void the_legacy_stream_waits_for_blocking_ones(void **)
     OK(launch_add_one(blocking, 1, x));
     OK(cudaStreamSynchronize(blocking));
     assert_true(x[0] == 1.0f);
+    OK(launch_add_one(blocking, 1, x));
+    OK(launch_add_one(NULL, 1, x));
+    int polls = 0;
+    while (cudaStreamQuery(NULL) == cudaErrorNotReady)
+        polls++;
+    assert_int_equal(polls, 2);
+    cudaGetLastError();
 }
 
 static void note_call(void *data)

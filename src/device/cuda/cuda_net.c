@@ -218,6 +218,7 @@ static enum status fill(struct net *net)
     TRY(place(net));
     TRY(cuda_alloc(net->batch * sizeof(float), "losses", &net->losses));
     TRY(cuda_alloc(net->batch, "hits", &net->hits));
+    TRY_CUDA("making the network", cudaDeviceSynchronize()); /* what was set so far is on no stream of ours */
     for (int k = 0; k < net->spec.node_count; k++)
         if (net->ops[k].class->bind != NULL)
             TRY(net->ops[k].class->bind(net, &net->ops[k]));

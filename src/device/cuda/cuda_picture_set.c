@@ -15,6 +15,7 @@ static enum status fill(const struct picture_bytes *bytes, struct pictures *pict
     TRY_CUDA("copying the pictures", cudaMemcpy(pictures->pixels, bytes->pixels, pixel_bytes, cudaMemcpyHostToDevice));
     TRY_CUDA("copying the pictures",
              cudaMemcpy(pictures->normalised, bytes->normalised, table_bytes, cudaMemcpyHostToDevice));
+    TRY_CUDA("copying the pictures", cudaDeviceSynchronize()); /* it was on no stream of ours */
     return STATUS_OK;
 }
 

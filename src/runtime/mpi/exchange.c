@@ -40,13 +40,22 @@ static enum status init_staging(struct exchange *exchange, int k)
     size_t bytes = exchange->shape.count * sizeof(float);
     record->staged = memory_alloc_aligned(bytes);
     TRY(ops->pin(device_of(exchange), record->staged, bytes));
-    TRY(ops->pin(device_of(exchange), exchange->ops->slot(exchange->transport, k), bytes));
     return ops->vector_alloc(device_of(exchange), exchange->shape.count, &record->theirs);
+}
+
+/* The slots of a transport lie one after another. */
+static enum status pin_slots(struct exchange *exchange)
+{
+    unsigned char *first = exchange->ops->slot(exchange->transport, 0);
+    unsigned char *last = exchange->ops->slot(exchange->transport, exchange->record_count - 1);
+    return device_ops_of(exchange)->pin(device_of(exchange), first,
+                                        (size_t)(last - first) + exchange->shape.slot_bytes);
 }
 
 enum status exchange_init(struct exchange *exchange)
 {
     const struct device_ops *ops = device_ops_of(exchange);
+    TRY(pin_slots(exchange));
     exchange->records = memory_zalloc((size_t)exchange->record_count, sizeof exchange->records[0]);
     for (int k = 0; k < exchange->record_count; k++) {
         struct exchange_record *record = &exchange->records[k];
@@ -62,12 +71,13 @@ enum status exchange_init(struct exchange *exchange)
 
 void exchange_release(struct exchange *exchange)
 {
+    if (exchange->records != NULL)
+        device_ops_of(exchange)->unpin(device_of(exchange), exchange->ops->slot(exchange->transport, 0));
     for (int k = 0; exchange->records != NULL && k < exchange->record_count; k++) {
         const struct device_ops *ops = device_ops_of(exchange);
         struct exchange_record *record = &exchange->records[k];
         if (!ops->host_memory) {
             ops->unpin(device_of(exchange), record->staged);
-            ops->unpin(device_of(exchange), exchange->ops->slot(exchange->transport, k));
             memory_free_aligned(record->staged);
         }
         ops->vector_free(device_of(exchange), record->theirs);
