@@ -27,6 +27,14 @@ bool cuda_copied(struct device *device, uint64_t ticket);
 enum status cuda_pin(struct device *device, void *memory, size_t bytes);
 void cuda_unpin(struct device *device, void *memory);
 
+/* cuda_group.c */
+enum status cuda_group_name(unsigned char name[DEVICE_NAME_BYTES]);
+enum status cuda_group_open(struct device *device, const unsigned char name[DEVICE_NAME_BYTES], int rank, int size,
+                            struct device_group **out);
+void cuda_group_close(struct device_group *group);
+enum status cuda_group_mean(struct device_group *group, float *values, size_t count);
+enum status cuda_group_join(struct device_group *group);
+
 /* cuda_picture_set.c */
 enum status cuda_picture_set_create(struct device *device, const struct picture_bytes *bytes, struct pictures **out);
 void cuda_picture_set_destroy(struct pictures *pictures);

@@ -1,4 +1,4 @@
-/* Loading cuBLAS and cuDNN. */
+/* Loading cuBLAS, cuDNN and NCCL. */
 #include "device/cuda/cuda_libraries.h"
 
 #include <dlfcn.h>
@@ -12,7 +12,7 @@
 
 struct symbol {
     const char *name;
-    size_t offset; /* in struct cuda_libraries */
+    size_t offset; /* in its struct */
 };
 
 #define SYMBOL(member, function)                          \
@@ -47,8 +47,25 @@ static const struct symbol cudnn_symbols[] = {
     {NULL, 0},
 };
 
-static struct cuda_libraries loaded; /* written once, under the mutex, before anybody reads it */
-static bool is_loaded;
+#define NCCL_SYMBOL(member, function)                   \
+    {                                                   \
+        function, offsetof(struct nccl_library, member) \
+    }
+
+static const struct symbol nccl_symbols[] = {
+    NCCL_SYMBOL(get_unique_id, "ncclGetUniqueId"),
+    NCCL_SYMBOL(comm_init, "ncclCommInitRank"),
+    NCCL_SYMBOL(comm_destroy, "ncclCommDestroy"),
+    NCCL_SYMBOL(async_error, "ncclCommGetAsyncError"),
+    NCCL_SYMBOL(all_reduce, "ncclAllReduce"),
+    NCCL_SYMBOL(error_string, "ncclGetErrorString"),
+    {NULL, 0},
+};
+
+/* Written once, under the mutex, before anybody reads them. */
+static struct cuda_libraries loaded;
+static struct nccl_library loaded_nccl;
+static bool is_loaded, is_nccl_loaded;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
 /* The library that this build was made with, then the folder it lay in, then what the loader calls by that name. */
@@ -64,12 +81,12 @@ static void *open_library(const char *name, int major)
 }
 
 /* The functions may be in this program already: then no library is opened. */
-static enum status load(const char *name, int major, const struct symbol *symbols)
+static enum status load(const char *name, int major, const struct symbol *symbols, void *out)
 {
     void *library = dlsym(RTLD_DEFAULT, symbols[0].name) != NULL ? RTLD_DEFAULT : open_library(name, major);
     if (library == NULL && dlsym(RTLD_DEFAULT, symbols[0].name) == NULL) {
-        log_error("device.name=cuda needs lib%s.so.%d: %s; install it (it comes with the CUDA Toolkit or with cuDNN), "
-                  "or name its folder in LD_LIBRARY_PATH, or set device.name=cpu",
+        log_error("device.name=cuda needs lib%s.so.%d: %s; install it (cuBLAS comes with the CUDA Toolkit, cuDNN and "
+                  "NCCL by themselves), or name its folder in LD_LIBRARY_PATH, or set device.name=cpu",
                   name, major, dlerror());
         return STATUS_MACHINE;
     }
@@ -81,7 +98,7 @@ static enum status load(const char *name, int major, const struct symbol *symbol
                       name, major, symbol->name);
             return STATUS_MACHINE;
         }
-        memcpy((char *)&loaded + symbol->offset, &function, sizeof function);
+        memcpy((char *)out + symbol->offset, &function, sizeof function);
     }
     return STATUS_OK;
 }
@@ -91,9 +108,9 @@ enum status cuda_libraries_load(void)
     enum status status = STATUS_OK;
     pthread_mutex_lock(&mutex);
     if (!is_loaded) {
-        status = load("cublas", CUBLAS_VER_MAJOR, cublas_symbols);
+        status = load("cublas", CUBLAS_VER_MAJOR, cublas_symbols, &loaded);
         if (status == STATUS_OK)
-            status = load("cudnn", CUDNN_MAJOR, cudnn_symbols);
+            status = load("cudnn", CUDNN_MAJOR, cudnn_symbols, &loaded);
         is_loaded = status == STATUS_OK;
     }
     pthread_mutex_unlock(&mutex);
@@ -103,4 +120,21 @@ enum status cuda_libraries_load(void)
 const struct cuda_libraries *cuda_libraries(void)
 {
     return &loaded;
+}
+
+enum status nccl_library_load(void)
+{
+    enum status status = STATUS_OK;
+    pthread_mutex_lock(&mutex);
+    if (!is_nccl_loaded) {
+        status = load("nccl", NCCL_MAJOR, nccl_symbols, &loaded_nccl);
+        is_nccl_loaded = status == STATUS_OK;
+    }
+    pthread_mutex_unlock(&mutex);
+    return status;
+}
+
+const struct nccl_library *nccl_library(void)
+{
+    return &loaded_nccl;
 }

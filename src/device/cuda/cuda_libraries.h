@@ -5,6 +5,7 @@
 
 #include <cublas_v2.h>
 #include <cudnn.h>
+#include <nccl.h>
 
 #include "base/status.h"
 
@@ -30,9 +31,22 @@ struct cuda_libraries {
     __typeof__(cudnnBackendExecute) *cudnn_execute;
 };
 
+struct nccl_library {
+    __typeof__(ncclGetUniqueId) *get_unique_id;
+    __typeof__(ncclCommInitRank) *comm_init;
+    __typeof__(ncclCommDestroy) *comm_destroy;
+    __typeof__(ncclCommGetAsyncError) *async_error;
+    __typeof__(ncclAllReduce) *all_reduce;
+    __typeof__(ncclGetErrorString) *error_string;
+};
+
 /* Load cuBLAS and cuDNN, once per process. STATUS_MACHINE after one message that names the library and the remedy. */
 enum status cuda_libraries_load(void);
 /* After that was STATUS_OK. */
 const struct cuda_libraries *cuda_libraries(void);
+
+/* The same for NCCL, which only the all-reduce of several GPUs needs. */
+enum status nccl_library_load(void);
+const struct nccl_library *nccl_library(void);
 
 #endif

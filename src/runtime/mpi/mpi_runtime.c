@@ -341,6 +341,7 @@ static enum status open_communication(struct trainer *trainer)
             .gradient = worker_gradient_vector(trainer->worker),
             .count = worker_parameter_size(trainer->worker),
             .bucket_bytes = trainer->params->bucket_bytes,
+            .ordered = trainer->observer->on_event != NULL,
             .observer = trainer->observer,
             .origin_s = trainer->origin_s,
         };
@@ -425,7 +426,7 @@ static const char *transport_of(const struct trainer *trainer)
 {
     if (trainer->communicator != NULL)
         return communicator_transport_name(trainer->communicator);
-    return trainer->reducer != NULL ? "allreduce" : "none";
+    return trainer->reducer != NULL ? reducer_name(trainer->reducer) : "none";
 }
 
 /* Where both threads of all ranks do not have a core each, the communication thread must not queue behind gradients: a

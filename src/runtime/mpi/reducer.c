@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/stopwatch.h"
 #include "base/thread.h"
@@ -15,8 +16,10 @@ struct reducer {
     size_t bucket_size; /* elements */
     int bucket_count;
     struct thread thread;
-    float *values;   /* the gradient in host memory; owned (count) unless the gradient itself is there */
-    size_t *missing; /* owned (bucket_count): elements not yet final; the compute thread's own */
+    struct device_group *group; /* owned; NULL: through MPI, by the thread */
+    enum status group_status;   /* of the step's means; the compute thread's own */
+    float *values;              /* the gradient in host memory; owned (count) unless the gradient itself is there */
+    size_t *missing;            /* owned (bucket_count): elements not yet final; the compute thread's own */
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     int *queue;          /* owned (bucket_count), guarded by mutex as all below: buckets in order of completion */
@@ -76,10 +79,26 @@ static void *run(void *context)
     return NULL;
 }
 
+/* The bucket is final: the devices' turn, or the thread's. */
+static void hand_over(struct reducer *reducer, int bucket)
+{
+    const struct reducer_params *p = &reducer->params;
+    if (reducer->group != NULL) {
+        if (reducer->group_status == STATUS_OK)
+            reducer->group_status = p->ops->group_mean(
+                reducer->group, p->gradient + (size_t)bucket * reducer->bucket_size, bucket_length(reducer, bucket));
+        return;
+    }
+    pthread_mutex_lock(&reducer->mutex);
+    reducer->queue[reducer->queued++] = bucket;
+    pthread_cond_broadcast(&reducer->changed);
+    pthread_mutex_unlock(&reducer->mutex);
+}
+
 void reducer_ready(void *context, size_t first, size_t count)
 {
     struct reducer *reducer = context;
-    if (!reducer->params.ops->host_memory)
+    if (reducer->group == NULL && !reducer->params.ops->host_memory)
         return;
     for (size_t last = first + count; first < last;) {
         int bucket = (int)(first / reducer->bucket_size);
@@ -88,12 +107,8 @@ void reducer_ready(void *context, size_t first, size_t count)
         assert(reducer->missing[bucket] >= part);
         reducer->missing[bucket] -= part;
         first += part;
-        if (reducer->missing[bucket] > 0)
-            continue;
-        pthread_mutex_lock(&reducer->mutex);
-        reducer->queue[reducer->queued++] = bucket;
-        pthread_cond_broadcast(&reducer->changed);
-        pthread_mutex_unlock(&reducer->mutex);
+        if (reducer->missing[bucket] == 0)
+            hand_over(reducer, bucket);
     }
 }
 
@@ -102,16 +117,18 @@ static void fetch(struct reducer *reducer)
 {
     const struct reducer_params *p = &reducer->params;
     p->ops->vector_read(p->device, p->gradient, p->count, reducer->values);
-    pthread_mutex_lock(&reducer->mutex);
     for (int k = 0; k < reducer->bucket_count; k++)
-        reducer->queue[reducer->queued++] = k;
-    pthread_cond_broadcast(&reducer->changed);
-    pthread_mutex_unlock(&reducer->mutex);
+        hand_over(reducer, k);
 }
 
 enum status reducer_wait(struct reducer *reducer)
 {
     const struct reducer_params *p = &reducer->params;
+    if (reducer->group != NULL) {
+        expect_all(reducer);
+        TRY(reducer->group_status);
+        return p->ops->group_join(reducer->group);
+    }
     if (!p->ops->host_memory)
         fetch(reducer);
     pthread_mutex_lock(&reducer->mutex);
@@ -128,6 +145,39 @@ enum status reducer_wait(struct reducer *reducer)
     return status;
 }
 
+/* The devices' own group, if all ranks can join it; else none, and no error. */
+static enum status open_group(struct reducer *reducer)
+{
+    const struct reducer_params *p = &reducer->params;
+    unsigned char name[DEVICE_NAME_BYTES] = {0};
+    double bad = 0;
+    if (p->ops->group_open == NULL || p->ordered)
+        return STATUS_OK;
+    log_hold(true);
+    if (p->job->rank == 0)
+        bad = p->ops->group_name(name) != STATUS_OK;
+    log_hold(false);
+    TRY(job_broadcast(p->job, "name of the group of GPUs", name, sizeof name));
+    TRY(job_sum_doubles(p->job, "name of the group of GPUs", &bad, 1));
+    if (bad == 0) {
+        log_hold(true);
+        bad = p->ops->group_open(p->device, name, p->job->rank, p->job->size, &reducer->group) != STATUS_OK;
+        log_hold(false);
+        TRY(job_sum_doubles(p->job, "group of GPUs", &bad, 1));
+    }
+    if (bad == 0)
+        return STATUS_OK;
+    p->ops->group_close(reducer->group);
+    reducer->group = NULL;
+    log_info("gradients are averaged through MPI: NCCL is not there, or ranks share a GPU");
+    return STATUS_OK;
+}
+
+const char *reducer_name(const struct reducer *reducer)
+{
+    return reducer->group != NULL ? "nccl" : "allreduce";
+}
+
 enum status reducer_create(const struct reducer_params *params, struct reducer **out)
 {
     struct reducer *reducer = memory_zalloc(1, sizeof *reducer);
@@ -140,7 +190,9 @@ enum status reducer_create(const struct reducer_params *params, struct reducer *
     expect_all(reducer);
     pthread_mutex_init(&reducer->mutex, NULL);
     pthread_cond_init(&reducer->changed, NULL);
-    enum status status = thread_start(&reducer->thread, "communication", run, reducer);
+    enum status status = open_group(reducer);
+    if (status == STATUS_OK && reducer->group == NULL)
+        status = thread_start(&reducer->thread, "communication", run, reducer);
     if (status != STATUS_OK)
         reducer_destroy(reducer);
     else
@@ -157,6 +209,8 @@ void reducer_destroy(struct reducer *reducer)
     pthread_cond_broadcast(&reducer->changed);
     pthread_mutex_unlock(&reducer->mutex);
     thread_join(&reducer->thread);
+    if (reducer->group != NULL)
+        reducer->params.ops->group_close(reducer->group);
     pthread_cond_destroy(&reducer->changed);
     pthread_mutex_destroy(&reducer->mutex);
     free(reducer->queue);

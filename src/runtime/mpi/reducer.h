@@ -1,5 +1,6 @@
-/* The communication thread of an algorithm that meets everyone: averages the gradient over all workers, bucket by
- * bucket, while the backward pass still computes the next ones.
+/* The communication of an algorithm that meets everyone: averages the gradient over all workers, bucket by bucket, while
+ * the backward pass still computes the next ones. A thread of its own does it through MPI, or the devices do it among
+ * themselves (NCCL), where they can form a group: then nobody waits, and what follows is ordered behind it.
  *
  * A bucket is a fixed range of the flat gradient; it is handed over when its last element is final. Backward passes
  * run in the same order on every rank, so the buckets of all ranks queue in one order, which collectives need. */
@@ -23,17 +24,21 @@ struct reducer_params {
     float *gradient;       /* borrowed (count), device memory */
     size_t count;
     size_t bucket_bytes;
+    bool ordered; /* sums in the order of the ranks, so that a replay finds the same bits: through MPI */
     const struct observer *observer; /* borrowed */
     double origin_s;
 };
 
 enum status reducer_create(const struct reducer_params *params, struct reducer **out);
+/* "nccl" or "allreduce": how. */
+const char *reducer_name(const struct reducer *reducer);
 /* Ends the thread. NULL is fine. */
 void reducer_destroy(struct reducer *reducer);
 
 /* A net_ready_fn for the backward pass; context: the reducer. */
 void reducer_ready(void *context, size_t first, size_t count);
-/* Wait until the whole gradient is the mean over all workers; then the next backward pass may start. */
+/* Wait until the whole gradient is the mean over all workers, as far as calls that follow can see; then the next
+ * backward pass may start. */
 enum status reducer_wait(struct reducer *reducer);
 
 #endif
