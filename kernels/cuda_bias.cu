@@ -143,14 +143,15 @@ __global__ void __launch_bounds__(SUM_THREADS, 2)
         out[((size_t)blockIdx.y * width + column) * COUNT + i] = (float)(sums[i] * scale);
 }
 
-/* Blocks side by side take `bytes` of a row each; at most `row_blocks` share the rows. */
+/* Blocks side by side take `bytes` of a row each; `row_blocks` share the rows. */
 static int launch_sums(struct CUstream_st *stream, enum cuda_type type, size_t rows, int columns, unsigned bytes,
                        unsigned row_blocks, const void *in, const float *unscale, float *out)
 {
     return with_access(type, columns, [&](auto access) {
         using P = decltype(access);
         unsigned width = (unsigned)columns / P::COUNT, across = min(bytes / (unsigned)sizeof(P), width);
-        dim3 grid(divide_up(width, across), row_blocks), block(across, SUM_THREADS / across);
+        unsigned height = (unsigned)min((size_t)(SUM_THREADS / across), max(rows, (size_t)1));
+        dim3 grid(divide_up(width, across), row_blocks), block(across, height);
         return LAUNCH(bias_sums<P>, grid, block, stream, rows, width, static_cast<const P *>(in), unscale, out);
     });
 }

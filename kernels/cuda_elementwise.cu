@@ -248,15 +248,23 @@ __device__ __forceinline__ float root_of(unsigned k, unsigned dimension, double 
     return k == 0 ? 1.0f : (float)pow(condition, -0.5 * (double)k / (double)(dimension - 1));
 }
 
+/* Where element k of a picture, counted (channel, pixel), lies in memory (pixel, channel). */
+__device__ __forceinline__ unsigned place_of(unsigned k, unsigned dimension, unsigned pixels)
+{
+    return k % pixels * (dimension / pixels) + k / pixels;
+}
+
 /* A thread keeps its k and walks over the batch. */
-__global__ void quadratic(size_t batch, unsigned dimension, double condition, const float *w, const float *x, float *y)
+__global__ void quadratic(size_t batch, unsigned dimension, unsigned pixels, double condition, const float *w,
+                          const float *x, float *y)
 {
     unsigned k = blockIdx.x * THREADS + threadIdx.x;
     if (k >= dimension)
         return;
     float root = root_of(k, dimension, condition), center = w[k];
+    unsigned place = place_of(k, dimension, pixels);
     for (size_t n = blockIdx.y; n < batch; n += gridDim.y)
-        y[n * dimension + k] = root * (center - x[n * dimension + k]);
+        y[n * dimension + k] = root * (center - x[n * dimension + place]);
 }
 
 __global__ void quadratic_backward(size_t batch, unsigned dimension, double condition, const float *d_y, float *d_w)
@@ -270,12 +278,23 @@ __global__ void quadratic_backward(size_t batch, unsigned dimension, double cond
     d_w[k] = (float)(root_of(k, dimension, condition) * total);
 }
 
-int cuda_quadratic(struct CUstream_st *stream, size_t batch, int dimension, double condition, const float *w,
-                   const float *x, float *y)
+__global__ void quadratic_backward_input(size_t batch, unsigned dimension, unsigned pixels, double condition,
+                                         const float *d_y, float *d_x)
+{
+    size_t count = batch * dimension;
+    for (size_t i = blockIdx.x * (size_t)THREADS + threadIdx.x; i < count; i += (size_t)gridDim.x * THREADS) {
+        unsigned k = (unsigned)(i % dimension);
+        d_x[i - k + place_of(k, dimension, pixels)] = -root_of(k, dimension, condition) * d_y[i];
+    }
+}
+
+int cuda_quadratic(struct CUstream_st *stream, size_t batch, int dimension, int pixels, double condition,
+                   const float *w, const float *x, float *y)
 {
     unsigned across = ((unsigned)dimension + THREADS - 1) / THREADS;
     dim3 grid(across, (unsigned)min(batch, (size_t)max(BLOCKS / across, 1u)));
-    return LAUNCH(quadratic, grid, THREADS, stream, batch, (unsigned)dimension, condition, w, x, y);
+    return LAUNCH(quadratic, grid, THREADS, stream, batch, (unsigned)dimension, (unsigned)pixels,
+                  condition, w, x, y);
 }
 
 int cuda_quadratic_backward(struct CUstream_st *stream, size_t batch, int dimension, double condition,
@@ -283,4 +302,12 @@ int cuda_quadratic_backward(struct CUstream_st *stream, size_t batch, int dimens
 {
     return LAUNCH(quadratic_backward, ((unsigned)dimension + THREADS - 1) / THREADS, THREADS, stream, batch,
                   (unsigned)dimension, condition, d_y, d_w);
+}
+
+int cuda_quadratic_backward_input(struct CUstream_st *stream, size_t batch, int dimension, int pixels,
+                                  double condition, const float *d_y, float *d_x)
+{
+    size_t blocks = (batch * (unsigned)dimension + THREADS - 1) / THREADS;
+    return LAUNCH(quadratic_backward_input, (unsigned)min(blocks, (size_t)BLOCKS), THREADS, stream, batch,
+                  (unsigned)dimension, (unsigned)pixels, condition, d_y, d_x);
 }

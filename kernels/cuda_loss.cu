@@ -51,17 +51,22 @@ __device__ __forceinline__ struct guess guess_of(const float *logits, int classe
     return best;
 }
 
-/* log Σ exp(y_c) − y_label, both less the greatest logit; d = softmax(y) − one-hot. */
-__device__ __forceinline__ float cross_entropy(const float *logits, int classes, int lane, int label, float greatest,
-                                               float scale, float *d_logits)
+/* log Σ exp(y_c) − y_label, both less the greatest logit; d = softmax(y) − one-hot. With r = Σ exp(y_c − y_greatest) over
+ * the others, so that a sure and right guess does not lose its small loss and gradient to the 1 of the greatest. */
+__device__ __forceinline__ float cross_entropy(const float *logits, int classes, int lane, int label,
+                                               struct guess greatest, float scale, float *d_logits)
 {
-    float exponentials = 0.0f;
+    float others = 0.0f;
     for (int c = lane; c < classes; c += WARP)
-        exponentials += expf(logits[c] - greatest);
-    exponentials = sum_over_warp(exponentials);
-    for (int c = lane; d_logits != NULL && c < classes; c += WARP)
-        d_logits[c] = (expf(logits[c] - greatest) / exponentials - (c == label ? 1.0f : 0.0f)) * scale;
-    return logf(exponentials) + (greatest - logits[label]);
+        others += c != greatest.label ? expf(logits[c] - greatest.logit) : 0.0f;
+    others = sum_over_warp(others);
+    for (int c = lane; d_logits != NULL && c < classes; c += WARP) {
+        float share = expf(logits[c] - greatest.logit) / (1.0f + others) - (c == label ? 1.0f : 0.0f);
+        if (c == label && c == greatest.label)
+            share = -others / (1.0f + others);
+        d_logits[c] = share * scale;
+    }
+    return log1pf(others) + (greatest.logit - logits[label]);
 }
 
 /* ½ ‖y − one-hot‖²; d = y − one-hot. A label of −1 is none. */
@@ -104,7 +109,7 @@ template <bool ENTROPY> __global__ void loss_rows(struct loss c)
     int label = c.labels != NULL ? c.labels[row] : -1;
     float scale = (c.loss_scale != NULL ? *c.loss_scale : 1.0f) / (float)*c.real;
     struct guess best = guess_of(logits, c.classes, lane);
-    float value = ENTROPY ? cross_entropy(logits, c.classes, lane, label, best.logit, scale, d_logits)
+    float value = ENTROPY ? cross_entropy(logits, c.classes, lane, label, best, scale, d_logits)
                           : squared(logits, c.classes, lane, label, scale, d_logits);
     if (lane == 0) {
         c.losses[row] = value;

@@ -100,8 +100,8 @@ int cuda_relu_backward(struct CUstream_st *stream, enum cuda_type type, size_t c
                        void *d_x);
 int cuda_add(struct CUstream_st *stream, enum cuda_type type, size_t count, void *sum, const void *part);
 /* y = x/(1 − rate), or 0 with probability rate: element i drops where word i mod 4 of block i/4 of the Philox4x32-10
- * stream with counter (i/4, node) and key *seed is below rate·2³². Forward and backward are the same map. `seed` is
- * device memory. */
+ * stream with counter (i/4, node) and key *seed is below rate·2³²: counter words (i/4 mod 2³², i/4 div 2³², node, 0), key
+ * words (low, high). Forward and backward are the same map. `seed` is device memory. */
 int cuda_dropout(struct CUstream_st *stream, enum cuda_type type, size_t count, double rate, const uint64_t *seed,
                  uint32_t node, const void *x, void *y);
 /* y (rows, columns) += bias (columns), then relu if `relu`. bias may be NULL. */
@@ -115,16 +115,21 @@ enum { CUDA_BIAS_PARTS = 132 };
  * (CUDA_BIAS_PARTS, columns) is scratch. */
 int cuda_bias_backward_split(struct CUstream_st *stream, enum cuda_type type, size_t rows, int columns, const void *d_y,
                              const float *unscale, float *partial, float *d_bias);
-/* fp32 → type and back, element by element. */
+/* fp32 → type and back, element by element; in place for fp32 only. */
 int cuda_narrow(struct CUstream_st *stream, enum cuda_type type, size_t count, const float *x, void *y);
 int cuda_widen(struct CUstream_st *stream, enum cuda_type type, size_t count, const void *x, float *y);
 
-/* --- quadratic (NET_QUADRATIC), fp32: y_k = √a_k (w_k − x_k), a_k = condition^(−k/(d − 1)), a_0 = 1 --- */
-int cuda_quadratic(struct CUstream_st *stream, size_t batch, int dimension, double condition, const float *w,
-                   const float *x, float *y);
+/* --- quadratic (NET_QUADRATIC), fp32: y_k = √a_k (w_k − x_k), a_k = condition^(−k/(d − 1)), a_0 = 1;
+ * k counts (channel, pixel), and x lies as (pixel, channel): `pixels` divides the dimension --- */
+int cuda_quadratic(struct CUstream_st *stream, size_t batch, int dimension, int pixels, double condition,
+                   const float *w, const float *x, float *y);
 /* d_w_k = Σ over the batch of √a_k d_y_k, in order of the batch. */
 int cuda_quadratic_backward(struct CUstream_st *stream, size_t batch, int dimension, double condition, const float *d_y,
                             float *d_w);
+
+/* d_x_k = −√a_k d_y_k, d_x lying as x */
+int cuda_quadratic_backward_input(struct CUstream_st *stream, size_t batch, int dimension, int pixels,
+                                  double condition, const float *d_y, float *d_x);
 
 /* --- loss of fp32 logits (batch, classes); NET_LOSS_* of device/net_spec.h --- */
 

@@ -21,7 +21,7 @@ PARITY      := "tests/parity/torch_parity.py $(BUILD)/tests/parity/net_dump" \
                tests/parity/checkpoint_torch.py
 SCRIPTS     := $(sort $(wildcard tests/unit/*.sh tests/laws/*.sh tests/sim/*.sh tests/mpi/*.sh tests/e2e/*.sh))
 LONG        := $(sort $(wildcard tests/*/*_long.sh))
-CHECK_TESTS  = $(CHECKS) $(TEST_BIN) $(PARITY) $(filter-out $(LONG),$(SCRIPTS))
+CHECK_TESTS  = $(CHECKS) $(TEST_BIN) $(EMULATED_CHECKS) $(PARITY) $(filter-out $(LONG),$(SCRIPTS))
 RUN_TESTS   := BUILD=$(BUILD) PYTHON=$(PYTHON) scripts/run_tests.sh
 
 check-build:

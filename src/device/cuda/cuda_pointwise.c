@@ -85,22 +85,24 @@ static int dimension_of(const struct cuda_value *value)
 
 static enum status quadratic_create(struct net *net, struct cuda_op *op)
 {
-    cuda_net_output(net, op, dimension_of(cuda_input(net, op)), 1, 1);
+    const struct cuda_value *in = cuda_input(net, op);
+    cuda_net_output(net, op, dimension_of(in), 1, 1);
     return STATUS_OK;
 }
 
 static void quadratic_plan_backward(struct net *net, struct cuda_op *op)
 {
-    (void)net, (void)op; /* it reads the pictures, whose gradient nobody wants */
+    op->d_input = cuda_net_contribute(net, op, cuda_input(net, op), NO_BUFFER);
 }
 
 static enum status quadratic_forward(struct net *net, struct cuda_op *op, enum net_mode mode)
 {
     const struct cuda_value *in = cuda_input(net, op);
     (void)mode;
-    TRY_CUDA("quadratic model", cuda_quadratic(net->device->compute, net->batch, dimension_of(in), op->node->condition,
-                                               cuda_net_weight(net, op->node->weight), cuda_pointer(net, in->data),
-                                               cuda_pointer(net, cuda_output(net, op)->data)));
+    TRY_CUDA("quadratic model",
+             cuda_quadratic(net->device->compute, net->batch, dimension_of(in), in->height * in->width,
+                            op->node->condition, cuda_net_weight(net, op->node->weight), cuda_pointer(net, in->data),
+                            cuda_pointer(net, cuda_output(net, op)->data)));
     return STATUS_OK;
 }
 
@@ -110,6 +112,13 @@ static enum status quadratic_backward(struct net *net, struct cuda_op *op)
              cuda_quadratic_backward(net->device->compute, net->batch, dimension_of(cuda_input(net, op)),
                                      op->node->condition, cuda_net_d_output(net, op),
                                      cuda_net_gradient(net, op->node->weight)));
+    const struct cuda_value *in = cuda_input(net, op);
+    if (op->d_input.buffer == NO_BUFFER)
+        return STATUS_OK;
+    TRY_CUDA("quadratic model's gradient of the input",
+             cuda_quadratic_backward_input(net->device->compute, net->batch, dimension_of(in), in->height * in->width,
+                                           op->node->condition, cuda_net_d_output(net, op),
+                                           cuda_pointer(net, op->d_input.buffer)));
     return STATUS_OK;
 }
 
