@@ -29,19 +29,19 @@ static char *file_path(void)
     return path;
 }
 
-bool cudnn_choice_find(const char *key, struct cudnn_choice *out)
+bool cudnn_choice_find(const char *key, int engine_count, struct cudnn_choice *out)
 {
     char line[LINE_MOST];
     bool found = false;
     char *path = file_path();
     FILE *file = path != NULL ? fopen(path, "r") : NULL;
     free(path);
-    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+    while (file != NULL && !found && fgets(line, sizeof line, file) != NULL) {
         struct cudnn_choice choice;
         int begin = 0;
         line[strcspn(line, "\n")] = '\0';
         if (sscanf(line, "%d %lf %n", &choice.engine, &choice.seconds, &begin) < 2 || begin == 0 ||
-            strcmp(line + begin, key) != 0 || choice.engine < 0)
+            strcmp(line + begin, key) != 0 || choice.engine < 0 || choice.engine >= engine_count)
             continue;
         *out = choice;
         found = true;

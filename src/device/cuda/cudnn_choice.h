@@ -12,8 +12,9 @@ struct cudnn_choice {
     double seconds;
 };
 
-/* The last line with this key. */
-bool cudnn_choice_find(const char *key, struct cudnn_choice *out);
+/* The first line with this key and an engine below engine_count. Whoever has measured keeps the choice and then looks
+ * again: processes that measured at the same time all use the one that was kept first, and so compute the same bits. */
+bool cudnn_choice_find(const char *key, int engine_count, struct cudnn_choice *out);
 void cudnn_choice_keep(const char *key, const struct cudnn_choice *choice);
 
 #endif

@@ -415,14 +415,14 @@ enum status cudnn_plan_choose(struct cudnn_plan *plan, const struct cudnn_arrays
     snprintf(key, sizeof key, "%s; cuDNN %zu; %s%s", plan->device->gpu, cuda_libraries()->cudnn_version(), text,
              plan->device->deterministic ? ", deterministic" : "");
     struct cudnn_choice choice = {.engine = -1};
-    if (!cudnn_choice_find(key, &choice) || choice.engine >= plan->engine_count) {
-        choice.engine = -1;
+    if (!cudnn_choice_find(key, plan->engine_count, &choice)) {
         TRY(measure_all(plan, arrays, &choice));
         if (choice.engine < 0) {
             *seconds = INFINITY;
             return STATUS_OK;
         }
         cudnn_choice_keep(key, &choice);
+        (void)cudnn_choice_find(key, plan->engine_count, &choice);
     }
     plan->chosen = choice.engine;
     *seconds = choice.seconds;
