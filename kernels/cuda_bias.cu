@@ -1,8 +1,8 @@
 /* Bias of a matrix (rows, columns), and its gradient; contract: kernels/cuda_layers.h.
  *
- * The forward pass is flat: the threads take as many accesses as are a multiple of a row's, so that a thread stays in its
- * columns. The gradient is a sum over rows by blocks of (width, height) threads, each of which adds its rows in fp32; what
- * the threads have is added in float64, by a tree of fixed shape. */
+ * The forward pass is flat: the threads take as many accesses as are a multiple of a row's, so that a thread stays in
+ * its columns. The gradient is a sum over rows by blocks of (width, height) threads, each of which adds its rows in
+ * fp32; what the threads have is added in float64, by a tree of fixed shape. */
 #include "kernels/cuda_layers.h"
 
 #include <cuda_kernel.h>
@@ -10,11 +10,11 @@
 
 enum {
     THREADS = 256,
-    BLOCKS = 528,        /* 132 processors × 4 */
-    LOADS = 4,           /* that a thread has in flight */
-    SUM_THREADS = 512,   /* of a block that sums */
-    NARROW = 32,         /* bytes of a row that such a block takes: one sector, so that there are many blocks, */
-    WIDE = 128           /* or a cache line where many blocks share the rows */
+    BLOCKS = 528,      /* 132 processors × 4 */
+    LOADS = 4,         /* that a thread has in flight */
+    SUM_THREADS = 512, /* of a block that sums */
+    NARROW = 32,       /* bytes of a row that such a block takes: one sector, so that there are many blocks, */
+    WIDE = 128         /* or a cache line where many blocks share the rows */
 };
 
 /* One element, where a row is no multiple of 16 bytes. */
@@ -48,8 +48,7 @@ template <typename F> static int with_access(enum cuda_type type, int columns, F
 
 /* --- y += bias --- */
 
-template <bool RELU, typename P, int COUNT>
-__device__ __forceinline__ P biased(const P &y, const float (&bias)[COUNT])
+template <bool RELU, typename P, int COUNT> __device__ __forceinline__ P biased(const P &y, const float (&bias)[COUNT])
 {
     P out;
     for (int i = 0; i < COUNT; i++) {
@@ -59,8 +58,8 @@ __device__ __forceinline__ P biased(const P &y, const float (&bias)[COUNT])
     return out;
 }
 
-/* `width` accesses are a row, `count` all of them. Where one does not exist the last one is loaded, for nothing: no load
- * waits for a branch. */
+/* `width` accesses are a row, `count` all of them. Where one does not exist the last one is loaded, for nothing: no
+ * load waits for a branch. */
 template <typename P, bool RELU>
 __global__ void __launch_bounds__(THREADS, 4) bias_add(size_t count, unsigned width, const float *bias, P *y)
 {
@@ -162,8 +161,8 @@ int cuda_bias_backward(struct CUstream_st *stream, enum cuda_type type, size_t r
     return launch_sums(stream, type, rows, columns, NARROW, 1, d_y, unscale, d_bias);
 }
 
-int cuda_bias_backward_split(struct CUstream_st *stream, enum cuda_type type, size_t rows, int columns,
-                             const void *d_y, const float *unscale, float *partial, float *d_bias)
+int cuda_bias_backward_split(struct CUstream_st *stream, enum cuda_type type, size_t rows, int columns, const void *d_y,
+                             const float *unscale, float *partial, float *d_bias)
 {
     int error = launch_sums(stream, type, rows, columns, WIDE, CUDA_BIAS_PARTS, d_y, NULL, partial);
     if (error != 0)

@@ -140,16 +140,14 @@ int cuda_relu(struct CUstream_st *stream, enum cuda_type type, size_t count, con
 
 int cuda_narrow(struct CUstream_st *stream, enum cuda_type type, size_t count, const float *x, void *y)
 {
-    return with_type(type, [&](auto element) {
-        return launch_one<same, float, decltype(element)>(stream, count, x, y);
-    });
+    return with_type(type,
+                     [&](auto element) { return launch_one<same, float, decltype(element)>(stream, count, x, y); });
 }
 
 int cuda_widen(struct CUstream_st *stream, enum cuda_type type, size_t count, const void *x, float *y)
 {
-    return with_type(type, [&](auto element) {
-        return launch_one<same, decltype(element), float>(stream, count, x, y);
-    });
+    return with_type(type,
+                     [&](auto element) { return launch_one<same, decltype(element), float>(stream, count, x, y); });
 }
 
 int cuda_relu_backward(struct CUstream_st *stream, enum cuda_type type, size_t count, const void *y, const void *d_y,
@@ -212,7 +210,8 @@ __device__ __forceinline__ void drop_some(const struct dropout &c, uint64_t seed
 }
 
 /* The thread behind the last full piece takes the rest. */
-template <typename T, int N> __global__ void drop(size_t count, struct dropout c, const uint64_t *seed, const T *x, T *y)
+template <typename T, int N>
+__global__ void drop(size_t count, struct dropout c, const uint64_t *seed, const T *x, T *y)
 {
     size_t step = (size_t)gridDim.x * THREADS, pieces = count / N, at = (size_t)blockIdx.x * THREADS + threadIdx.x;
     uint64_t key = *seed;
@@ -293,19 +292,18 @@ int cuda_quadratic(struct CUstream_st *stream, size_t batch, int dimension, int 
 {
     unsigned across = ((unsigned)dimension + THREADS - 1) / THREADS;
     dim3 grid(across, (unsigned)min(batch, (size_t)max(BLOCKS / across, 1u)));
-    return LAUNCH(quadratic, grid, THREADS, stream, batch, (unsigned)dimension, (unsigned)pixels,
-                  condition, w, x, y);
+    return LAUNCH(quadratic, grid, THREADS, stream, batch, (unsigned)dimension, (unsigned)pixels, condition, w, x, y);
 }
 
-int cuda_quadratic_backward(struct CUstream_st *stream, size_t batch, int dimension, double condition,
-                            const float *d_y, float *d_w)
+int cuda_quadratic_backward(struct CUstream_st *stream, size_t batch, int dimension, double condition, const float *d_y,
+                            float *d_w)
 {
     return LAUNCH(quadratic_backward, ((unsigned)dimension + THREADS - 1) / THREADS, THREADS, stream, batch,
                   (unsigned)dimension, condition, d_y, d_w);
 }
 
-int cuda_quadratic_backward_input(struct CUstream_st *stream, size_t batch, int dimension, int pixels,
-                                  double condition, const float *d_y, float *d_x)
+int cuda_quadratic_backward_input(struct CUstream_st *stream, size_t batch, int dimension, int pixels, double condition,
+                                  const float *d_y, float *d_x)
 {
     size_t blocks = (batch * (unsigned)dimension + THREADS - 1) / THREADS;
     return LAUNCH(quadratic_backward_input, (unsigned)min(blocks, (size_t)BLOCKS), THREADS, stream, batch,

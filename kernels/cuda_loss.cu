@@ -51,8 +51,8 @@ __device__ __forceinline__ struct guess guess_of(const float *logits, int classe
     return best;
 }
 
-/* log Σ exp(y_c) − y_label, both less the greatest logit; d = softmax(y) − one-hot. With r = Σ exp(y_c − y_greatest) over
- * the others, so that a sure and right guess does not lose its small loss and gradient to the 1 of the greatest. */
+/* log Σ exp(y_c) − y_label, both less the greatest logit; d = softmax(y) − one-hot. By way of Σ exp(y_c − y_greatest)
+ * over the others, so that a sure and right guess does not lose its small loss and gradient to the greatest's 1. */
 __device__ __forceinline__ float cross_entropy(const float *logits, int classes, int lane, int label,
                                                struct guess greatest, float scale, float *d_logits)
 {
@@ -174,6 +174,5 @@ int cuda_loss(struct CUstream_st *stream, const struct cuda_loss *loss, const fl
     int error = LAUNCH(rows, (unsigned)((loss->batch + ROWS - 1) / ROWS), dim3(WARP, ROWS), stream, c);
     if (error != 0)
         return error;
-    return LAUNCH(loss_total, 1, SUM_THREADS, stream, loss->batch, losses, hits, real, serial, outcomes,
-                  outcome_count);
+    return LAUNCH(loss_total, 1, SUM_THREADS, stream, loss->batch, losses, hits, real, serial, outcomes, outcome_count);
 }

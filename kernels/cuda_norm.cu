@@ -12,13 +12,14 @@
 #include "kernels/cuda_layers.h"
 
 enum {
-    THREADS = 256,         /* of a block */
+    THREADS = 256, /* of a block */
     PROCESSORS = 132,
-    SUMMING = 3,           /* blocks that a processor has at once: sums */
-    MAPPING = 4,           /* forward; backward, where a thread has more coefficients, 2 */
-    LOADS = 4,             /* that a thread has in flight where there is one input */
-    LOADS_OF_EACH = 2,     /* where there are several */
-    FINISH_CHANNELS = 8,   /* a block that finishes sums is (channels, groups of partial sums) threads */
+    SUMMING = 3,         /* blocks that a processor has at once: sums */
+    MAPPING = 4,         /* the same: maps, forward */
+    MAPPING_BACK = 2,    /* backward, where a thread has more coefficients */
+    LOADS = 4,           /* that a thread has in flight where there is one input */
+    LOADS_OF_EACH = 2,   /* where there are several */
+    FINISH_CHANNELS = 8, /* a block that finishes sums is (channels, groups of partial sums) threads */
     FINISH_GROUPS = 32,
 };
 
@@ -229,7 +230,9 @@ static dim3 finish_block()
 
 /* --- statistics --- */
 
-template <typename P> __global__ void __launch_bounds__(THREADS, SUMMING) norm_sums(size_t pixels, unsigned columns, const P *x, float *partial)
+template <typename P>
+__global__ void __launch_bounds__(THREADS, SUMMING)
+    norm_sums(size_t pixels, unsigned columns, const P *x, float *partial)
 {
     enum { COUNT = P::COUNT };
     struct position own = own_position(pixels, columns);
@@ -255,8 +258,8 @@ int cuda_norm_sums(struct CUstream_st *stream, const struct cuda_matrix *shape, 
     struct walk walk = walk_of_sums(shape);
     return with_access(shape, [&](auto access) {
         using P = decltype(access);
-        return LAUNCH(norm_sums<P>, walk.grid, walk.block, stream, walk.pixels, walk.columns,
-                      static_cast<const P *>(x), partial);
+        return LAUNCH(norm_sums<P>, walk.grid, walk.block, stream, walk.pixels, walk.columns, static_cast<const P *>(x),
+                      partial);
     });
 }
 
@@ -311,8 +314,7 @@ __global__ void norm_running(unsigned channels, double epsilon, struct cuda_norm
 {
     unsigned channel = blockIdx.x * blockDim.x + threadIdx.x;
     if (channel < channels)
-        set_affine(state, channel, state.running_mean[channel],
-                   1.0 / sqrt(state.running_variance[channel] + epsilon));
+        set_affine(state, channel, state.running_mean[channel], 1.0 / sqrt(state.running_variance[channel] + epsilon));
 }
 
 int cuda_norm_running(struct CUstream_st *stream, int channels, double epsilon, const struct cuda_norm_state *state)
@@ -337,8 +339,8 @@ __device__ __forceinline__ P affine(const P &x, const float (&a)[COUNT], const f
 }
 
 template <typename P, bool RELU, bool RESIDUAL>
-__global__ void __launch_bounds__(THREADS, MAPPING) norm_apply(size_t pixels, unsigned columns, const P *x, const float *a, const float *b,
-                           const P *residual, P *y)
+__global__ void __launch_bounds__(THREADS, MAPPING)
+    norm_apply(size_t pixels, unsigned columns, const P *x, const float *a, const float *b, const P *residual, P *y)
 {
     enum { DEPTH = RESIDUAL ? LOADS_OF_EACH : LOADS };
     struct position own = own_position(pixels, columns);
@@ -399,9 +401,9 @@ template <typename P> struct loaded {
 };
 
 template <enum mask MASK, bool OTHER, typename P>
-__device__ __forceinline__ struct loaded<P> load(const struct gradient<P> &g, size_t place)
+__device__ __forceinline__ loaded<P> load(const gradient<P> &g, size_t place)
 {
-    struct loaded<P> in;
+    loaded<P> in;
     in.x = g.x[place];
     in.d_y = g.d_y[place];
     in.y = MASK == MASK_FROM_Y ? g.y[place] : in.d_y;
@@ -413,7 +415,7 @@ __device__ __forceinline__ struct loaded<P> load(const struct gradient<P> &g, si
 template <enum mask MASK, typename P> struct channels {
     float a[P::COUNT], b[P::COUNT], mean[P::COUNT];
 
-    __device__ __forceinline__ channels(const struct gradient<P> &g, unsigned column)
+    __device__ __forceinline__ channels(const gradient<P> &g, unsigned column)
     {
         read_channels(g.mean, column, mean);
         read_channels(MASK == MASK_FROM_X ? g.a : g.mean, column, a);
@@ -423,7 +425,7 @@ template <enum mask MASK, typename P> struct channels {
 
 /* The gradient of element i before the ReLU. */
 template <enum mask MASK, bool OTHER, typename P>
-__device__ __forceinline__ float masked(const struct loaded<P> &in, const struct channels<MASK, P> &c, int i)
+__device__ __forceinline__ float masked(const loaded<P> &in, const channels<MASK, P> &c, int i)
 {
     float d = to_float(in.d_y.of[i]);
     if (OTHER)
@@ -438,14 +440,14 @@ __device__ __forceinline__ float masked(const struct loaded<P> &in, const struct
 /* With three inputs and three coefficients per channel, registers are left for one access of each. */
 template <typename P, enum mask MASK, bool OTHER>
 __global__ void __launch_bounds__(THREADS, SUMMING)
-    norm_backward_sums(size_t pixels, unsigned columns, struct gradient<P> g, float *partial)
+    norm_backward_sums(size_t pixels, unsigned columns, gradient<P> g, float *partial)
 {
     enum { COUNT = P::COUNT, DEPTH = MASK == MASK_FROM_X && OTHER ? 1 : LOADS_OF_EACH };
     struct position own = own_position(pixels, columns);
-    const struct channels<MASK, P> c(g, own.column);
+    const channels<MASK, P> c(g, own.column);
     float sums[2 * COUNT] = {};
     for (; own.at <= own.last; own.at += DEPTH * own.step) {
-        struct loaded<P> in[DEPTH];
+        loaded<P> in[DEPTH];
         for (int k = 0; k < DEPTH; k++)
             in[k] = load<MASK, OTHER>(g, place_of(own, k));
         for (int k = 0; k < DEPTH; k++) {
@@ -510,8 +512,8 @@ int cuda_norm_backward_finish(struct CUstream_st *stream, const struct cuda_matr
                               int blocks, const float *a, const float *inverse, const float *unscale, float *d_scale,
                               float *d_shift, float *p, float *q, float *r)
 {
-    struct backward_finish c = {(unsigned)shape->channels, blocks, (double)shape->pixels, a, inverse, unscale,
-                                d_scale, d_shift, p, q, r};
+    struct backward_finish c = {
+        (unsigned)shape->channels, blocks, (double)shape->pixels, a, inverse, unscale, d_scale, d_shift, p, q, r};
     return LAUNCH(norm_backward_finish, finish_grid(shape->channels), finish_block(), stream, c, partial);
 }
 
@@ -520,18 +522,19 @@ struct backward_coefficients {
 };
 
 template <typename P, enum mask MASK, bool OTHER, bool RESIDUAL>
-__global__ void __launch_bounds__(THREADS, 2) norm_backward_apply(size_t pixels, unsigned columns, struct gradient<P> g,
-                                    struct backward_coefficients coefficients, P *d_x, P *d_residual)
+__global__ void __launch_bounds__(THREADS, MAPPING_BACK)
+    norm_backward_apply(size_t pixels, unsigned columns, gradient<P> g, struct backward_coefficients coefficients,
+                        P *d_x, P *d_residual)
 {
     enum { COUNT = P::COUNT };
     struct position own = own_position(pixels, columns);
-    const struct channels<MASK, P> c(g, own.column);
+    const channels<MASK, P> c(g, own.column);
     float p[COUNT], q[COUNT], r[COUNT];
     read_channels(coefficients.p, own.column, p);
     read_channels(coefficients.q, own.column, q);
     read_channels(coefficients.r, own.column, r);
     for (; own.at <= own.last; own.at += LOADS_OF_EACH * own.step) {
-        struct loaded<P> in[LOADS_OF_EACH];
+        loaded<P> in[LOADS_OF_EACH];
         for (int k = 0; k < LOADS_OF_EACH; k++)
             in[k] = load<MASK, OTHER>(g, place_from_end(own, k));
         for (int k = 0; k < LOADS_OF_EACH; k++) {

@@ -1,8 +1,9 @@
 /* Max pooling and adaptive average pooling, forward and backward; contract: kernels/cuda_layers.h.
  *
- * Each thread makes one access (16 bytes of channels, or one channel) of one pixel of the result: it gathers, forward from
- * the window or bin of the pixel, backward from the windows or bins that the pixel lies in, row by row. Neighbors load
- * the same lines from the cache; the blocks are small, so that few pixels still reach all processors. */
+ * Each thread makes one access (16 bytes of channels, or one channel) of one pixel of the result: it gathers, forward
+ * from the window or bin of the pixel, backward from the windows or bins that the pixel lies in, row by row.
+ * Neighbors load the same lines from the cache; the blocks are small, so that few pixels still reach all processors.
+ * */
 #include "kernels/cuda_layers.h"
 
 #include <cuda_kernel.h>
@@ -69,8 +70,15 @@ template <typename F> static int with_access(const struct cuda_pool *pool, F lau
 static struct geometry geometry_of(const struct cuda_pool *pool, int pixels, int channels_per_access)
 {
     unsigned columns = (unsigned)(pool->channels / channels_per_access);
-    struct geometry g = {pool->batch * (unsigned)pixels * columns, columns, pool->height, pool->width,
-                         pool->out_height, pool->out_width, pool->kernel, pool->stride, pool->pad};
+    struct geometry g = {pool->batch * (unsigned)pixels * columns,
+                         columns,
+                         pool->height,
+                         pool->width,
+                         pool->out_height,
+                         pool->out_width,
+                         pool->kernel,
+                         pool->stride,
+                         pool->pad};
     return g;
 }
 
@@ -87,7 +95,7 @@ template <typename P> struct best {
     int place[P::COUNT];
 };
 
-template <typename P> __device__ __forceinline__ void challenge(struct best<P> &best, const P &in, bool inside, int place)
+template <typename P> __device__ __forceinline__ void challenge(best<P> &best, const P &in, bool inside, int place)
 {
     for (int i = 0; i < P::COUNT; i++) {
         float value = to_float(in.of[i]);
@@ -97,17 +105,17 @@ template <typename P> __device__ __forceinline__ void challenge(struct best<P> &
     }
 }
 
-/* A place beyond the border is loaded from the border, for nothing: no load waits for a branch. The side of the window is
- * KERNEL or, where that is 0, g.kernel. */
+/* A place beyond the border is loaded from the border, for nothing: no load waits for a branch. The side of the
+ * window is KERNEL or, where that is 0, g.kernel. */
 template <typename P, int KERNEL>
-__global__ void max_pool(struct geometry g, const P *x, P *y, struct places<P::COUNT> *places_out)
+__global__ void max_pool(struct geometry g, const P *x, P *y, places<P::COUNT> *places_out)
 {
     struct target own = own_target(g, g.out_height, g.out_width);
     if (own.at >= g.count)
         return;
     int kernel = KERNEL > 0 ? KERNEL : g.kernel, top = own.row * g.stride - g.pad, left = own.column * g.stride - g.pad;
     const P *image = x + own.image * (unsigned)g.height * (unsigned)g.width * g.columns + own.access;
-    struct best<P> best;
+    best<P> best;
     for (int i = 0; i < P::COUNT; i++) {
         best.most[i] = -INFINITY;
         best.place[i] = max(-top, 0) * kernel + max(-left, 0);
@@ -120,7 +128,7 @@ __global__ void max_pool(struct geometry g, const P *x, P *y, struct places<P::C
         }
     }
     P most;
-    struct places<P::COUNT> where;
+    places<P::COUNT> where;
     for (int i = 0; i < P::COUNT; i++) {
         set(most.of[i], best.most[i]);
         where.of[i] = (uint8_t)best.place[i];
@@ -134,9 +142,7 @@ int cuda_max_pool(struct CUstream_st *stream, const struct cuda_pool *pool, cons
     return with_access(pool, [&](auto access) {
         using P = decltype(access);
         struct geometry g = geometry_of(pool, pool->out_height * pool->out_width, P::COUNT);
-        auto kernel = pool->kernel == 2   ? max_pool<P, 2>
-                      : pool->kernel == 3 ? max_pool<P, 3>
-                                          : max_pool<P, 0>;
+        auto kernel = pool->kernel == 2 ? max_pool<P, 2> : pool->kernel == 3 ? max_pool<P, 3> : max_pool<P, 0>;
         return LAUNCH(kernel, grid_of(g), THREADS, stream, g, static_cast<const P *>(x), static_cast<P *>(y),
                       reinterpret_cast<places<P::COUNT> *>(place));
     });
@@ -154,7 +160,7 @@ __device__ __forceinline__ struct span windows_with(int at, int kernel, int stri
 }
 
 template <typename P>
-__global__ void max_pool_backward(struct geometry g, const P *d_y, const struct places<P::COUNT> *places_in, P *d_x)
+__global__ void max_pool_backward(struct geometry g, const P *d_y, const places<P::COUNT> *places_in, P *d_x)
 {
     struct target own = own_target(g, g.height, g.width);
     if (own.at >= g.count)
@@ -166,9 +172,10 @@ __global__ void max_pool_backward(struct geometry g, const P *d_y, const struct 
     for (int row = rows.first; row <= rows.last; row++) {
         for (int column = columns.first; column <= columns.last; column++) {
             int place = (padded_row - row * g.stride) * g.kernel + padded_column - column * g.stride;
-            size_t pixel = (own.image * (unsigned)g.out_height + (unsigned)row) * (unsigned)g.out_width + (unsigned)column;
+            size_t pixel =
+                (own.image * (unsigned)g.out_height + (unsigned)row) * (unsigned)g.out_width + (unsigned)column;
             const P d = d_y[pixel * g.columns + own.access];
-            const struct places<P::COUNT> where = places_in[pixel * g.columns + own.access];
+            const places<P::COUNT> where = places_in[pixel * g.columns + own.access];
             for (int i = 0; i < P::COUNT; i++) {
                 float part = to_float(d.of[i]); /* outside of the choice: a load of 16 bytes stays one */
                 sums[i] += where.of[i] == place ? part : 0.0f;
@@ -240,8 +247,7 @@ int cuda_average_pool(struct CUstream_st *stream, const struct cuda_pool *pool, 
     return with_access(pool, [&](auto access) {
         using P = decltype(access);
         struct geometry g = geometry_of(pool, pool->out_height * pool->out_width, P::COUNT);
-        return LAUNCH(average_pool<P>, grid_of(g), THREADS, stream, g, static_cast<const P *>(x),
-                      static_cast<P *>(y));
+        return LAUNCH(average_pool<P>, grid_of(g), THREADS, stream, g, static_cast<const P *>(x), static_cast<P *>(y));
     });
 }
 
@@ -257,7 +263,8 @@ template <typename P> __global__ void average_pool_backward(struct geometry g, c
         int bin_height = length(pixels_of(row, g.height, g.out_height));
         for (int column = columns.first; column <= columns.last; column++) {
             float share = 1.0f / (float)(bin_height * length(pixels_of(column, g.width, g.out_width)));
-            size_t pixel = (own.image * (unsigned)g.out_height + (unsigned)row) * (unsigned)g.out_width + (unsigned)column;
+            size_t pixel =
+                (own.image * (unsigned)g.out_height + (unsigned)row) * (unsigned)g.out_width + (unsigned)column;
             const P d = d_y[pixel * g.columns + own.access];
             for (int i = 0; i < P::COUNT; i++)
                 sums[i] += to_float(d.of[i]) * share;

@@ -1,5 +1,5 @@
-/* Arrays that lie on the host and on the device, bounds of rounding, and shapes of batch norm, for tests of the kernels of
- * layers. cmocka.h and cuda_fixture.h come before this header. */
+/* Arrays that lie on the host and on the device, bounds of rounding, and shapes of batch norm, for tests of the
+ * kernels of layers. cmocka.h and cuda_fixture.h come before this header. */
 #ifndef GRAPEVINE_TESTS_CUDA_ARRAYS_H
 #define GRAPEVINE_TESTS_CUDA_ARRAYS_H
 
@@ -67,7 +67,7 @@ static inline void array_download(const struct array *array)
     array_download_from(array, array->device);
 }
 
-static inline float at(const struct array *array, size_t i)
+static inline double at(const struct array *array, size_t i)
 {
     return array->values[i];
 }
@@ -86,8 +86,8 @@ static inline void release_all(struct array *const arrays[], size_t count)
 
 #define RELEASE(...) release_all((struct array *const[]){__VA_ARGS__}, COUNT_OF(((struct array *const[]){__VA_ARGS__})))
 
-/* Of a result that is stored as `type`: n roundings to fp32 of terms whose absolute values add up to `magnitude` are off by
- * n·2⁻²⁴·magnitude at most, to first order; storing adds half a unit in the last place. */
+/* Of a result that is stored as `type`: n roundings to fp32 of terms whose absolute values add up to `magnitude` are
+ * off by n·2⁻²⁴·magnitude at most, to first order; storing adds half a unit in the last place. */
 static inline double error_of(enum cuda_type type, double value, int roundings, double magnitude)
 {
     double error = roundings * 0x1p-24 * magnitude, most = fabs(value) + error;
@@ -102,7 +102,8 @@ static inline void check(const char *what, size_t i, double found, double expect
 
 /* --- shapes of batch norm --- */
 
-/* Channels below, at and above 16 bytes; more than a block is wide; pixels that the blocks share once and more often. */
+/* Channels below, at and above 16 bytes; more than a block is wide; pixels that the blocks share once and more often.
+ * */
 static const struct cuda_matrix shapes[] = {
     {1, 1, CUDA_FP32},   {1, 64, CUDA_FP32},     {2, 3, CUDA_FP32},     {33, 8, CUDA_FP32},
     {33, 10, CUDA_FP32}, {1000, 20, CUDA_FP32},  {1027, 64, CUDA_FP32}, {1500, 72, CUDA_FP32},
@@ -126,7 +127,8 @@ static inline void for_each_shape(void (*check_shape)(const struct cuda_matrix *
     }
 }
 
-/* A sum over pixels: in these shapes a thread adds 24 terms at most one after another, and a tree of 8 levels follows. */
+/* A sum over pixels: in these shapes a thread adds 24 terms at most one after another, and a tree of 8 levels
+ * follows. */
 enum { SUM_ROUNDINGS = 24 + 8 };
 
 #endif

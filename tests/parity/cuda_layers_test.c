@@ -398,7 +398,7 @@ static void test_dropout_masks(void **state)
         y[i] = array_empty(CUDA_BF16, COUNT);
         run_dropout(&x, 0.5, seeds[i], nodes[i], &y[i]);
         for (int j = 0; j < i; j++)
-            check("agreement", (size_t)i, (double)agreement(&y[i], &y[j]), COUNT / 2, 5 * sqrt(COUNT) / 2);
+            check("agreement", (size_t)i, (double)agreement(&y[i], &y[j]), COUNT / 2.0, 5 * sqrt(COUNT) / 2);
     }
     run_dropout(&again, 0.5, seeds[0], nodes[0], &again); /* a gradient, in place: the same mask */
     assert_int_equal(agreement(&y[0], &again), COUNT);
@@ -427,8 +427,8 @@ static void check_bias(enum cuda_type type, size_t rows, int columns, bool has_b
     RELEASE(&before, &y, &bias);
 }
 
-/* A thread adds 16 rows at most one after another in fp32; the split sum rounds once more, and adds 3 of those. The factor
- * and the result round too. */
+/* Of these rows a thread adds 141 at most one after another in fp32 (16 columns of a block's 512 threads); the split
+ * sum adds fewer, twice. The factor and the result round too. */
 static void check_bias_backward(enum cuda_type type, size_t rows, int columns, bool scaled, bool split_rows)
 {
     size_t width = (size_t)columns;
@@ -445,7 +445,7 @@ static void check_bias_backward(enum cuda_type type, size_t rows, int columns, b
             expected += by * at(&d_y, i);
             magnitude += fabs(by * at(&d_y, i));
         }
-        check("d_bias", c, at(&d_bias, c), expected, 22 * 0x1p-24 * magnitude);
+        check("d_bias", c, at(&d_bias, c), expected, 143 * 0x1p-24 * magnitude);
     }
     RELEASE(&d_y, &d_bias, &partial, &unscale);
 }
@@ -465,34 +465,41 @@ static void test_bias(void **state)
 
 /* --- quadratic --- */
 
-static void check_quadratic(size_t batch, int dimension, double condition)
+/* The k-th element of a picture is counted (channel, pixel), in x and d_x it lies as (pixel, channel). */
+static void check_quadratic(size_t batch, int dimension, int pixels, double condition)
 {
-    size_t d = (size_t)dimension;
+    size_t d = (size_t)dimension, across = (size_t)pixels;
     struct array w = array_drawn(CUDA_FP32, d, 41), x = array_drawn(CUDA_FP32, batch * d, 42);
-    struct array y = array_empty(CUDA_FP32, batch * d), d_w = array_empty(CUDA_FP32, d);
-    DEVICE_MUST(cuda_quadratic(NULL, batch, dimension, condition, w.device, x.device, y.device));
-    DEVICE_MUST(cuda_quadratic_backward(NULL, batch, dimension, condition, x.device, d_w.device));
+    struct array y = array_empty(CUDA_FP32, batch * d), d_y = array_drawn(CUDA_FP32, batch * d, 43);
+    struct array d_w = array_empty(CUDA_FP32, d), d_x = array_empty(CUDA_FP32, batch * d);
+    DEVICE_MUST(cuda_quadratic(NULL, batch, dimension, pixels, condition, w.device, x.device, y.device));
+    DEVICE_MUST(cuda_quadratic_backward(NULL, batch, dimension, condition, d_y.device, d_w.device));
+    DEVICE_MUST(cuda_quadratic_backward_input(NULL, batch, dimension, pixels, condition, d_y.device, d_x.device));
     array_download(&y);
     array_download(&d_w);
-    for (size_t k = 0; k < d; k++) { /* y: 3 roundings; d_w: the root and the result */
+    array_download(&d_x);
+    for (size_t k = 0; k < d; k++) { /* y: 3 roundings; d_w: the root and the result; d_x: as well */
         double root = k == 0 ? 1 : sqrt(pow(condition, -(double)k / (double)(d - 1))), sum = 0;
         for (size_t n = 0; n < batch; n++) {
-            double expected = root * ((double)at(&w, k) - at(&x, n * d + k));
-            check("y", n * d + k, at(&y, n * d + k), expected, error_of(CUDA_FP32, expected, 3, fabs(expected)));
-            sum += at(&x, n * d + k);
+            size_t i = n * d + k, place = n * d + k % across * (d / across) + k / across;
+            double distance = root * ((double)at(&w, k) - at(&x, place)), back = -root * at(&d_y, i);
+            check("y", i, at(&y, i), distance, error_of(CUDA_FP32, distance, 3, fabs(distance)));
+            check("d_x", place, at(&d_x, place), back, error_of(CUDA_FP32, back, 2, fabs(back)));
+            sum += at(&d_y, i);
         }
         check("d_w", k, at(&d_w, k), root * sum, error_of(CUDA_FP32, root * sum, 2, fabs(root * sum)) + 1e-14);
     }
-    RELEASE(&w, &x, &y, &d_w);
+    RELEASE(&w, &x, &y, &d_y, &d_w, &d_x);
 }
 
 static void test_quadratic(void **state)
 {
     (void)state;
-    check_quadratic(1, 1, 10);
-    check_quadratic(5, 2, 1);
-    check_quadratic(33, 100, 1000);
-    check_quadratic(3000, 300, 7);
+    check_quadratic(1, 1, 1, 10);
+    check_quadratic(5, 2, 2, 1);
+    check_quadratic(33, 100, 1, 1000);
+    check_quadratic(7, 300, 20, 1000);
+    check_quadratic(3000, 300, 300, 7);
 }
 
 int main(void)

@@ -244,7 +244,8 @@ static struct passes passes_create(void)
                            .d_shift = array_empty(CUDA_FP32, CHANNELS)};
 }
 
-/* L = Σ w·relu(norm(x) + residual), float64, from the definition alone; `changed` is larger by `change` in element i. */
+/* L = Σ w·relu(norm(x) + residual), float64, from the definition alone; `changed` is larger by `change` in element i.
+ * */
 static double objective(const struct passes *p, const struct array *changed, size_t i, double change)
 {
     double x[SIZE], sum = 0;
@@ -289,9 +290,9 @@ static void run_passes(struct passes *p)
     RELEASE(&partial, &y, &channels);
 }
 
-/* Central differences of step 1e-6 have an error of about 1e-8 here, the device's fp32 one of about 1e-5; 5e-5 holds for
- * both, the gradients being about 1. An element whose ReLU lies within a step of its edge would break that: with these
- * draws none does. */
+/* Central differences of step 1e-6 have an error of about 1e-8 here, the device's fp32 one of about 1e-5; 5e-5 holds
+ * for both, the gradients being about 1. An element whose ReLU lies within a step of its edge would break that: with
+ * these draws none does. */
 static void test_gradients_are_differences(void **state)
 {
     (void)state;

@@ -310,10 +310,24 @@ static enum status run_loss(struct net *net, bool with_gradient)
     return STATUS_OK;
 }
 
+/* In checking mode an operation's failure is found before the next one begins. */
+static enum status check_op(const struct net *net, const struct cuda_op *op, const char *pass)
+{
+    char operation[96];
+    if (!net->device->checks)
+        return STATUS_OK;
+    snprintf(operation, sizeof operation, "%s pass of node %d (%s) of %.32s", pass, op->index, op->class->name,
+             net->spec.name);
+    TRY_CUDA(operation, cudaStreamSynchronize(net->device->compute));
+    return STATUS_OK;
+}
+
 static enum status run_forward(struct net *net, enum net_mode mode)
 {
-    for (int k = 0; k < net->spec.node_count; k++)
+    for (int k = 0; k < net->spec.node_count; k++) {
         TRY(net->ops[k].class->forward(net, &net->ops[k], mode));
+        TRY(check_op(net, &net->ops[k], "forward"));
+    }
     return run_loss(net, mode == NET_TRAIN);
 }
 
@@ -350,6 +364,7 @@ static enum status run_backward(struct net *net, net_ready_fn *ready, void *cont
     for (int k = net->spec.node_count - 1; k >= 0; k--) {
         const struct net_node *node = &net->spec.nodes[k];
         TRY(run_backward_node(net, &net->ops[k]));
+        TRY(check_op(net, &net->ops[k], "backward"));
         if (owns_parameters(node)) {
             report_ready(net, node->weight, ready, context);
             report_ready(net, node->bias, ready, context);
@@ -379,7 +394,7 @@ static enum status capture(struct net *net, bool forward, cudaGraphExec_t *out)
 static enum status launch(struct net *net, bool forward)
 {
     cudaGraphExec_t *graph = forward ? &net->forward_graph : &net->backward_graph;
-    if (net->trained <= 1)
+    if (net->trained <= 1 || net->device->checks)
         return forward ? run_forward(net, NET_TRAIN) : run_backward(net, NULL, NULL);
     if (*graph == NULL)
         TRY(capture(net, forward, graph));

@@ -146,7 +146,8 @@ enum status cuda_step_outcome(struct net *net, uint64_t serial, struct net_resul
 {
     const struct cuda_outcome *outcome = &net->outcomes[serial % NET_RESULTS];
     assert(serial > 0 && serial <= net->serial && net->serial - serial < NET_RESULTS);
-    TRY_CUDA("forward or backward pass", cudaEventSynchronize(net->passed[serial % NET_RESULTS]));
+    TRY_CUDA("forward or backward pass (GRAPEVINE_CUDA_CHECK=1 in the environment tells which operation)",
+             cudaEventSynchronize(net->passed[serial % NET_RESULTS]));
     assert(outcome->serial == serial);
     *result = (struct net_result){.loss = outcome->loss, .correct = outcome->correct, .finite = outcome->finite != 0};
     return STATUS_OK;

@@ -1,0 +1,170 @@
+/* A whole network in each precision that the cuda device offers, against the cpu device: logits, loss, and the whole
+ * gradient, at the same weights and pictures.
+ *
+ * Bounds, relative to the norm. Logits: what rounding each value to the format leaves after dozens of operations in a
+ * row; bf16 has 8 bits, fp16 and tf32 11. Gradients in the 16-bit formats: rounded activations choose other places of a
+ * maximum and other sides of a ReLU in a share of the elements as large as the rounding, which moves the gradient by
+ * the root of that share (2⁻⁴ and 2⁻⁵·⁵), layer upon layer: `depth` of them, whose roots add up like random steps. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "base/random.h"
+#include "device/device.h"
+#include "nn/model.h"
+#include "nn/store.h"
+
+enum { BATCH = 16, SIZE = 16, CLASSES = 10 };
+
+struct outcome {
+    float *gradient, *logits; /* owned */
+    double loss;
+};
+
+struct inputs {
+    struct net_spec *spec;
+    float *x, *buffers, *images;
+    int32_t labels[BATCH];
+};
+
+static void inputs_init(struct inputs *in, const char *model)
+{
+    struct model_params params = {.name = model, .channels = 3, .height = SIZE, .width = SIZE, .class_count = CLASSES};
+    struct random_stream stream = random_stream(11, RANDOM_TEST, 0, 0);
+    size_t pixels = (size_t)BATCH * 3 * SIZE * SIZE;
+    assert_int_equal(model_build(&params, &in->spec), STATUS_OK);
+    in->x = memory_zalloc(in->spec->parameter_size, sizeof(float));
+    in->buffers = memory_zalloc(in->spec->buffer_size + 1, sizeof(float));
+    in->images = memory_zalloc(pixels, sizeof(float));
+    store_init_parameters(in->spec, 3, in->x);
+    store_init_buffers(in->spec, in->buffers);
+    for (size_t i = 0; i < pixels; i++)
+        in->images[i] = (float)random_normal(&stream);
+    for (int i = 0; i < BATCH; i++)
+        in->labels[i] = (int32_t)random_below(&stream, CLASSES);
+}
+
+static void inputs_release(struct inputs *in)
+{
+    model_destroy(in->spec);
+    free(in->x);
+    free(in->buffers);
+    free(in->images);
+}
+
+/* One step on a device: the third, when it runs as a device repeats it. */
+static struct outcome run(const struct inputs *in, const char *name, const char *precision)
+{
+    struct device_params params = {.name = name, .threads = 2, .precision = precision, .deterministic = true};
+    const struct device_ops *ops = device_choose(name);
+    struct device *device;
+    struct net *net;
+    float *x, *gradient, *buffers;
+    size_t count = in->spec->parameter_size;
+    struct outcome out = {.gradient = memory_zalloc(count, sizeof(float)),
+                          .logits = memory_zalloc((size_t)BATCH * CLASSES, sizeof(float))};
+    assert_non_null(ops);
+    assert_int_equal(ops->create(&params, &device), STATUS_OK);
+    assert_int_equal(ops->vector_alloc(device, count, &x), STATUS_OK);
+    assert_int_equal(ops->vector_alloc(device, count, &gradient), STATUS_OK);
+    assert_int_equal(ops->vector_alloc(device, in->spec->buffer_size + 1, &buffers), STATUS_OK);
+    ops->vector_write(device, x, count, in->x);
+    ops->vector_write(device, buffers, in->spec->buffer_size, in->buffers);
+    assert_int_equal(ops->net_create(device, in->spec, BATCH, gradient, buffers, &net), STATUS_OK);
+    ops->net_cast(net, x);
+    struct net_batch batch = {.images = in->images, .labels = in->labels, .count = BATCH};
+    struct net_result result;
+    for (int step = 0; step < 3; step++) {
+        assert_int_equal(ops->net_forward(net, NET_TRAIN, &batch, 1, NULL), STATUS_OK);
+        assert_int_equal(ops->net_backward(net, NULL, NULL), STATUS_OK);
+    }
+    assert_int_equal(ops->net_result(net, 0, &result), STATUS_OK);
+    out.loss = result.loss;
+    ops->net_logits(net, out.logits);
+    ops->vector_read(device, gradient, count, out.gradient);
+    ops->net_destroy(net);
+    ops->vector_free(device, x);
+    ops->vector_free(device, gradient);
+    ops->vector_free(device, buffers);
+    ops->destroy(device);
+    return out;
+}
+
+static void release(struct outcome *outcome)
+{
+    free(outcome->gradient);
+    free(outcome->logits);
+}
+
+static double error_of(const float *found, const float *wanted, size_t count)
+{
+    double difference = 0, norm = 0;
+    for (size_t i = 0; i < count; i++) {
+        difference += ((double)found[i] - (double)wanted[i]) * ((double)found[i] - (double)wanted[i]);
+        norm += (double)wanted[i] * (double)wanted[i];
+    }
+    return sqrt(difference / norm);
+}
+
+static void check_model(const char *model, int depth)
+{
+    const double share16 = ldexp(1, -11), share_bf16 = ldexp(1, -8), room = 2;
+    const struct {
+        const char *precision;
+        double logits, gradient;
+    } bounds[] = {{"fp32", 1e-5, 1e-4},
+                  {"tf32", 5e-3, 2e-2},
+                  {"fp16", 5e-3, room * sqrt(share16 * depth)},
+                  {"bf16", 4e-2, room * sqrt(share_bf16 * depth)}};
+    struct inputs in;
+    inputs_init(&in, model);
+    struct outcome wanted = run(&in, "cpu", "fp32");
+    for (size_t k = 0; k < sizeof bounds / sizeof bounds[0]; k++) {
+        struct outcome found = run(&in, "cuda", bounds[k].precision);
+        double logits = error_of(found.logits, wanted.logits, (size_t)BATCH * CLASSES);
+        double gradient = error_of(found.gradient, wanted.gradient, in.spec->parameter_size);
+        printf("%s, %s: logits off by %.2g (at most %.2g), gradient by %.2g (at most %.2g)\n", model,
+               bounds[k].precision, logits, bounds[k].logits, gradient, bounds[k].gradient);
+        assert_true(logits <= bounds[k].logits);
+        assert_true(gradient <= bounds[k].gradient);
+        assert_true(fabs(found.loss - wanted.loss) <= bounds[k].logits * wanted.loss);
+        release(&found);
+    }
+    release(&wanted);
+    inputs_release(&in);
+}
+
+static void test_convnet(void **state)
+{
+    (void)state;
+    check_model("convnet", 4);
+}
+
+static void test_resnet(void **state)
+{
+    (void)state;
+    check_model("resnet20", 19);
+}
+
+static void test_mlp(void **state)
+{
+    (void)state;
+    check_model("mlp", 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_convnet),
+        cmocka_unit_test(test_resnet),
+        cmocka_unit_test(test_mlp),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
