@@ -54,7 +54,8 @@ TEST_SRC  := $(sort $(wildcard tests/unit/*_test.c tests/laws/*_test.c tests/sim
              $(filter-out tests/parity/cuda_%,$(wildcard tests/parity/*_test.c))))
 TEST_BIN  := $(TEST_SRC:tests/%.c=$(BUILD)/tests/%)
 DUMP_BIN  := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/parity/*_dump.c)))
-BENCH_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/bench/*_bench.c)))
+BENCH_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(filter-out tests/bench/gpu_%,$(sort \
+             $(wildcard tests/bench/*_bench.c))))
 MPI_BIN   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/mpi/*.c tests/bench/mpi_*.c)))
 
 $(TEST_BIN) $(DUMP_BIN) $(BENCH_BIN): $(BUILD)/tests/%: tests/%.c $(LIBRARY) $(LIB_KERNELS)

@@ -52,7 +52,7 @@ struct config {
         double rate;
         bool enforce_rate;
         int64_t pending;      /* meetings that may be due before compute waits */
-        char *transport;      /* auto | put | sendrecv */
+        char *transport;      /* auto | ipc | put | sendrecv */
         int64_t records;      /* K of the pairing protocol */
         double patience_s;    /* wait for a peer in one step of a meeting before serving others */
         double limit_s;       /* wait of start-up and closing steps before the run is given up */

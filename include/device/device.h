@@ -147,14 +147,20 @@ struct device_ops {
     enum status (*pin)(struct device *device, void *memory, size_t bytes);
     void (*unpin)(struct device *device, void *memory);
 
-    /* Vectors of another process on the same node, put into from device to device. NULL where the backend cannot. A
-     * vector is named by `share`; `open_shared` maps the vector of that name until `close_shared`; `copy_across` begins
-     * to copy into it, after the operations called so far, and is done when copied() says so: then the other process'
-     * device sees the values. STATUS_MACHINE where the two GPUs cannot reach one another. */
-    enum status (*share)(struct device *device, const float *vector, unsigned char name[DEVICE_NAME_BYTES]);
+    /* Vectors of another process on the same node, put into from device to device. NULL where the backend cannot.
+     * `alloc_shared` makes a zeroed vector that others may put into, and its name; vector_free, once nobody has it
+     * open. `open_shared` maps the vector of that name, which is another process', until `close_shared`: each once.
+     * `copy_across` begins to copy into it, after the operations called so far, and is done when copied() says so: what
+     * the other process calls from then on sees the values. `mark` copies nothing: it is done when the operations
+     * called so far are. No order holds between the queues of two processes: who lets others put into a vector again
+     * waits for a mark behind whatever reads it. After a failure neither is ever done, and the next network call
+     * reports it. STATUS_MACHINE where the two GPUs cannot reach one another. */
+    enum status (*alloc_shared)(struct device *device, size_t count, float **out,
+                                unsigned char name[DEVICE_NAME_BYTES]);
     enum status (*open_shared)(struct device *device, const unsigned char name[DEVICE_NAME_BYTES], float **out);
     void (*close_shared)(struct device *device, float *vector);
     uint64_t (*copy_across)(struct device *device, const float *from, size_t count, float *to);
+    uint64_t (*mark)(struct device *device);
 
     /* Means over the devices of all ranks, beside the computation. NULL where the backend cannot. One rank makes the
      * name, all open the group with it (collective; STATUS_MACHINE where the devices cannot form one, as where two ranks

@@ -100,8 +100,8 @@ int cuda_relu_backward(struct CUstream_st *stream, enum cuda_type type, size_t c
                        void *d_x);
 int cuda_add(struct CUstream_st *stream, enum cuda_type type, size_t count, void *sum, const void *part);
 /* y = x/(1 − rate), or 0 with probability rate: element i drops where word i mod 4 of block i/4 of the Philox4x32-10
- * stream with counter (i/4, node) and key *seed is below rate·2³²: counter words (i/4 mod 2³², i/4 div 2³², node, 0), key
- * words (low, high). Forward and backward are the same map. `seed` is device memory. */
+ * stream with counter (i/4, node) and key *seed is below rate·2³²: counter words (i/4 mod 2³², i/4 div 2³², node, 0),
+ * key words (low, high). Forward and backward are the same map. `seed` is device memory. */
 int cuda_dropout(struct CUstream_st *stream, enum cuda_type type, size_t count, double rate, const uint64_t *seed,
                  uint32_t node, const void *x, void *y);
 /* y (rows, columns) += bias (columns), then relu if `relu`. bias may be NULL. */

@@ -40,6 +40,9 @@ enum status job_broadcast(const struct job *job, const char *step, void *bytes, 
 /* all (size × count) on every rank: each rank's values in rank order. */
 enum status job_gather_doubles(const struct job *job, const char *step, const double *mine, size_t count, double *all);
 
+/* The same for `bytes` bytes of each rank. */
+enum status job_gather_bytes(const struct job *job, const char *step, const void *mine, size_t bytes, void *all);
+
 /* End MPI. A bad status that the ranks have not agreed on ends the others too (MPI_Abort). Returns the exit status. */
 int job_finish(struct job *job, enum status status);
 

@@ -67,6 +67,22 @@ $(EMULATED_TEST_BIN): $(EMULATED)/%: tests/%.c $(LIBRARY) $(LIB_EMULATOR)
 	$(CC) $(CPPFLAGS) $(CUDA_INCLUDES) -Itests $(CFLAGS) -o $@ $< $(LIBRARY) -Wl,--whole-archive $(LIB_EMULATOR) \
 	    -Wl,--no-whole-archive $(EMULATOR_LINK) $(LDFLAGS) -lcmocka $(LDLIBS)
 
+# The emulator's own tests.
+EMULATOR_TEST_SRC := $(sort $(wildcard tests/unit/emulator*_test.cpp))
+EMULATOR_TEST_BIN := $(EMULATOR_TEST_SRC:tests/%.cpp=$(EMULATED)/%)
+
+$(BUILD)/obj/emulated/tests/emulator/%.o: tests/emulator/%.cu
+	@mkdir -p $(@D)
+	$(CXX) $(EMULATOR_FLAGS) -x c++ -c -o $@ $<
+
+$(EMULATOR_TEST_BIN): $(EMULATED)/%: tests/%.cpp $(BUILD)/obj/emulated/tests/emulator/emulator_test_kernels.o \
+    $(LIB_EMULATOR)
+	@mkdir -p $(@D)
+	$(CXX) $(EMULATOR_FLAGS) $(CUDA_INCLUDES) -o $@ $(filter %.cpp %.o,$^) $(EMULATOR_LINK) -lcmocka -lpthread
+
+# What needs no argument and no variable to run, for make check.
+EMULATED_CHECKS := $(filter-out %/device_ops_test,$(EMULATED_TEST_BIN)) $(EMULATOR_TEST_BIN)
+
 # The same tests on a real GPU: scripts/gpu_check.sh runs them.
 $(DEVICE_TEST_BIN): $(BUILD)/tests/gpu/%: tests/%.c $(LIBRARY) $(LIB_KERNELS)
 	@mkdir -p $(@D)
@@ -75,5 +91,26 @@ $(DEVICE_TEST_BIN): $(BUILD)/tests/gpu/%: tests/%.c $(LIBRARY) $(LIB_KERNELS)
 .PHONY: gpu-tests
 gpu-tests: $(DEVICE_TEST_BIN) ## build the tests that need a GPU
 
+# Benchmarks on a GPU, and the same programs on the emulator, where their figures mean nothing: to try them.
+GPU_BENCH_SRC      := $(sort $(wildcard tests/bench/gpu_*_bench.c))
+GPU_BENCH_BIN      := $(GPU_BENCH_SRC:tests/%.c=$(BUILD)/tests/gpu/%)
+EMULATED_BENCH_BIN := $(GPU_BENCH_SRC:tests/%.c=$(EMULATED)/%)
+
+$(GPU_BENCH_BIN): $(BUILD)/tests/gpu/%: tests/%.c $(LIBRARY) $(LIB_KERNELS)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CUDA_INCLUDES) -Itests $(CFLAGS) -o $@ $< $(LIBRARY) $(CUDA_LINK) $(LDFLAGS) $(LDLIBS)
+
+$(EMULATED_BENCH_BIN): $(EMULATED)/%: tests/%.c $(LIBRARY) $(LIB_EMULATOR)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CUDA_INCLUDES) -Itests $(CFLAGS) -o $@ $< $(LIBRARY) -Wl,--whole-archive $(LIB_EMULATOR) \
+	    -Wl,--no-whole-archive $(EMULATOR_LINK) $(LDFLAGS) $(LDLIBS)
+
+.PHONY: gpu-bench emulated-bench
+gpu-bench: $(GPU_BENCH_BIN) ## build the benchmarks that need a GPU: scripts/gpu_check.sh runs them
+emulated-bench: $(EMULATED_BENCH_BIN)
+
+tests: $(EMULATED)/grapevine $(EMULATED_TEST_BIN) $(EMULATOR_TEST_BIN)
+
 -include $(OBJ_EMULATOR:.o=.d) $(EMULATED_TEST_BIN:%=%.d)
+-include $(DEVICE_TEST_BIN:%=%.d) $(GPU_BENCH_BIN:%=%.d) $(EMULATED_BENCH_BIN:%=%.d)
 endif

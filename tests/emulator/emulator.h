@@ -15,6 +15,8 @@
  *     CAPABILITY        compute capability, 9.0
  *     PROTECT           1: device memory cannot be touched while no operation runs, so host code that reads it dies
  *     PATIENCE_MS       work older than this runs by itself; 0, never, unless NCCL has several ranks
+ *     IPC               works, the default; refuse: memory of another process cannot be opened; lose: what is written
+ *                       there does not arrive
  *     NCCL_REFUSE       1: NCCL refuses several ranks, as it does when they share a device
  *     NO_GENSTATS, NO_WIDE_WGRAD, NONDETERMINISTIC   1: what cuDNN lacks or does (emulator_cudnn_graph.cpp) */
 #ifndef GRAPEVINE_TESTS_EMULATOR_H

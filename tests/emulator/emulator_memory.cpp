@@ -487,6 +487,9 @@ cudaError_t cudaIpcGetMemHandle(cudaIpcMemHandle_t *handle, void *pointer)
 
 static int open_handle(void **pointer, const handle_content &content)
 {
+    static const choice way = setting_choice("IPC", "works", "works|refuse|lose");
+    if (way.word == "refuse")
+        return cudaErrorPeerAccessUnsupported;
     for (auto &entry : memory().allocations) {
         allocation *a = &entry.second;
         if (a->kind == OPENED && a->owner == content.process && a->serial == content.serial) {
@@ -499,7 +502,8 @@ static int open_handle(void **pointer, const handle_content &content)
     int file = open(path.c_str(), O_RDWR | O_CLOEXEC);
     if (file < 0)
         return cudaErrorMapBufferObjectFailed;
-    void *base = mmap(NULL, content.mapped, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    int sharing = way.word == "lose" ? MAP_PRIVATE : MAP_SHARED;
+    void *base = mmap(NULL, content.mapped, PROT_READ | PROT_WRITE, sharing, file, 0);
     close(file);
     if (base == MAP_FAILED)
         return cudaErrorMapBufferObjectFailed;

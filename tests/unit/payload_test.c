@@ -197,8 +197,91 @@ static void a_tag_of_two_halves_is_not_believed(void **state)
             struct payload_tag torn = others[k];
             memcpy(&torn, &now, arrived);
             memcpy(fixture.slot + fixture.shape.tags_offset, &torn, sizeof torn);
-            assert_int_equal(valid(&fixture, 0), arrived == offsetof(struct payload_tag, unused));
+            assert_int_equal(valid(&fixture, 0), memcmp(&torn, &now, sizeof torn) == 0);
         }
+    tear_down(&fixture);
+}
+
+/* --- data elsewhere: the slot is a tag --- */
+
+static bool valid_elsewhere(const struct payload_shape *shape, const void *slot)
+{
+    return payload_chunk_valid(shape, slot, 0, WRITER, ATTEMPT);
+}
+
+static struct payload_tag seal_elsewhere(const struct payload_shape *shape, int writer, uint64_t attempt)
+{
+    return payload_seal(shape, NULL, 0, writer, attempt);
+}
+
+static void a_tag_alone_is_the_slot(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < COUNTS; k++) {
+        struct payload_shape shape = payload_shape_elsewhere(counts[k]);
+        assert_int_equal(shape.slot_bytes, sizeof(struct payload_tag));
+        assert_int_equal(shape.tags_offset, 0);
+        assert_int_equal(shape.chunk_count, 1);
+        assert_int_equal(payload_chunk_offset(&shape, 0), 0);
+        assert_int_equal(payload_chunk_length(&shape, 0), counts[k] * sizeof(float));
+    }
+}
+
+/* Every word of it must be there, and stay: before, in the middle of a put over any other tag, after one lost bit. */
+static void a_tag_alone_proves_itself(void **state)
+{
+    (void)state;
+    struct payload_shape shape = payload_shape_elsewhere(1000);
+    struct payload_tag now = seal_elsewhere(&shape, WRITER, ATTEMPT), slot[3] = {{0}};
+    struct payload_tag others[] = {seal_elsewhere(&shape, WRITER, ATTEMPT - 1),
+                                   seal_elsewhere(&shape, WRITER + 1, ATTEMPT),
+                                   seal_elsewhere(&shape, WRITER, ATTEMPT + (1ULL << 32)),
+                                   {0}};
+    assert_false(valid_elsewhere(&shape, slot));
+    for (size_t k = 0; k < sizeof others / sizeof others[0]; k++)
+        for (size_t arrived = 0; arrived <= offsetof(struct payload_tag, unused); arrived++) {
+            slot[0] = others[k];
+            memcpy(&slot[0], &now, arrived);
+            assert_int_equal(valid_elsewhere(&shape, slot), memcmp(&slot[0], &now, sizeof now) == 0);
+        }
+    for (size_t bit = 0; bit < 8 * offsetof(struct payload_tag, unused); bit++) {
+        slot[1] = now;
+        ((unsigned char *)&slot[1])[bit / 8] ^= (unsigned char)(1 << bit % 8);
+        assert_false(valid_elsewhere(&shape, &slot[1]));
+    }
+    memset(slot, 0x5a, sizeof slot);
+    slot[1] = now;
+    assert_true(valid_elsewhere(&shape, &slot[1]));
+    payload_spoil(&shape, (unsigned char *)&slot[1]);
+    assert_false(valid_elsewhere(&shape, &slot[1]));
+    assert_memory_equal(&slot[0], &slot[2], sizeof slot[0]); /* and nothing beside it */
+    assert_int_equal(slot[0].writer, UINT64_C(0x5a5a5a5a5a5a5a5a));
+}
+
+/* A tag that says nothing of the data is not taken for one that does, whatever its checksum, nor the other way. */
+static void the_two_kinds_of_tags_are_apart(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    set_up(&fixture, CHUNK_FLOATS, CHUNK_BYTES);
+    struct payload_shape elsewhere = payload_shape_elsewhere(CHUNK_FLOATS);
+    struct payload_tag checked = payload_seal(&fixture.shape, fixture.snapshot, 0, WRITER, ATTEMPT);
+    struct payload_tag alone = seal_elsewhere(&elsewhere, WRITER, ATTEMPT), wrong;
+    put_data(&fixture, 0);
+    for (int same_checksum = 0; same_checksum < 2; same_checksum++) {
+        wrong = alone;
+        if (same_checksum)
+            wrong.checksum = checked.checksum;
+        memcpy(fixture.slot + fixture.shape.tags_offset, &wrong, sizeof wrong);
+        assert_false(valid(&fixture, 0));
+        wrong = checked;
+        if (same_checksum)
+            wrong.checksum = alone.checksum;
+        assert_false(valid_elsewhere(&elsewhere, &wrong));
+    }
+    put_tag(&fixture, 0, WRITER, ATTEMPT);
+    assert_true(valid(&fixture, 0));
+    assert_true(valid_elsewhere(&elsewhere, &alone));
     tear_down(&fixture);
 }
 
@@ -308,6 +391,9 @@ int main(void)
         cmocka_unit_test(every_byte_has_to_arrive),
         cmocka_unit_test(another_writer_or_attempt_is_not_believed),
         cmocka_unit_test(a_tag_of_two_halves_is_not_believed),
+        cmocka_unit_test(a_tag_alone_is_the_slot),
+        cmocka_unit_test(a_tag_alone_proves_itself),
+        cmocka_unit_test(the_two_kinds_of_tags_are_apart),
         cmocka_unit_test(chunks_arrive_in_any_order),
         cmocka_unit_test(a_torn_put_is_not_believed),
         cmocka_unit_test(a_spoilt_slot_holds_nothing_until_all_arrives_again),

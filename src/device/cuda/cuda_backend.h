@@ -35,6 +35,13 @@ void cuda_group_close(struct device_group *group);
 enum status cuda_group_mean(struct device_group *group, float *values, size_t count);
 enum status cuda_group_join(struct device_group *group);
 
+/* cuda_shared.c */
+enum status cuda_alloc_shared(struct device *device, size_t count, float **out, unsigned char name[DEVICE_NAME_BYTES]);
+enum status cuda_open_shared(struct device *device, const unsigned char name[DEVICE_NAME_BYTES], float **out);
+void cuda_close_shared(struct device *device, float *vector);
+uint64_t cuda_copy_across(struct device *device, const float *from, size_t count, float *to);
+uint64_t cuda_mark(struct device *device);
+
 /* cuda_picture_set.c */
 enum status cuda_picture_set_create(struct device *device, const struct picture_bytes *bytes, struct pictures **out);
 void cuda_picture_set_destroy(struct pictures *pictures);

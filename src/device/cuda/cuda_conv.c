@@ -14,7 +14,7 @@
 struct conv_state {
     struct cudnn_plan *forward, *forward_sums, *data, *filter; /* owned; NULL where not needed or not to be had */
     bool fused;                                                /* training uses forward_sums */
-    int sums, d_filter;                                        /* buffers */
+    int sums, d_filter, d_bias_parts;                          /* buffers */
     enum cuda_type filter_type;
 };
 
@@ -122,6 +122,10 @@ static void conv_plan_backward(struct net *net, struct cuda_op *op)
     size_t count = (size_t)node->out_channels * (size_t)in->stored * (size_t)node->kernel * (size_t)node->kernel;
     state->d_filter =
         memory_plan_add(&net->plan, count * cuda_type_size(state->filter_type), cuda_step_backward(net, op));
+    state->d_bias_parts = NO_BUFFER;
+    if (node->bias != NET_NONE)
+        state->d_bias_parts = memory_plan_add(&net->plan, CUDA_BIAS_PARTS * (size_t)node->out_channels * sizeof(float),
+                                              cuda_step_backward(net, op));
     op->d_input = cuda_net_contribute(net, op, cuda_input(net, op), NO_BUFFER);
 }
 

@@ -52,6 +52,11 @@ void cuda_note(struct device *device, const char *operation, int code)
         device->failed = cuda_call_failed(operation, code);
 }
 
+void cuda_enter(struct device *device)
+{
+    cuda_note(device, "choosing the GPU", (int)cudaSetDevice(device->index));
+}
+
 static enum status parse_precision(const char *name, enum cuda_precision *out)
 {
     static const char *const names[] = {[PRECISION_AUTO] = "auto",
@@ -115,6 +120,18 @@ static enum status create_sums(struct cuda_sums *sums)
     return cuda_alloc_host(sizeof(double), &sums->host);
 }
 
+static enum status create_rings(struct device *device)
+{
+    device->rings[CUDA_RING_OUT].stream = device->out;
+    device->rings[CUDA_RING_IN].stream = device->in;
+    device->rings[CUDA_RING_SIDE].stream = device->side;
+    device->rings[CUDA_RING_STATE].stream = device->state;
+    for (int ring = 0; ring < CUDA_RINGS; ring++)
+        for (int k = 0; k < CUDA_RING_EVENTS; k++)
+            TRY_CUDA("events", cudaEventCreateWithFlags(&device->rings[ring].events[k], cudaEventDisableTiming));
+    return STATUS_OK;
+}
+
 /* State work is short and others wait for it: it goes first. */
 static enum status create_streams(struct device *device)
 {
@@ -126,9 +143,7 @@ static enum status create_streams(struct device *device)
     TRY_CUDA("streams", cudaStreamCreateWithPriority(&device->in, cudaStreamNonBlocking, greatest));
     TRY_CUDA("streams", cudaStreamCreateWithPriority(&device->side, cudaStreamNonBlocking, greatest));
     TRY_CUDA("events", cudaEventCreateWithFlags(&device->state_done, cudaEventDisableTiming));
-    for (int k = 0; k < CUDA_TICKETS; k++)
-        TRY_CUDA("events", cudaEventCreateWithFlags(&device->events[k], cudaEventDisableTiming));
-    return STATUS_OK;
+    return create_rings(device);
 }
 
 static enum status create_handles(struct device *device)
@@ -147,7 +162,9 @@ static enum status create_handles(struct device *device)
 static enum status fill(const struct device_params *params, struct device *device)
 {
     TRY(parse_precision(params->precision, &device->precision));
+    const char *checks = getenv("GRAPEVINE_CUDA_CHECK");
     device->deterministic = params->deterministic;
+    device->checks = checks != NULL && strcmp(checks, "0") != 0 && checks[0] != '\0';
     TRY(choose_gpu(params, device));
     TRY(cuda_libraries_load());
     TRY(create_streams(device));
@@ -178,8 +195,9 @@ static void cuda_device_destroy(struct device *device)
     cudaFree(device->clip_scale);
     destroy_sums(&device->state_sums);
     destroy_sums(&device->side_sums);
-    for (int k = 0; k < CUDA_TICKETS && device->events[k] != NULL; k++)
-        cudaEventDestroy(device->events[k]);
+    for (int ring = 0; ring < CUDA_RINGS; ring++)
+        for (int k = 0; k < CUDA_RING_EVENTS && device->rings[ring].events[k] != NULL; k++)
+            cudaEventDestroy(device->rings[ring].events[k]);
     if (device->state_done != NULL)
         cudaEventDestroy(device->state_done);
     const cudaStream_t streams[] = {device->compute, device->state, device->out, device->in, device->side};
@@ -261,6 +279,11 @@ const struct device_ops cuda_device_ops = {
     .copied = cuda_copied,
     .pin = cuda_pin,
     .unpin = cuda_unpin,
+    .alloc_shared = cuda_alloc_shared,
+    .open_shared = cuda_open_shared,
+    .close_shared = cuda_close_shared,
+    .copy_across = cuda_copy_across,
+    .mark = cuda_mark,
     .group_name = cuda_group_name,
     .group_open = cuda_group_open,
     .group_close = cuda_group_close,

@@ -23,7 +23,7 @@
 #include "device/device.h"
 #include "kernels/cuda_types.h"
 
-enum { CUDA_TICKETS = 256, CUDA_NETS = 16 };
+enum { CUDA_RING_EVENTS = 64, CUDA_NETS = 16 };
 
 enum cuda_precision { PRECISION_AUTO, PRECISION_FP32, PRECISION_TF32, PRECISION_BF16, PRECISION_FP16 };
 
@@ -34,10 +34,20 @@ struct cuda_sums {
     double *host;  /* owned (1), pinned */
 };
 
+/* What is waited for by events: a stream has a ring of them, so that a later one is no sooner done. */
+enum cuda_ring_name { CUDA_RING_OUT, CUDA_RING_IN, CUDA_RING_SIDE, CUDA_RING_STATE, CUDA_RINGS };
+
+struct cuda_ring {
+    cudaStream_t stream;                  /* borrowed from the device */
+    cudaEvent_t events[CUDA_RING_EVENTS]; /* owned */
+    uint64_t used;                        /* so far; number k was events[k mod CUDA_RING_EVENTS] */
+};
+
 struct device {
     int index; /* of the GPU */
     enum cuda_precision precision;
     bool deterministic;
+    bool checks; /* $GRAPEVINE_CUDA_CHECK: wait for each operation, so that a failure has its name */
     char gpu[256]; /* its name */
     cudaStream_t compute, state, out, in, side;
     cudaEvent_t state_done;
@@ -46,10 +56,8 @@ struct device {
     void *cublas_workspace;
     struct cuda_sums state_sums, side_sums;
     float *clip_scale; /* owned (1), device memory */
-    /* Copies: ticket k's event is events[k mod CUDA_TICKETS]. */
-    pthread_mutex_t copies; /* guards the two below and the side stream's scratch */
-    cudaEvent_t events[CUDA_TICKETS];
-    uint64_t tickets;
+    pthread_mutex_t copies; /* guards what the rings have used, and the side stream's scratch */
+    struct cuda_ring rings[CUDA_RINGS];
     /* Networks of this device; by the compute thread. */
     struct net *nets[CUDA_NETS];
     int net_count;
@@ -63,5 +71,18 @@ enum status cuda_alloc_host(size_t bytes, void *out);
 
 /* Note a failure of work that cannot report it. */
 void cuda_note(struct device *device, const char *operation, int code);
+
+/* The GPU of a rank is chosen thread by thread: whatever launches kernels by a thread that may not be the one that
+ * created the device calls this first. */
+void cuda_enter(struct device *device);
+
+/* Let a ring's stream wait for the state work called so far: code of CUDA, and the event to be recorded at the end of
+ * what comes next. Under `copies`. */
+int cuda_ring_begin(struct device *device, struct cuda_ring *ring, cudaEvent_t *event);
+
+/* A copy on the ring's stream, behind the state work called so far; count 0: that work alone. `strict`: after a failure
+ * the ticket is never done. */
+uint64_t cuda_begin_copy(struct device *device, enum cuda_ring_name ring, bool strict, const float *from, size_t count,
+                         float *to);
 
 #endif

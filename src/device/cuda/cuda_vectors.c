@@ -8,6 +8,7 @@
 
 enum status cuda_vector_alloc(struct device *device, size_t count, float **out)
 {
+    cuda_enter(device);
     TRY(cuda_alloc(count * sizeof(float), "a vector of parameters", out));
     TRY_CUDA("clearing a vector", cudaMemsetAsync(*out, 0, count * sizeof(float), device->state));
     return STATUS_OK;
@@ -15,6 +16,7 @@ enum status cuda_vector_alloc(struct device *device, size_t count, float **out)
 
 void cuda_vector_free(struct device *device, float *vector)
 {
+    cuda_enter(device);
     cuda_note(device, "freeing a vector", (int)cudaFree(vector));
 }
 
@@ -36,6 +38,7 @@ static void wait_for_networks(struct device *device, const float *vector)
 
 void cuda_vector_read(struct device *device, const float *vector, size_t count, float *host)
 {
+    cuda_enter(device);
     wait_for_networks(device, vector);
     cuda_note(device, "reading a vector",
               (int)cudaMemcpyAsync(host, vector, count * sizeof *host, cudaMemcpyDeviceToHost, device->state));
@@ -44,6 +47,7 @@ void cuda_vector_read(struct device *device, const float *vector, size_t count, 
 
 void cuda_vector_write(struct device *device, float *vector, size_t count, const float *host)
 {
+    cuda_enter(device);
     wait_for_networks(device, vector);
     cuda_note(device, "writing a vector",
               (int)cudaMemcpyAsync(vector, host, count * sizeof *host, cudaMemcpyHostToDevice, device->state));
@@ -69,6 +73,7 @@ static const float *clip(struct device *device, const struct update_coefficients
 bool cuda_vector_update(struct device *device, bool shared, const struct update_coefficients *c, size_t count,
                         size_t decayed, float *x, float *x_tilde, float *m, const float *g, struct net *net)
 {
+    cuda_enter(device);
     const struct cuda_update update = {.mix = (float)c->mix,
                                        .learning_rate = (float)c->learning_rate,
                                        .momentum = (float)c->momentum,
@@ -92,6 +97,7 @@ bool cuda_vector_update(struct device *device, bool shared, const struct update_
 void cuda_vector_pair(struct device *device, bool shared, const struct pair_coefficients *c, size_t count, float *x,
                       float *x_tilde, const float *own, const float *peer)
 {
+    cuda_enter(device);
     (void)shared;
     cuda_note(
         device, "pair event",
@@ -101,6 +107,7 @@ void cuda_vector_pair(struct device *device, bool shared, const struct pair_coef
 void cuda_vector_snapshot(struct device *device, bool shared, double mix, size_t count, const float *x,
                           const float *x_tilde, float *out)
 {
+    cuda_enter(device);
     (void)shared;
     wait_for_networks(device, x);
     wait_for_networks(device, out);
@@ -109,6 +116,7 @@ void cuda_vector_snapshot(struct device *device, bool shared, double mix, size_t
 
 void cuda_vector_add(struct device *device, size_t count, const float *part, float *sum)
 {
+    cuda_enter(device);
     wait_for_networks(device, part);
     wait_for_networks(device, sum);
     cuda_note(device, "sum of vectors", cuda_add(device->state, CUDA_FP32, count, sum, part));
@@ -116,12 +124,14 @@ void cuda_vector_add(struct device *device, size_t count, const float *part, flo
 
 void cuda_vector_scale(struct device *device, size_t count, float factor, float *v)
 {
+    cuda_enter(device);
     wait_for_networks(device, v);
     cuda_note(device, "scaling a vector", cuda_scale(device->state, count, factor, v));
 }
 
 double cuda_vector_sum_squares(struct device *device, bool shared, size_t count, const float *v)
 {
+    cuda_enter(device);
     const struct cuda_sums *sums = &device->state_sums;
     (void)shared;
     wait_for_networks(device, v);
@@ -136,10 +146,8 @@ double cuda_vector_sum_squares(struct device *device, bool shared, size_t count,
 static int distance(struct device *device, size_t count, const float *own, const float *peer)
 {
     const struct cuda_sums *sums = &device->side_sums;
-    cudaEvent_t event = device->events[device->tickets++ % CUDA_TICKETS];
-    int code = (int)cudaEventRecord(event, device->state);
-    if (code == 0)
-        code = (int)cudaStreamWaitEvent(device->side, event, 0);
+    cudaEvent_t event;
+    int code = cuda_ring_begin(device, &device->rings[CUDA_RING_SIDE], &event);
     if (code == 0)
         code = cuda_pair_distance(device->side, count, own, peer, sums->parts, sums->sum);
     if (code == 0)
@@ -149,6 +157,7 @@ static int distance(struct device *device, size_t count, const float *own, const
 
 double cuda_vector_distance(struct device *device, size_t count, const float *own, const float *peer)
 {
+    cuda_enter(device);
     pthread_mutex_lock(&device->copies);
     int code = distance(device, count, own, peer);
     double result = code == 0 ? *device->side_sums.host : NAN;

@@ -28,6 +28,7 @@ static const double sleep_least_s = 50e-6, sleep_most_s = 2e-3;
 static const double backoff_least_s = 200e-6, backoff_most_s = 10e-3;
 static const double publish_least_s = 2e-3;
 static const double rate_poll_s = 0.02;
+static const char direct_name[] = "ipc"; /* as written in the config: communication.transport */
 
 /* Meetings that are due with one neighbor. */
 struct due {
@@ -42,6 +43,8 @@ struct communicator {
     /* set before the thread starts */
     const struct transport_ops *ops;
     struct transport *transport;
+    struct direct_slots *direct; /* owned; NULL: snapshots travel through host memory */
+    size_t payload_bytes;        /* of a snapshot on its way, for injected bandwidths */
     struct thread thread;
     /* the communication thread's own */
     struct pairing pairing;
@@ -68,6 +71,7 @@ struct communicator {
     atomic_uint_fast64_t load;               /* meetings due with peers that answer; a hint, any order will do */
     atomic_uint_fast64_t global_steps;       /* a count that only grows; any order will do */
     atomic_bool stop;                        /* set once by the communication thread; nothing is published through it */
+    atomic_bool halt;                        /* set once by the compute thread: end at once, the run has failed */
     atomic_bool compute_done;                /* set once by the compute thread, after its last gradient */
 };
 
@@ -146,7 +150,7 @@ static void begin_exchange(void *context, int neighbor, int record, int peer_slo
     if (by_my_tick && c->due[neighbor].ticks > 0)
         c->due[neighbor].ticks--;
     c->due[neighbor].backoff_s = 0;
-    double delay_s = injected_link_delay_s(&c->links[neighbor], c->exchange.shape.slot_bytes,
+    double delay_s = injected_link_delay_s(&c->links[neighbor], c->payload_bytes,
                                            pairing_decided_here(&c->pairing, neighbor));
     note(c,
          exchange_begin(&c->exchange, neighbor, c->pairing.edges[neighbor].peer, record, peer_slot, attempt, delay_s));
@@ -183,7 +187,7 @@ static void apply_difference(void *context, int neighbor, int record, uint64_t a
 static bool put_drained(void *context, int record)
 {
     struct communicator *c = context;
-    return c->ops->drained(c->transport, record);
+    return exchange_drained(&c->exchange, record);
 }
 
 /* --- the thread's loop --- */
@@ -275,6 +279,7 @@ static bool round_once(struct communicator *c)
     note(c, c->ops->poll(c->transport));
     draw_ticks(c, now_s);
     bool happened = spread_progress(c, now_s);
+    note(c, exchange_poll(&c->exchange, &happened));
     happened |= pairing_sweep(&c->pairing, now_s, patience_s(c));
     note_refusal(c, refused, now_s);
     report_given_up(c, given_up);
@@ -366,7 +371,7 @@ static void *run(void *context)
     struct closing_barrier barrier = {0};
     double pause_s = sleep_least_s;
     c->changed_s = stopwatch_now();
-    while (c->status == STATUS_OK) {
+    while (c->status == STATUS_OK && !atomic_load(&c->halt)) {
         if (injection_pause(&c->injection) > 0)
             c->changed_s = stopwatch_now(); /* what the others did meanwhile is news */
         bool happened = round_once(c);
@@ -451,6 +456,12 @@ enum status communicator_finish(struct communicator *communicator)
     return communicator->status;
 }
 
+void communicator_halt(struct communicator *communicator)
+{
+    atomic_store(&communicator->halt, true);
+    thread_join(&communicator->thread);
+}
+
 const uint64_t *communicator_meetings(const struct communicator *communicator)
 {
     return communicator->meetings;
@@ -458,7 +469,7 @@ const uint64_t *communicator_meetings(const struct communicator *communicator)
 
 const char *communicator_transport_name(const struct communicator *communicator)
 {
-    return communicator->ops->name;
+    return communicator->direct != NULL ? direct_name : communicator->ops->name;
 }
 
 enum status communicator_start(struct communicator *communicator)
@@ -495,11 +506,48 @@ static void init_pairing(struct communicator *c)
     free(peers);
 }
 
-/* Slots in a transport, and snapshots to put into the neighbors'. */
+/* Slots in device memory, where that is asked for or, with "auto", possible. */
+static enum status open_direct(struct communicator *c, const char **reason)
+{
+    const struct runtime_params *run_params = c->params.run;
+    bool required = strcmp(run_params->transport, direct_name) == 0;
+    struct direct_slots_params params = {
+        .job = c->params.job,
+        .graph = run_params->graph,
+        .worker = c->id,
+        .ops = worker_device_ops(c->params.worker),
+        .device = worker_device(c->params.worker),
+        .slots = run_params->records,
+        .count = worker_parameter_size(c->params.worker),
+        .required = required,
+    };
+    *reason = "as communication.transport asks";
+    if (!required && strcmp(run_params->transport, "auto") != 0)
+        return STATUS_OK;
+    return direct_slots_open(&params, &c->direct, reason);
+}
+
+static void report_way(const struct communicator *c, const char *reason)
+{
+    if (worker_device_ops(c->params.worker)->host_memory)
+        return;
+    if (c->direct != NULL)
+        log_info("transport %s: snapshots travel from GPU to GPU", direct_name);
+    else
+        log_info("transport %s: snapshots travel through host memory, %s", c->ops->name, reason);
+}
+
+/* Slots, in the transport or in device memory, and snapshots to bring into the neighbors'. */
 static enum status open_exchange(struct communicator *c)
 {
     const struct runtime_params *run_params = c->params.run;
-    struct payload_shape shape = payload_shape(worker_parameter_size(c->params.worker), run_params->chunk_bytes);
+    size_t count = worker_parameter_size(c->params.worker);
+    struct payload_shape shape = payload_shape(count, run_params->chunk_bytes);
+    const char *reason;
+    c->payload_bytes = shape.slot_bytes;
+    TRY(open_direct(c, &reason));
+    if (c->direct != NULL)
+        shape = payload_shape_elsewhere(count);
     struct transport_params params = {
         .job = c->params.job,
         .graph = run_params->graph,
@@ -508,10 +556,12 @@ static enum status open_exchange(struct communicator *c)
         .slot_bytes = shape.slot_bytes,
         .puts_per_slot = 2 * shape.chunk_count,
     };
-    TRY(transport_open(run_params->transport, &params, &c->ops, &c->transport));
+    TRY(transport_open(c->direct != NULL ? "auto" : run_params->transport, &params, &c->ops, &c->transport));
+    report_way(c, reason);
     c->exchange = (struct exchange){
         .ops = c->ops,
         .transport = c->transport,
+        .direct = c->direct,
         .worker = c->params.worker,
         .lock = &c->lock,
         .clock = &c->clock,
@@ -523,7 +573,12 @@ static enum status open_exchange(struct communicator *c)
         .between = between_chunks,
         .context = c,
     };
-    return exchange_init(&c->exchange);
+    log_hold(true);
+    enum status status = job_agree(c->params.job, "memory for snapshots", exchange_init(&c->exchange));
+    if (status != STATUS_OK && !c->params.job->agreed)
+        log_release();
+    log_hold(false);
+    return status;
 }
 
 enum status communicator_create(const struct communicator_params *params, struct communicator **out)
@@ -560,6 +615,7 @@ void communicator_destroy(struct communicator *c)
     if (c == NULL)
         return;
     exchange_release(&c->exchange);
+    direct_slots_close(c->direct);
     if (c->transport != NULL)
         c->ops->destroy(c->transport);
     pairing_release(&c->pairing);

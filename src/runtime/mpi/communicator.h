@@ -63,6 +63,8 @@ struct communicator_neighbor {
 };
 void communicator_neighbors(struct communicator *communicator, struct communicator_neighbor *out);
 
+/* The run has failed: end the thread where it stands, so that nothing is polled while MPI is torn down. */
+void communicator_halt(struct communicator *communicator);
 /* No more gradients here: serve the others until all are done and every meeting is over, then end the thread.
  * STATUS_MACHINE (logged, with the workers that were waited for) when there was no progress for
  * job->limit_s, or MPI failed. */

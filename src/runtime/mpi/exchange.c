@@ -11,9 +11,16 @@ static const double copy_poll_s = 20e-6;
 
 struct exchange_record {
     float *snapshot; /* owned (count), device memory */
-    float *staged;   /* the same in host memory, owned, pinned; the snapshot itself where that is host memory */
-    float *theirs;   /* the peer's (count) in device memory, owned; NULL where that is host memory: the slot */
-    uint64_t ticket; /* of the last copy to the device */
+    float *staged;   /* the same in host memory, owned, pinned; the snapshot itself where that is host memory; NULL with
+                      * direct slots */
+    float *theirs;   /* the peer's (count) in device memory, owned; NULL where that is host memory: the slot; and with
+                      * direct slots */
+    uint64_t ticket; /* of the last copy to the device; with direct slots of the copy into the peer's */
+    bool filling;    /* direct slots: that copy is on its way, and then the tag goes to these two */
+    int neighbor, peer_slot;
+    bool reading;       /* direct slots: the device may not yet have read the own one */
+    uint64_t read_mark; /* then: it has when this is done */
+    int peer;
     struct payload_tag *tags; /* owned (chunk_count): sources of the tags' puts */
     uint64_t attempt;         /* number of the meeting on its edge */
     int chunks_seen;          /* of the peer's payload: found valid so far, and on their way to the device */
@@ -29,6 +36,12 @@ static const struct device_ops *device_ops_of(const struct exchange *exchange)
 static struct device *device_of(const struct exchange *exchange)
 {
     return worker_device(exchange->worker);
+}
+
+/* Do snapshots pass through host memory on their way between device memories? */
+static bool is_staged(const struct exchange *exchange)
+{
+    return !device_ops_of(exchange)->host_memory && exchange->direct == NULL;
 }
 
 /* Beside the snapshot: host memory that the peer's slot is filled from, and device memory that the own slot is emptied
@@ -55,7 +68,8 @@ static enum status pin_slots(struct exchange *exchange)
 enum status exchange_init(struct exchange *exchange)
 {
     const struct device_ops *ops = device_ops_of(exchange);
-    TRY(pin_slots(exchange));
+    if (exchange->direct == NULL)
+        TRY(pin_slots(exchange));
     exchange->records = memory_zalloc((size_t)exchange->record_count, sizeof exchange->records[0]);
     for (int k = 0; k < exchange->record_count; k++) {
         struct exchange_record *record = &exchange->records[k];
@@ -63,7 +77,7 @@ enum status exchange_init(struct exchange *exchange)
         TRY(ops->vector_alloc(device_of(exchange), exchange->shape.count, &record->snapshot));
         if (ops->host_memory)
             record->staged = record->snapshot;
-        else
+        else if (is_staged(exchange))
             TRY(init_staging(exchange, k));
     }
     return STATUS_OK;
@@ -71,12 +85,14 @@ enum status exchange_init(struct exchange *exchange)
 
 void exchange_release(struct exchange *exchange)
 {
-    if (exchange->records != NULL)
-        device_ops_of(exchange)->unpin(device_of(exchange), exchange->ops->slot(exchange->transport, 0));
-    for (int k = 0; exchange->records != NULL && k < exchange->record_count; k++) {
-        const struct device_ops *ops = device_ops_of(exchange);
+    if (exchange->records == NULL)
+        return;
+    const struct device_ops *ops = device_ops_of(exchange);
+    if (exchange->direct == NULL)
+        ops->unpin(device_of(exchange), exchange->ops->slot(exchange->transport, 0));
+    for (int k = 0; k < exchange->record_count; k++) {
         struct exchange_record *record = &exchange->records[k];
-        if (!ops->host_memory) {
+        if (is_staged(exchange)) {
             ops->unpin(device_of(exchange), record->staged);
             memory_free_aligned(record->staged);
         }
@@ -156,43 +172,97 @@ static void finish_copy(struct exchange *exchange, struct exchange_record *recor
     seal_chunk(exchange, record, chunk);
 }
 
-static enum status put_chunk(struct exchange *exchange, int neighbor, int record, int peer_slot, int chunk)
+static enum status put_tag(struct exchange *exchange, int record, int chunk)
+{
+    const struct exchange_record *of = &exchange->records[record];
+    return exchange->ops->put_payload(exchange->transport, of->neighbor, of->peer_slot,
+                                      exchange->shape.tags_offset + (size_t)chunk * sizeof of->tags[0],
+                                      &of->tags[chunk], sizeof of->tags[0], record);
+}
+
+static enum status put_chunk(struct exchange *exchange, int record, int chunk)
 {
     const struct exchange_record *of = &exchange->records[record];
     const struct payload_shape *shape = &exchange->shape;
     size_t offset = payload_chunk_offset(shape, chunk);
-    TRY(exchange->ops->put_payload(exchange->transport, neighbor, peer_slot, offset, (const char *)of->staged + offset,
-                                   payload_chunk_length(shape, chunk), record));
-    return exchange->ops->put_payload(exchange->transport, neighbor, peer_slot,
-                                      shape->tags_offset + (size_t)chunk * sizeof of->tags[0], &of->tags[chunk],
-                                      sizeof of->tags[0], record);
+    TRY(exchange->ops->put_payload(exchange->transport, of->neighbor, of->peer_slot, offset,
+                                   (const char *)of->staged + offset, payload_chunk_length(shape, chunk), record));
+    return put_tag(exchange, record, chunk);
+}
+
+static void finish_put(struct exchange *exchange, struct exchange_record *record)
+{
+    span(exchange, SPAN_PUT, record->put_s, record->peer);
+    record->put_s = stopwatch_now();
+}
+
+static enum status put_chunks(struct exchange *exchange, int record)
+{
+    struct exchange_record *of = &exchange->records[record];
+    bool staged = is_staged(exchange);
+    int chunk_count = exchange->shape.chunk_count;
+    uint64_t next = staged ? begin_copy(exchange, of, 0) : 0;
+    for (int chunk = 0; chunk < chunk_count; chunk++) {
+        uint64_t ticket = next;
+        if (staged && chunk + 1 < chunk_count)
+            next = begin_copy(exchange, of, chunk + 1);
+        if (staged)
+            finish_copy(exchange, of, chunk, ticket);
+        TRY(put_chunk(exchange, record, chunk));
+        exchange->between(exchange->context);
+    }
+    finish_put(exchange, of);
+    return STATUS_OK;
 }
 
 enum status exchange_begin(struct exchange *exchange, int neighbor, int peer, int record, int peer_slot,
                            uint64_t attempt, double delay_s)
 {
     struct exchange_record *of = &exchange->records[record];
-    bool on_host = device_ops_of(exchange)->host_memory;
-    int chunk_count = exchange->shape.chunk_count;
     of->chunks_seen = 0;
     of->delay_s = delay_s;
     of->due_s = 0;
     of->attempt = attempt;
+    of->neighbor = neighbor;
+    of->peer_slot = peer_slot;
+    of->peer = peer;
     take_snapshot(exchange, of, peer, attempt);
-    double begin_s = stopwatch_now();
-    uint64_t next = on_host ? 0 : begin_copy(exchange, of, 0);
-    for (int chunk = 0; chunk < chunk_count; chunk++) {
-        uint64_t ticket = next;
-        if (!on_host && chunk + 1 < chunk_count)
-            next = begin_copy(exchange, of, chunk + 1);
-        if (!on_host)
-            finish_copy(exchange, of, chunk, ticket);
-        TRY(put_chunk(exchange, neighbor, record, peer_slot, chunk));
-        exchange->between(exchange->context);
-    }
-    span(exchange, SPAN_PUT, begin_s, peer);
     of->put_s = stopwatch_now();
+    if (exchange->direct == NULL)
+        return put_chunks(exchange, record);
+    of->ticket = direct_slots_fill(exchange->direct, neighbor, peer_slot, of->snapshot);
+    of->filling = true;
     return STATUS_OK;
+}
+
+/* The tag says that the whole snapshot lies in the peer's device memory. Put with the copy still on its way it would be
+ * believed all the same: nothing but the ticket tells. */
+enum status exchange_poll(struct exchange *exchange, bool *happened)
+{
+    for (int k = 0; exchange->direct != NULL && k < exchange->record_count; k++) {
+        struct exchange_record *record = &exchange->records[k];
+        if (!record->filling || !device_ops_of(exchange)->copied(device_of(exchange), record->ticket))
+            continue;
+        record->filling = false;
+        seal_chunk(exchange, record, 0);
+        TRY(put_tag(exchange, k, 0));
+        finish_put(exchange, record);
+        *happened = true;
+    }
+    return STATUS_OK;
+}
+
+/* A direct slot that is free may be filled by another process, whose copy knows nothing of the kernel that reads it
+ * here. The only order between them runs through the two hosts: the kernel is done, this host has seen it and says so
+ * (with the next word that names the slot), the other host reads that and begins its copy. */
+bool exchange_drained(struct exchange *exchange, int record)
+{
+    struct exchange_record *of = &exchange->records[record];
+    if (of->filling || !exchange->ops->drained(exchange->transport, record))
+        return false;
+    if (of->reading)
+        of->reading = !device_ops_of(exchange)->copied(device_of(exchange), of->read_mark);
+    return !of->reading;
 }
 
 /* A chunk of the peer's payload goes to the device while the next ones are still on their way here. */
@@ -208,15 +278,15 @@ bool exchange_arrived(struct exchange *exchange, int peer, int record, uint64_t 
 {
     struct exchange_record *of = &exchange->records[record];
     const unsigned char *slot = exchange->ops->slot(exchange->transport, record);
-    bool on_host = device_ops_of(exchange)->host_memory;
+    bool staged = is_staged(exchange);
     while (of->chunks_seen < exchange->shape.chunk_count &&
            payload_chunk_valid(&exchange->shape, slot, of->chunks_seen, peer, attempt)) {
-        if (!on_host)
+        if (staged)
             take_in(exchange, of, slot, of->chunks_seen);
         of->chunks_seen++;
     }
     if (of->chunks_seen < exchange->shape.chunk_count ||
-        (!on_host && !device_ops_of(exchange)->copied(device_of(exchange), of->ticket)))
+        (staged && !device_ops_of(exchange)->copied(device_of(exchange), of->ticket)))
         return false;
     double now_s = stopwatch_now();
     if (of->due_s == 0)
@@ -238,17 +308,30 @@ void exchange_lost(struct exchange *exchange, int peer)
     pthread_mutex_unlock(exchange->lock);
 }
 
+/* Where the peer's snapshot lies for the device to read. */
+static const float *peer_snapshot(const struct exchange *exchange, int record)
+{
+    if (exchange->direct != NULL)
+        return direct_slots_own(exchange->direct, record);
+    if (is_staged(exchange))
+        return exchange->records[record].theirs;
+    return (const float *)(const void *)exchange->ops->slot(exchange->transport, record);
+}
+
 double exchange_apply(struct exchange *exchange, int peer, int record)
 {
     struct exchange_record *of = &exchange->records[record];
     unsigned char *slot = exchange->ops->slot(exchange->transport, record);
-    const float *theirs = of->theirs != NULL ? of->theirs : (const float *)(const void *)slot;
+    const float *theirs = peer_snapshot(exchange, record);
     span(exchange, SPAN_PEER, of->put_s, peer);
     double begin_s = stopwatch_now();
     double distance = worker_pair_distance(exchange->worker, of->snapshot, theirs);
     pthread_mutex_lock(exchange->lock);
     double time = worker_clock_time(exchange->clock, stopwatch_now());
     worker_exchange(exchange->worker, time, of->snapshot, theirs);
+    of->reading = exchange->direct != NULL;
+    if (of->reading)
+        of->read_mark = device_ops_of(exchange)->mark(device_of(exchange));
     event(exchange, EVENT_APPLY, peer, of->attempt, time);
     pthread_mutex_unlock(exchange->lock);
     payload_spoil(&exchange->shape, slot);

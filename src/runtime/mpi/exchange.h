@@ -5,6 +5,10 @@
  * whatever lands in between. The worker's lock is held while the snapshot is taken and while the difference is
  * applied, never across a put.
  *
+ * Three ways, by where snapshots lie. In host memory they are put from there. In device memory they pass through host
+ * memory, chunk by chunk at both ends; or, with direct slots, they are copied from device to device and the transport
+ * carries tags alone. Then nothing waits: exchange_begin starts the copy, exchange_poll finds it done and puts the tag.
+ *
  * A record k is one snapshot buffer and the own slot k of the transport; pairing.h says which are in use. All calls
  * from the communication thread, but for init and release. */
 #ifndef GRAPEVINE_RUNTIME_MPI_EXCHANGE_H
@@ -15,6 +19,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "runtime/mpi/direct_slots.h"
 #include "runtime/mpi/payload.h"
 #include "runtime/mpi/transport.h"
 #include "runtime/mpi/worker_clock.h"
@@ -26,6 +31,7 @@ struct exchange_record; /* its own */
 struct exchange {
     const struct transport_ops *ops;
     struct transport *transport;     /* borrowed */
+    struct direct_slots *direct;     /* borrowed; NULL: snapshots travel in the transport's slots */
     struct worker *worker;           /* borrowed */
     pthread_mutex_t *lock;           /* borrowed: guards the worker's vectors */
     struct worker_clock *clock;      /* borrowed */
@@ -33,7 +39,7 @@ struct exchange {
     double origin_s;                 /* that spans are counted from */
     int id;                          /* this worker */
     int record_count;
-    struct payload_shape shape;
+    struct payload_shape shape; /* as the transport's slots have it */
     void (*between)(void *context); /* called again and again during a put, which may take long */
     void *context;
     struct exchange_record *records; /* owned (record_count) */
@@ -44,10 +50,17 @@ struct exchange {
 enum status exchange_init(struct exchange *exchange);
 void exchange_release(struct exchange *exchange);
 
-/* Take the snapshot and start to put it into the peer's slot. `delay_s`: how much later than it has really arrived the
+/* Take the snapshot and start to bring it into the peer's slot. `delay_s`: how much later than it has really arrived the
  * peer's payload counts as arrived (injected). */
 enum status exchange_begin(struct exchange *exchange, int neighbor, int peer, int record, int peer_slot,
                            uint64_t attempt, double delay_s);
+
+/* Go on with what has begun: to be called in every round. `happened` is set if it went on. */
+enum status exchange_poll(struct exchange *exchange, bool *happened);
+
+/* The meeting of this record needs neither its snapshot nor its slot any more: the own snapshot has left, and, after
+ * exchange_apply, the device has read the peer's. */
+bool exchange_drained(struct exchange *exchange, int record);
 
 /* Has the peer's payload of this attempt arrived in the record's slot, whole, and been delayed? */
 bool exchange_arrived(struct exchange *exchange, int peer, int record, uint64_t attempt);

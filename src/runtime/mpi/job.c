@@ -194,6 +194,14 @@ enum status job_gather_doubles(const struct job *job, const char *step, const do
     return mpi_call_wait(job, step, &request);
 }
 
+enum status job_gather_bytes(const struct job *job, const char *step, const void *mine, size_t bytes, void *all)
+{
+    MPI_Request request;
+    assert(bytes <= 1u << 30);
+    TRY_MPI(MPI_Iallgather(mine, (int)bytes, MPI_BYTE, all, (int)bytes, MPI_BYTE, MPI_COMM_WORLD, &request));
+    return mpi_call_wait(job, step, &request);
+}
+
 enum status job_agree(struct job *job, const char *step, enum status status)
 {
     double *all = memory_zalloc((size_t)job->size, sizeof *all);

@@ -493,7 +493,9 @@ enum status runtime_mpi_run(const struct runtime_params *params, struct job *job
     theory_report_destroy(trainer.theory);
     if (status == STATUS_OK)
         communicator_destroy(trainer.communicator);
-    else
+    else if (trainer.communicator != NULL)
+        communicator_halt(trainer.communicator);
+    if (status != STATUS_OK)
         runtime_result_release(out);
     return status;
 }

@@ -9,7 +9,7 @@
  * The asker decides (where two asks cross: the lower id); the other grants and is then bound. COMMIT, written by the
  * decider after it has read GRANT, is the only commit point: before it nobody has put a snapshot, after it both ends
  * apply, once, however late. A record is one payload slot and one snapshot buffer; it stays reserved until its
- * meeting is over and the own put is locally complete. Giving up a wait only frees the worker for others: the grant
+ * meeting is over, the own put is locally complete and the slot has been read. Giving up a wait only frees the worker for others: the grant
  * is parked, or the exchange becomes a debt. The rules are numbered as in the table in pairing.c. The state machine
  * was model-checked (Spin) for safety with time-outs, stops and deaths of 2 to 4 workers, and for freedom from
  * starvation for 3.
@@ -37,7 +37,8 @@ struct pairing_io {
     bool (*arrived)(void *context, int neighbor, int record, uint64_t attempt);
     /* Apply the difference of the two snapshots. Called once per committed attempt. */
     void (*apply)(void *context, int neighbor, int record, uint64_t attempt);
-    /* True once the put out of the record's snapshot buffer is locally complete. */
+    /* True once the put out of the record's snapshot buffer is locally complete and, after `apply`, nothing reads its
+     * slot any more: both may be given to another meeting. */
     bool (*drained)(void *context, int record);
     /* True while a tick of this worker's for that neighbor waits to be served. */
     bool (*has_tick)(void *context, int neighbor);

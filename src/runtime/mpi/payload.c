@@ -16,6 +16,15 @@ struct payload_shape payload_shape(size_t count, size_t chunk_bytes)
     return shape;
 }
 
+struct payload_shape payload_shape_elsewhere(size_t count)
+{
+    return (struct payload_shape){.count = count,
+                                  .chunk_bytes = count * sizeof(float),
+                                  .slot_bytes = sizeof(struct payload_tag),
+                                  .chunk_count = 1,
+                                  .elsewhere = true};
+}
+
 size_t payload_chunk_offset(const struct payload_shape *shape, int chunk)
 {
     return (size_t)chunk * shape->chunk_bytes;
@@ -27,9 +36,17 @@ size_t payload_chunk_length(const struct payload_shape *shape, int chunk)
     return left < shape->chunk_bytes ? left : shape->chunk_bytes;
 }
 
-static uint64_t checksum(const void *data, size_t bytes, int writer, uint64_t attempt)
+/* Of a chunk at `data`; elsewhere of nothing but the names, so that a tag proves at least itself. */
+static uint64_t checksum(const struct payload_shape *shape, const unsigned char *data, int chunk, int writer,
+                         uint64_t attempt)
 {
+    size_t bytes = shape->elsewhere ? 0 : payload_chunk_length(shape, chunk);
     return XXH3_64bits_withSeed(data, bytes, attempt << 24 ^ (uint64_t)writer);
+}
+
+static uint64_t place_of(const struct payload_shape *shape)
+{
+    return shape->elsewhere ? PAYLOAD_ELSEWHERE : PAYLOAD_IN_SLOT;
 }
 
 struct payload_tag payload_seal(const struct payload_shape *shape, const float *snapshot, int chunk, int writer,
@@ -39,7 +56,8 @@ struct payload_tag payload_seal(const struct payload_shape *shape, const float *
     return (struct payload_tag){
         .writer = (uint64_t)writer,
         .attempt = attempt,
-        .checksum = checksum(data, payload_chunk_length(shape, chunk), writer, attempt),
+        .checksum = checksum(shape, data, chunk, writer, attempt),
+        .place = place_of(shape),
     };
 }
 
@@ -53,9 +71,10 @@ bool payload_chunk_valid(const struct payload_shape *shape, const unsigned char 
 {
     const struct payload_tag *tag = tag_at(shape, slot, chunk);
     if (__atomic_load_n(&tag->writer, __ATOMIC_ACQUIRE) != (uint64_t)writer ||
-        __atomic_load_n(&tag->attempt, __ATOMIC_ACQUIRE) != attempt)
+        __atomic_load_n(&tag->attempt, __ATOMIC_ACQUIRE) != attempt ||
+        __atomic_load_n(&tag->place, __ATOMIC_ACQUIRE) != place_of(shape))
         return false;
-    return checksum(slot + payload_chunk_offset(shape, chunk), payload_chunk_length(shape, chunk), writer, attempt) ==
+    return checksum(shape, slot + payload_chunk_offset(shape, chunk), chunk, writer, attempt) ==
            __atomic_load_n(&tag->checksum, __ATOMIC_ACQUIRE);
 }
 
@@ -63,6 +82,8 @@ void payload_spoil(const struct payload_shape *shape, unsigned char *slot)
 {
     for (int chunk = 0; chunk < shape->chunk_count; chunk++) {
         *tag_at(shape, slot, chunk) = (struct payload_tag){0};
+        if (shape->elsewhere)
+            continue;
         unsigned char *last = slot + payload_chunk_offset(shape, chunk) + payload_chunk_length(shape, chunk) - 1;
         *last = (unsigned char)~*last;
     }

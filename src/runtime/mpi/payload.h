@@ -5,7 +5,11 @@
  * The tag of a chunk names the writer and the attempt and carries a 64-bit checksum (XXH3, seeded with both), so a
  * torn, late or stale put is never taken for the awaited one, and no flush is needed to know that a chunk is
  * complete. When a slot is given back, one word of every chunk is spoilt, so that an unchanged snapshot of a later
- * meeting is not believed before it arrived. */
+ * meeting is not believed before it arrived.
+ *
+ * Data that lie elsewhere, in the receiver's device memory, cannot be checked so. Then the slot is one tag, whose writer
+ * puts it only once it knows that all data have arrived. The two kinds of tags are told apart by a field of their own:
+ * neither is ever taken for the other. */
 #ifndef GRAPEVINE_RUNTIME_MPI_PAYLOAD_H
 #define GRAPEVINE_RUNTIME_MPI_PAYLOAD_H
 
@@ -19,21 +23,28 @@ struct payload_shape {
     size_t tags_offset; /* bytes from the slot's start */
     size_t slot_bytes;
     int chunk_count;
+    bool elsewhere; /* the slot is one tag alone: tags_offset is 0, the only chunk is the whole snapshot */
 };
 
 struct payload_tag {
     uint64_t writer, attempt, checksum;
-    uint64_t unused[5]; /* zero: a tag fills a cache line */
+    uint64_t place;     /* of the data: PAYLOAD_IN_SLOT or PAYLOAD_ELSEWHERE, which has a checksum of the tag alone */
+    uint64_t unused[4]; /* zero: a tag fills a cache line */
 };
 
+/* Neither is 0: a spoilt tag is of no kind. */
+#define PAYLOAD_IN_SLOT UINT64_C(0x696e2d736c6f7400)
+#define PAYLOAD_ELSEWHERE UINT64_C(0x656c736577686572)
+
 struct payload_shape payload_shape(size_t count, size_t chunk_bytes);
+struct payload_shape payload_shape_elsewhere(size_t count);
 size_t payload_chunk_offset(const struct payload_shape *shape, int chunk);
 size_t payload_chunk_length(const struct payload_shape *shape, int chunk); /* bytes of data */
 
-/* The tag of one chunk of a snapshot. */
+/* The tag of one chunk of a snapshot, which is not read where the data lie elsewhere. */
 struct payload_tag payload_seal(const struct payload_shape *shape, const float *snapshot, int chunk, int writer,
                                 uint64_t attempt);
-/* Does the slot hold this chunk of (writer, attempt), whole? */
+/* Does the slot hold this chunk of (writer, attempt), whole? Elsewhere: is the tag there that says so? */
 bool payload_chunk_valid(const struct payload_shape *shape, const unsigned char *slot, int chunk, int writer,
                          uint64_t attempt);
 /* Make sure that nothing in the slot is taken for a later payload. */

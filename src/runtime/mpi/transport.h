@@ -4,6 +4,7 @@
  * `slots` payload slots that all neighbors share by the pairing protocol. A put is started, not waited for. Words and
  * counts are copied; the source of a payload may be used again when it is locally complete (drained). Words to one
  * neighbor arrive in order and whole. Nothing tells that a payload has arrived but the payload itself (payload.h).
+ * Where snapshots travel from device to device (direct_slots.h) a slot holds no more than the tag that says so.
  *
  * The main thread opens and closes a transport; between, all calls come from one thread: in training the communication
  * thread. */
