@@ -231,7 +231,7 @@ const struct schema_row schema_table[] = {
                 "loss of accuracy: bf16 for networks with convolutions on a GPU, else fp32. tf32: fp32 whose products "
                 "round their factors to tf32. fp16: with a dynamic loss scale. The CPU offers fp32."},
     {KEY(device, deterministic), .preset = "false",
-     .summary = "on a GPU, only algorithms that give the same bits every time"},
+     .summary = "on a GPU: the same bits every time"},
 
     {KEY(run, dir), .preset = "\"\"", .summary = "run directory",
      .details = "Empty: runs/ and the config's base name. One that exists is refused unless the run is resumed."},

@@ -30,14 +30,17 @@ static void test_choice(void **state)
     static struct capture capture;
     assert_non_null(device_choose("auto"));
     assert_string_equal(device_choose("cpu")->name, "cpu");
+    if (device_find("cuda") == NULL) { /* a build without it says so */
+        capture_begin(&capture);
+        assert_null(device_choose("cuda"));
+        assert_non_null(strstr(capture_end(&capture), "CUDA"));
+    } else {
+        assert_string_equal(device_choose("cuda")->name, "cuda");
+    }
+    assert_null(device_find("cpuu"));
     capture_begin(&capture);
-    const struct device_ops *none = device_choose("cuda");
+    const struct device_ops *none = device_choose("cpuu");
     const char *message = capture_end(&capture);
-    assert_null(none);
-    assert_non_null(strstr(message, "CUDA"));
-    capture_begin(&capture);
-    none = device_choose("cpuu");
-    message = capture_end(&capture);
     assert_null(none);
     assert_non_null(strstr(message, "\"cpuu\""));
     assert_non_null(strstr(message, "cpu"));
