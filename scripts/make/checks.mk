@@ -45,7 +45,9 @@ bench: all $(BENCH_BIN) $(MPI_BIN)
 
 # --- style: all our C files; warnings that the plain build leaves out stop here ---
 C_FILES   := $(sort $(wildcard include/*/*.h src/*/*.[ch] src/*/*/*.[ch] kernels/*.[ch] tests/*.h tests/*/*.[ch]))
-LINT_SRC  := $(sort $(SRC_ALL) $(wildcard tests/*/*.c))
+NEEDS_CUDA := src/device/cuda/% tests/parity/cuda_% tests/bench/gpu_%
+LINT_SRC  := $(sort $(SRC_ALL) $(filter-out $(if $(filter 1,$(CUDA)),,$(NEEDS_CUDA)),$(wildcard tests/*/*.c)))
+LINT_CUDA  = $(if $(filter $(NEEDS_CUDA),$<),$(CUDA_HOST))
 LINT_WARN := -Werror -Wcast-align -Wdate-time -Wduplicated-branches -Wduplicated-cond -Wfloat-conversion -Wformat=2 \
              -Wno-format-nonliteral -Wformat-signedness -Wimplicit-fallthrough -Wlogical-op -Wredundant-decls -Wundef \
              -Wunused-macros
@@ -66,9 +68,9 @@ lint-sources: $(LINT_TARGETS)
 $(BUILD)/lint/%.ok: %.c $(filter %.h,$(C_FILES)) .clang-tidy
 	@mkdir -p $(@D)
 	@echo "lint $<"
-	@$(CC) $(CPPFLAGS) -Itests $(MPI_FLAGS) $(filter-out -MMD -MP,$(CFLAGS)) $(LINT_WARN) \
+	@$(CC) $(CPPFLAGS) -Itests $(LINT_CUDA) $(MPI_FLAGS) $(filter-out -MMD -MP,$(CFLAGS)) $(LINT_WARN) \
 	    $(if $(filter tests/%,$<),-Wno-float-conversion) -c -o $(@:.ok=.o) $<
-	@$(TIDY) -- $(CPPFLAGS) -Itests $(MPI_FLAGS) $(CSTD) -Wno-unknown-warning-option 2>$(@:.ok=.log) || \
+	@$(TIDY) -- $(CPPFLAGS) -Itests $(LINT_CUDA) $(MPI_FLAGS) $(CSTD) -Wno-unknown-warning-option 2>$(@:.ok=.log) || \
 	    { cat $(@:.ok=.log) >&2; exit 1; }
 	@touch $@
 

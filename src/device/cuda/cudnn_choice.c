@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/text.h"
 
 enum { LINE_MOST = 1024 };
@@ -75,7 +76,8 @@ void cudnn_choice_keep(const char *key, const struct cudnn_choice *choice)
     free(path);
     if (file < 0)
         return;
-    if (length < LINE_MOST && write(file, line, (size_t)length) < 0)
-        length = 0; /* no loss: it is measured again */
+    bool kept = length < LINE_MOST && write(file, line, (size_t)length) == length;
     close(file);
+    if (!kept)
+        log_debug("the choice of an engine could not be kept: it is measured again next time");
 }
