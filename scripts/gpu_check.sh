@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Builds Grapevine on a machine with a GPU, checks it there and measures it beside PyTorch, in stages that each leave their
-# result: one that fails stops no other, unless that needs what it makes.
+# Builds Grapevine on a machine with a GPU, checks it there and measures it beside PyTorch, in stages that each leave
+# their result: one that fails stops no other, unless that needs what it makes.
 #
 #   scripts/gpu_check.sh [--stage NAME]... [DIR]    all stages, or those named; DIR (default runs/gpu-check)
-#   scripts/gpu_check.sh --list                     the stages, what they need, and about how long they take
+#   scripts/gpu_check.sh --list                     the stages, and about how long they take; "step" is all step-*
 #
-# In DIR: NAME.log, NAME.stage (verdict, exit status, seconds, reason), NAME.figures, and of all stages figures.txt (name,
-# median with least and largest, goal, met or not, GPU, driver, date) and summary.txt, which is printed last.
+# In DIR: NAME.log, NAME.stage (verdict, exit status, seconds, reason), NAME.figures, and of all stages figures.txt
+# (name, median with least and largest, goal, met or not, GPU, driver, date) and summary.txt, which is printed last.
 #
 #   BUILD, PYTHON            build folder (build); a python3, with PyTorch for the comparisons
 #   CUDA_ARCHITECTURES       of the machine code (default: this GPU's)
@@ -23,10 +23,10 @@ cd "$(dirname "$0")/.." || exit 4
 export LC_ALL=C
 
 build=${BUILD:-build} python=${PYTHON:-python3} kind=${GRAPEVINE_GPU_BUILD:-real}
-readonly build python kind
 original_path=${LD_LIBRARY_PATH:-}
-nvcc_found=$(command -v nvcc || ls /usr/local/cuda/bin/nvcc 2>/dev/null || true)
-cuda_home=${CUDA_HOME:-$(dirname "$(dirname "$(realpath "${nvcc_found:-/usr/local/cuda/bin/nvcc}")")")}
+nvcc=$(PATH=$PATH:/usr/local/cuda/bin command -v nvcc)
+cuda_home=${CUDA_HOME:-$(dirname "$(dirname "$(realpath -m "${nvcc:-/usr/local/cuda/bin/nvcc}")")")}
+readonly build python kind original_path nvcc cuda_home
 
 # name | files that must be there | seconds that it takes, about | its limit in seconds | what it does
 stages() {
@@ -36,7 +36,7 @@ stages() {
     fi
     cat <<STAGES
 machine||10|60|what is here
-build|$nvcc_found|120|580|the program, its tests and benchmarks; doctor
+build|$nvcc|120|580|the program, its tests and benchmarks; doctor
 torch||300|590|PyTorch's compiled steps into the cache; by name only: may run beside build
 parity|$bench/gpu_step_bench|90|400|kernels bit for bit, operations and a whole network against the CPU
 sanitizer|$bench/gpu_step_bench|120|500|kernel tests under compute-sanitizer: memcheck, racecheck
@@ -84,7 +84,7 @@ print("\n".join(d for p in (spec.submodule_search_locations if spec else []) for
 # The folder of header $1: the toolkit's, the system's or a Python package's.
 header_folder() {
     local folder
-    for folder in "$cuda_home/include" /usr/include /usr/include/x86_64-linux-gnu $(nvidia_packages | sed 's/$/\/include/'); do
+    for folder in "$cuda_home"/include $(nvidia_packages | sed 's/$/\/include/') /usr/include{,/x86_64-linux-gnu}; do
         [ ! -r "$folder/$1" ] || { echo "$folder" && return; }
     done
 }
@@ -110,7 +110,8 @@ use_cuda() {
     local header folder libraries=""
     for header in nccl.h cublas_v2.h; do
         folder=$(header_folder $header)
-        [ -z "$folder" ] || [ "$folder" = "$cuda_home/include" ] || export CPPFLAGS="-isystem $folder ${CPPFLAGS:-}"
+        [ -z "$folder" ] || [ "$folder" = "$cuda_home/include" ] || [ "$folder" = /usr/include ] ||
+            export CPPFLAGS="-isystem $folder ${CPPFLAGS:-}"
     done
     cudnn_include=$(header_folder cudnn_backend.h)
     [[ $cudnn_include != */site-packages/* && $cudnn_include != */dist-packages/* ]] ||
@@ -125,13 +126,13 @@ use_cuda() {
 
 # What differs between a GPU and its emulator.
 choose_sizes() {
-    program=$PWD/$build/grapevine tests=$build/tests/gpu/parity bench=$build/tests/gpu/bench
+    program=$build/grapevine tests=$build/tests/gpu/parity bench=$build/tests/gpu/bench
     rounds=${GRAPEVINE_GPU_ROUNDS:-5} model=resnet18 pictures=50000 batches="128 512" log_every=20 epochs=8
     memory_workers=64 few_epochs=0.5
     data=shapes
     [ ! -d "${GRAPEVINE_DATA:-/nowhere}/cifar-10-batches-bin" ] || data=cifar10
     if [ "$kind" = emulated ]; then
-        program=$PWD/$build/emulated/grapevine tests=$build/emulated/parity bench=$build/emulated/bench
+        program=$build/emulated/grapevine tests=$build/emulated/parity bench=$build/emulated/bench
         rounds=2 model=convnet pictures=64 batches=8 log_every=2 epochs=2 memory_workers=4 few_epochs=2 data=shapes
     fi
     exchange_rounds=${GRAPEVINE_GPU_ROUNDS:-$((rounds < 3 ? rounds : 3))}
@@ -145,7 +146,7 @@ stage_machine() {
         --format=csv || true
     scripts/machine.sh
     uname -srm
-    echo "nvcc: $("${nvcc_found:-nvcc}" --version 2>&1 | sed -n 's/.*release/release/p')"
+    echo "nvcc: $("${nvcc:-nvcc}" --version 2>&1 | sed -n 's/.*release/release/p')"
     echo "cc: $(${CC:-cc} --version 2>&1 | head -n 1); make: $(make --version 2>&1 | head -n 1)"
     echo "mpirun: $(mpirun --version 2>&1 | head -n 1)"
     echo "cudnn_backend.h in: ${cudnn_include:-nowhere}; nccl.h in: $(header_folder nccl.h)"
@@ -161,18 +162,19 @@ in_python() {
 }
 
 architectures() {
-    nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | tr -d . | grep -x '[0-9]*' | sort -un | paste -sd ' ' |
-        grep . || echo 90
+    nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | tr -d . | grep -x '[0-9]*' | sort -un |
+        paste -sd ' ' | grep . || echo 90
 }
 
 stage_build() {
-    local targets=(all gpu-tests gpu-bench) arguments=(CUDA=1 "BUILD=$build" "CUDA_HOME=$cuda_home")
+    local targets=(all gpu-tests gpu-bench) arguments=(CUDA=1 "BUILD=$build" "CUDA_HOME=$cuda_home") test
     arguments+=("CUDA_ARCHITECTURES=${CUDA_ARCHITECTURES:-$(architectures)}")
     [ -z "$cudnn_include" ] || arguments+=("CUDNN_INCLUDE=$cudnn_include")
     if [ "$kind" = emulated ]; then
         targets=(all emulated-bench "$build/emulated/grapevine")
-        targets+=($(printf '%s\n' tests/parity/cuda_*_test.c tests/parity/device_ops_test.c |
-            sed "s/^tests/${build//\//\\/}\/emulated/; s/\.c$//"))
+        for test in tests/parity/{cuda_*,device_ops}_test.c; do
+            test=${test#tests/} && targets+=("$build/emulated/${test%.c}")
+        done
     fi
     make -j"$(getconf _NPROCESSORS_ONLN)" "${arguments[@]}" "${targets[@]}" || return
     "$program" --version && "$program" doctor
@@ -195,15 +197,12 @@ stage_parity() {
     return "$status"
 }
 
-find_sanitizer() {
-    command -v compute-sanitizer || ls "$cuda_home/bin/compute-sanitizer" \
-        "$cuda_home/compute-sanitizer/compute-sanitizer" 2>/dev/null | head -n 1
-}
-
 stage_sanitizer() {
     local sanitizer tool test status worst=0 scratch
-    sanitizer=$(find_sanitizer)
-    [ "$kind" != emulated ] && [ -n "$sanitizer" ] || { echo "there is no compute-sanitizer" && return 77; }
+    sanitizer=$(PATH=$PATH:$cuda_home/bin:$cuda_home/compute-sanitizer command -v compute-sanitizer)
+    if [ "$kind" = emulated ] || [ -z "$sanitizer" ]; then
+        echo "there is no compute-sanitizer, or no GPU for it" && return 77
+    fi
     scratch=$(mktemp)
     for tool in memcheck racecheck; do
         for test in "$tests"/cuda_*_test; do
@@ -305,10 +304,9 @@ stage_exchange() {
                 }
             done
         done
-        "$python" tests/bench/gpu_runs.py exchange "$dir/exchange" >"$dir/exchange/report" 2>&1 || status=$?
+        "$python" tests/bench/gpu_runs.py exchange "$dir/exchange" || status=$?
         [ "$status" = 0 ] || break
     done
-    cat "$dir/exchange/report"
     return "$status"
 }
 
@@ -342,29 +340,32 @@ stage_determinism() {
 
 # An arm that has ended is kept; one that was cut off begins anew.
 stage_table() {
-    local arms=${GRAPEVINE_GPU_TABLE_ARMS:-allreduce gossip_complete gossip_ring acid_ring} arm n seed run settings status=0
-    local workers=${GRAPEVINE_GPU_TABLE_WORKERS:-4 16 64} scale=${GRAPEVINE_GPU_TABLE_EPOCHS:-10} more=()
-    [ "$kind" != emulated ] || more=(data.name=shapes data.train_count=128 data.test_count=64 model.name=convnet train.batch=8)
-    [ "$kind" = emulated ] || [ "$data" = cifar10 ] || { echo "GRAPEVINE_DATA names no CIFAR-10" && return 77; }
+    local arms=${GRAPEVINE_GPU_TABLE_ARMS:-allreduce gossip_complete gossip_ring acid_ring} arm n seed run status=0
+    local workers=${GRAPEVINE_GPU_TABLE_WORKERS:-4 16 64} epochs=${GRAPEVINE_GPU_TABLE_EPOCHS:-10} settings more
+    # The warm-up is 5 of 300 epochs.
+    more=("train.epochs=$epochs" "schedule.warmup_epochs=$(awk -v epochs="$epochs" 'BEGIN { print epochs / 60 }')")
+    if [ "$kind" = emulated ]; then
+        more+=(data.name=shapes data.train_count=128 data.test_count=64 model.name=convnet train.batch=8)
+    elif [ "$data" != cifar10 ]; then
+        echo "GRAPEVINE_DATA names no folder with CIFAR-10" && return 77
+    fi
     mkdir -p "$dir/table"
     for ((seed = 1; seed <= ${GRAPEVINE_GPU_TABLE_SEEDS:-1}; seed++)); do
         for n in $workers; do
             for arm in $arms; do
                 run=$dir/table/$arm-n$n-s$seed
-                settings="$n $seed $scale $data"
+                settings="$arm $n $seed $data ${more[*]}"
                 if grep -qx '0 done' "$run/status" 2>/dev/null && [ "$(cat "$run.settings")" = "$settings" ]; then
                     echo "$run: kept" && continue
                 fi
                 rm -rf "$run" && echo "$settings" >"$run.settings"
-                "$program" simulate "configs/cifar10_resnet18_$arm.yaml" "train.workers=$n" "seed=$seed" device.name=cuda \
-                    "train.epochs=$scale" "${more[@]}" run.checkpoint_every_epochs=0 run.eval_every_epochs=0 \
+                "$program" simulate "configs/cifar10_resnet18_$arm.yaml" "train.workers=$n" "seed=$seed" \
+                    device.name=cuda "${more[@]}" run.checkpoint_every_epochs=0 run.eval_every_epochs=0 \
                     "run.dir=$run" >"$run.log" 2>&1 || { status=$? && tail -n 5 "$run.log"; }
-                "$python" tests/bench/gpu_runs.py table "$dir/table" >"$dir/table/report"
-                cat "$dir/table/report"
+                "$python" tests/bench/gpu_runs.py table "$dir/table"
             done
         done
     done
-    "$python" tests/bench/gpu_runs.py table "$dir/table"
     return "$status"
 }
 
@@ -381,23 +382,27 @@ inside() {
 
 # Why stage $1 cannot or should not run, or nothing.
 why_not() {
-    local file left
+    local file
     for file in $(stage_field "$1" 2); do
         [ -e "$file" ] || { echo "there is no $file" && return; }
     done
-    [ "$1" != build ] || [ -n "$nvcc_found" ] || { echo "there is no nvcc" && return; }
+    [ "$1" != build ] || [ -n "$nvcc" ] || { echo "there is no nvcc" && return; }
     [ "$seconds_left" = none ] || [ "$seconds_left" -ge "$(stage_field "$1" 3)" ] ||
         echo "$seconds_left s left, about $(stage_field "$1" 3) s needed"
 }
 
-# "NAME | MEDIAN (LEAST to LARGEST) | GOAL | met | GPU | DRIVER | DATE" of the lines "figure ..." in a log.
+# "NAME | MEDIAN (LEAST to LARGEST) | GOAL | met | GPU | DRIVER | DATE" of the lines "figure ..." in a log; where one
+# name has several, of the last.
 figures_of() {
     awk -v gpu="$(gpu_and_driver)" -v date="$(date -u +%Y-%m-%d)" '
         $1 == "figure" && NF == 6 {
             goal = substr($6, 3) + 0
             met = $6 == "-" ? "-" : (index($6, ">=") == 1 ? $3 >= goal : $3 <= goal) ? "met" : "missed"
-            printf "%s | %s (%s to %s) | %s | %s | %s | %s\n", $2, $3, $4, $5, $6, met, gpu, date
-        }' "$1"
+            if (!($2 in line))
+                order[++count] = $2
+            line[$2] = sprintf("%s | %s (%s to %s) | %s | %s | %s | %s", $2, $3, $4, $5, $6, met, gpu, date)
+        }
+        END { for (k = 1; k <= count; k++) print line[order[k]] }' "$1"
 }
 
 run_stage() {
@@ -412,8 +417,8 @@ run_stage() {
         verdict="left out" status=77
         echo "$reason" >"$dir/$name.log"
     else
-        timeout --kill-after=15 "$limit" bash scripts/gpu_check.sh --inside "$name" "$dir" >"$dir/$name.log" 2>&1 </dev/null ||
-            status=$?
+        timeout --kill-after=15 "$limit" bash scripts/gpu_check.sh --inside "$name" "$dir" \
+            >"$dir/$name.log" 2>&1 </dev/null || status=$?
         case $status in
         0) verdict=passed ;;
         77) verdict="left out" reason=$(tail -n 1 "$dir/$name.log") ;;
@@ -441,8 +446,8 @@ write_summary() {
         done
         echo
         awk -F' [|] ' '{ printf "%-46s %-38s %-8s %s\n", $1, $2, $3, $4; count[$4]++ }
-            END { printf "%d figures met, %d missed, %d without a goal\n", count["met"], count["missed"], count["-"] }' \
-            "$dir/figures.txt"
+            END { printf "%d goals met, %d missed, %d figures without one\n", count["met"], count["missed"],
+                count["-"] }' "$dir/figures.txt"
         gpu_and_driver
     } >"$dir/summary.txt"
     echo
@@ -454,36 +459,55 @@ list_stages() {
     stages | awk -F'|' '{ printf "%-14s %8s %7s  %s\n", $1, $3, $4, $5 }'
 }
 
-main() {
-    local wanted="" name gpu=true
-    dir=""
+usage() {
+    sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' scripts/gpu_check.sh >&2
+    exit 2
+}
+
+# Sets wanted (names of stages) and dir.
+read_arguments() {
+    wanted="" dir=runs/gpu-check
     while [ $# -gt 0 ]; do
         case $1 in
-        --list) list_stages && return ;;
-        --inside) name=$2 dir=$3 && inside "$name" && return || return ;;
+        --list) list_stages && exit 0 ;;
         --stage)
-            [ -n "$(stage_field "${2:-}" 1)" ] || [ "${2:-}" = step ] || { echo "gpu_check: no stage \"${2:-}\"; --list" >&2 && return 2; }
-            wanted+=" $2" && shift
+            if [ "${2:-}" = step ]; then
+                wanted+=" step-128 step-512 step-resnet50"
+            elif [ -n "$(stage_field "${2:-}" 1)" ]; then
+                wanted+=" $2"
+            else
+                echo "gpu_check: there is no stage \"${2:-}\"; --list names them" >&2 && exit 2
+            fi
+            shift
             ;;
-        -*) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' scripts/gpu_check.sh >&2 && return 2 ;;
+        -* | "") usage ;;
         *) dir=$1 ;;
         esac
         shift
     done
-    dir=${dir:-runs/gpu-check}
-    wanted=${wanted/ step/ step-128 step-512 step-resnet50}
-    wanted=${wanted:-$(stages | cut -d'|' -f1 | grep -vx torch)}
-    mkdir -p "$dir" || return 4
-    dir=$(realpath "$dir")
+    [ -n "$wanted" ] || wanted=$(stages | cut -d'|' -f1 | grep -vx torch)
+}
+
+main() {
+    local name gpu=true
+    if [ "${1:-}" = --inside ]; then
+        dir=$3
+        inside "$2"
+        return
+    fi
+    read_arguments "$@"
+    [[ $kind =~ ^(real|emulated)$ ]] || usage
+    mkdir -p "$dir" && dir=$(realpath "$dir") || return 4
     failed=0
     has_gpu || gpu=false
     for name in $wanted; do
-        $gpu || [ "$name" = machine ] || [ "$name" = build ] || continue
-        run_stage "$name"
+        if $gpu || [ "$name" = machine ] || [ "$name" = build ]; then
+            run_stage "$name"
+        fi
     done
     write_summary
     if ! $gpu; then
-        echo "gpu_check: there is no GPU here (nvidia-smi lists none): of the stages only machine and build were run" >&2
+        echo "gpu_check: there is no GPU here (nvidia-smi lists none): only machine and build, if wanted, were done" >&2
         return 4
     fi
     return "$failed"

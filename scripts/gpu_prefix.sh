@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Unpacks what Grapevine needs into a folder, for a machine on which nothing can be installed: a GPU node without network
-# or root, say. Debian's packages of scripts/setup.sh with their dependencies, without what a machine with a compiler
+# Unpacks what Grapevine needs into a folder, for a machine on which nothing can be installed: a GPU node without
+# network or root, say. Debian's packages of scripts/setup.sh with their dependencies, without what a machine with a compiler
 # has, without documents, and without drivers of networks.
 #
 #   scripts/gpu_prefix.sh [DIR]     makes DIR and DIR.tar.gz (default build/gpu-prefix); prints their sizes
@@ -14,12 +14,12 @@ cd "$(dirname "$0")/.."
 
 # Beginnings of names of packages that stay out: compilers and what they bring, the system's base, networks, X.
 readonly EXCLUDED='gcc cpp binutils gfortran perl m4 autoconf automake autotools make pkg debconf dpkg tar passwd adduser
-debianutils openssh sgml linux-libc rpcsvc libc6 libc- libcrypt libgcc libstdc++ libgomp libitm libatomic libasan liblsan
-libtsan libubsan libcc1 libbinutils libctf libgprofng libgfortran-12-dev libperl libgdbm libdb5 libpam libaudit libcap-ng
-libselinux libsepol libsemanage libacl libmd0 libpcre2 libbz2 liblzma libzstd libedit libtinfo libbsd libcbor libfido
-libssl libkrb5 libk5 libgssapi libcom-err libkeyutils libgmp libisl libmpfr libmpc libnsl libtirpc libjs- libx11 libxau
-libxdmcp libxcb libxml2 libicu libxext libxnvctrl libjansson libpciaccess libevent-openssl libhwloc-plugins libfabric
-libucx libpsm libibverbs ibverbs librdmacm libnl'
+debianutils openssh sgml linux-libc rpcsvc libc6 libc- libcrypt libgcc libstdc++ libgomp libitm libatomic
+libasan liblsan libtsan libubsan libcc1 libbinutils libctf libgprofng libgfortran-12-dev libperl libgdbm libdb5
+libpam libaudit libcap-ng libselinux libsepol libsemanage libacl libmd0 libpcre2 libbz2 liblzma libzstd libedit
+libtinfo libbsd libcbor libfido libssl libkrb5 libk5 libgssapi libcom-err libkeyutils libgmp libisl libmpfr
+libmpc libnsl libtirpc libjs- libx11 libxau libxdmcp libxcb libxml2 libicu libxext libxnvctrl libjansson
+libpciaccess libevent-openssl libhwloc-plugins libfabric libucx libpsm libibverbs ibverbs librdmacm libnl'
 
 # Libraries that every Linux with a compiler has.
 readonly SYSTEM=' libc.so.6 libm.so.6 libdl.so.2 libpthread.so.0 librt.so.1 libgcc_s.so.1 libstdc++.so.6 libgomp.so.1 '\
@@ -49,7 +49,8 @@ unpack() {
     names=$(packages) || fail "apt-get finds no way to install: $(wanted | tr '\n' ' ')"
     mkdir -p "$into/.packages/partial"
     # shellcheck disable=SC2086  # one word per package
-    (cd "$into/.packages" && apt-get -qq -o APT::Sandbox::User="$(id -un)" download $names >/dev/null) || fail "apt-get download failed"
+    (cd "$into/.packages" && apt-get -qq -o APT::Sandbox::User="$(id -un)" download $names >/dev/null) ||
+        fail "apt-get download failed"
     for archive in "$into"/.packages/*.deb; do
         dpkg -x "$archive" "$into"
     done
@@ -151,7 +152,7 @@ main() {
     check_libraries "$into"
     link_alternatives "$into"
     tar -C "$(dirname "$into")" -czf "$into.tar.gz" "$(basename "$into")"
-    echo "$into: $(du -sm --apparent-size "$into" | cut -f 1) MiB, $into.tar.gz: $(du -sm "$into.tar.gz" | cut -f 1) MiB"
+    du -sh --apparent-size "$into" "$into.tar.gz"
 }
 
 main "$@"

@@ -118,8 +118,8 @@ const struct schema_row schema_table[] = {
     {KEY(communication, transport), WORDS("auto", "ipc", "put", "sendrecv"), .preset = "auto",
      .summary = "how snapshots travel",
      .details = "ipc: from GPU to GPU, between ranks of one node. put: one-sided MPI_Rput into the peer's window. "
-                "sendrecv: two-sided, where windows do not work. auto: the first of these that the start-up probe finds "
-                "to work."},
+                "sendrecv: two-sided, where windows do not work. auto: the first of these that works in a probe at the "
+                "start."},
     {KEY(communication, records), CLOSED(1, 16), .preset = "3", .summary = "exchanges a worker can hold open",
      .details = "Each costs twice the model's memory. More let a worker serve others while some peers are slow."},
     {KEY(communication, patience_s), ABOVE(0, 3600), .preset = "1.0",
@@ -230,8 +230,7 @@ const struct schema_row schema_table[] = {
      .details = "Parameters, momentum and exchanges are always fp32. auto: what is fastest on the device without "
                 "loss of accuracy: bf16 for networks with convolutions on a GPU, else fp32. tf32: fp32 whose products "
                 "round their factors to tf32. fp16: with a dynamic loss scale. The CPU offers fp32."},
-    {KEY(device, deterministic), .preset = "false",
-     .summary = "on a GPU: the same bits every time"},
+    {KEY(device, deterministic), .preset = "false", .summary = "on a GPU: the same bits every time"},
 
     {KEY(run, dir), .preset = "\"\"", .summary = "run directory",
      .details = "Empty: runs/ and the config's base name. One that exists is refused unless the run is resumed."},

@@ -1,5 +1,5 @@
-/* The convolutions of a network alone, on the GPU: forward, gradient of the input and of the weights, each by the engine
- * that the network uses, on memory of its own, in one captured graph, and nothing else. No step can be faster.
+/* The convolutions of a network alone, on the GPU: forward, gradient of the input and of the weights, each by the
+ * engine that the network uses, on memory of its own, in one captured graph, and nothing else. No step can be faster.
  *
  * Inputs, outputs and gradients are apart from those of other convolutions, as in a step, so that what is in the cache
  * is what would be there; they hold numbers of moderate size, not zeros. */

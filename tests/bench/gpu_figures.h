@@ -1,5 +1,5 @@
-/* What the GPU's benchmarks print: for every figure the median of the rounds, with the least and the largest, for people
- * and, on a line that begins with "figure", for scripts/gpu_check.sh. */
+/* What the GPU's benchmarks print: for every figure the median of the rounds, with the least and the largest, for
+ * people and, on a line that begins with "figure", for scripts/gpu_check.sh. */
 #ifndef GRAPEVINE_TESTS_GPU_FIGURES_H
 #define GRAPEVINE_TESTS_GPU_FIGURES_H
 

@@ -4,9 +4,9 @@
  *
  *     gpu_vector_bench [--model NAME] [--rounds N] [--passes N] [--label NAME]
  *
- * The vectors are as long as the model's parameters (resnet18 for CIFAR). The gradient event reads x, x̃, m, g and writes
- * x, x̃, m; with the working copy it writes 2 bytes more per weight (bf16). A round times every row, `passes` calls of
- * each. Exit status 70 if a result is wrong. */
+ * The vectors are as long as the model's parameters (resnet18 for CIFAR). The gradient event reads x, x̃, m, g and
+ * writes x, x̃, m; with the working copy it writes 2 bytes more per weight (bf16). A round times every row, `passes`
+ * calls of each. Exit status 70 if a result is wrong. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -18,9 +18,9 @@ int cuda_ring_begin(struct device *device, struct cuda_ring *ring, cudaEvent_t *
 uint64_t cuda_begin_copy(struct device *device, enum cuda_ring_name name, bool strict, const float *from, size_t count,
                          float *to)
 {
-    cuda_enter(device);
     struct cuda_ring *ring = &device->rings[name];
     cudaEvent_t event;
+    cuda_enter(device);
     pthread_mutex_lock(&device->copies);
     uint64_t ticket = ring->used << TICKET_SHIFT | (strict ? TICKET_STRICT : 0) | (uint64_t)name;
     int code = cuda_ring_begin(device, ring, &event);
@@ -35,13 +35,11 @@ uint64_t cuda_begin_copy(struct device *device, enum cuda_ring_name name, bool s
 
 uint64_t cuda_copy_out(struct device *device, const float *from, size_t count, float *host)
 {
-    cuda_enter(device);
     return cuda_begin_copy(device, CUDA_RING_OUT, false, from, count, host);
 }
 
 uint64_t cuda_copy_in(struct device *device, const float *host, size_t count, float *to)
 {
-    cuda_enter(device);
     return cuda_begin_copy(device, CUDA_RING_IN, false, host, count, to);
 }
 

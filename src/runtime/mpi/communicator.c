@@ -20,7 +20,7 @@
 #include "runtime/mpi/injection.h"
 #include "runtime/mpi/pairing.h"
 #include "runtime/mpi/progress.h"
-#include "runtime/mpi/transport.h"
+#include "runtime/mpi/snapshot_way.h"
 #include "runtime/mpi/worker_clock.h"
 
 /* How long the thread sleeps between polls: short while a meeting goes on, growing while nothing happens. */
@@ -28,7 +28,6 @@ static const double sleep_least_s = 50e-6, sleep_most_s = 2e-3;
 static const double backoff_least_s = 200e-6, backoff_most_s = 10e-3;
 static const double publish_least_s = 2e-3;
 static const double rate_poll_s = 0.02;
-static const char direct_name[] = "ipc"; /* as written in the config: communication.transport */
 
 /* Meetings that are due with one neighbor. */
 struct due {
@@ -41,10 +40,7 @@ struct communicator {
     struct communicator_params params;
     int degree, id;
     /* set before the thread starts */
-    const struct transport_ops *ops;
-    struct transport *transport;
-    struct direct_slots *direct; /* owned; NULL: snapshots travel through host memory */
-    size_t payload_bytes;        /* of a snapshot on its way, for injected bandwidths */
+    struct snapshot_way way;
     struct thread thread;
     /* the communication thread's own */
     struct pairing pairing;
@@ -129,13 +125,13 @@ static void publish_load(struct communicator *c)
 static uint64_t read_word(void *context, int neighbor)
 {
     struct communicator *c = context;
-    return injected_link_word(&c->links[neighbor], c->ops->read_word(c->transport, neighbor), stopwatch_now());
+    return injected_link_word(&c->links[neighbor], c->way.ops->read_word(c->way.transport, neighbor), stopwatch_now());
 }
 
 static void put_word(void *context, int neighbor, uint64_t word)
 {
     struct communicator *c = context;
-    note(c, c->ops->put_word(c->transport, neighbor, word));
+    note(c, c->way.ops->put_word(c->way.transport, neighbor, word));
 }
 
 static bool has_tick(void *context, int neighbor)
@@ -150,8 +146,8 @@ static void begin_exchange(void *context, int neighbor, int record, int peer_slo
     if (by_my_tick && c->due[neighbor].ticks > 0)
         c->due[neighbor].ticks--;
     c->due[neighbor].backoff_s = 0;
-    double delay_s = injected_link_delay_s(&c->links[neighbor], c->payload_bytes,
-                                           pairing_decided_here(&c->pairing, neighbor));
+    double delay_s =
+        injected_link_delay_s(&c->links[neighbor], c->way.payload_bytes, pairing_decided_here(&c->pairing, neighbor));
     note(c,
          exchange_begin(&c->exchange, neighbor, c->pairing.edges[neighbor].peer, record, peer_slot, attempt, delay_s));
 }
@@ -204,7 +200,7 @@ static bool spread_progress(struct communicator *c, double now_s)
 {
     bool changed = progress_set(&c->progress, worker_clock_steps(&c->clock), c->done);
     for (int j = 0; j < c->degree; j++)
-        changed |= progress_merge(&c->progress, c->ops->read_counts(c->transport, j));
+        changed |= progress_merge(&c->progress, c->way.ops->read_counts(c->way.transport, j));
     if (changed) {
         c->changed_s = now_s;
         publish_gradients(c);
@@ -223,7 +219,7 @@ static bool spread_progress(struct communicator *c, double now_s)
         return changed;
     c->published_s = now_s;
     for (int j = 0; j < c->degree; j++)
-        if (c->stale[j] && c->ops->put_counts(c->transport, j, c->progress.words))
+        if (c->stale[j] && c->way.ops->put_counts(c->way.transport, j, c->progress.words))
             c->stale[j] = false;
     return changed;
 }
@@ -276,7 +272,7 @@ static bool round_once(struct communicator *c)
 {
     double now_s = stopwatch_now();
     uint64_t refused = c->pairing.refused, given_up = c->pairing.given_up;
-    note(c, c->ops->poll(c->transport));
+    note(c, c->way.ops->poll(c->way.transport));
     draw_ticks(c, now_s);
     bool happened = spread_progress(c, now_s);
     note(c, exchange_poll(&c->exchange, &happened));
@@ -469,7 +465,7 @@ const uint64_t *communicator_meetings(const struct communicator *communicator)
 
 const char *communicator_transport_name(const struct communicator *communicator)
 {
-    return communicator->direct != NULL ? direct_name : communicator->ops->name;
+    return snapshot_way_name(&communicator->way);
 }
 
 enum status communicator_start(struct communicator *communicator)
@@ -506,62 +502,16 @@ static void init_pairing(struct communicator *c)
     free(peers);
 }
 
-/* Slots in device memory, where that is asked for or, with "auto", possible. */
-static enum status open_direct(struct communicator *c, const char **reason)
-{
-    const struct runtime_params *run_params = c->params.run;
-    bool required = strcmp(run_params->transport, direct_name) == 0;
-    struct direct_slots_params params = {
-        .job = c->params.job,
-        .graph = run_params->graph,
-        .worker = c->id,
-        .ops = worker_device_ops(c->params.worker),
-        .device = worker_device(c->params.worker),
-        .slots = run_params->records,
-        .count = worker_parameter_size(c->params.worker),
-        .required = required,
-    };
-    *reason = "as communication.transport asks";
-    if (!required && strcmp(run_params->transport, "auto") != 0)
-        return STATUS_OK;
-    return direct_slots_open(&params, &c->direct, reason);
-}
-
-static void report_way(const struct communicator *c, const char *reason)
-{
-    if (worker_device_ops(c->params.worker)->host_memory)
-        return;
-    if (c->direct != NULL)
-        log_info("transport %s: snapshots travel from GPU to GPU", direct_name);
-    else
-        log_info("transport %s: snapshots travel through host memory, %s", c->ops->name, reason);
-}
-
-/* Slots, in the transport or in device memory, and snapshots to bring into the neighbors'. */
+/* Slots, and snapshots to bring into the neighbors'. */
 static enum status open_exchange(struct communicator *c)
 {
     const struct runtime_params *run_params = c->params.run;
-    size_t count = worker_parameter_size(c->params.worker);
-    struct payload_shape shape = payload_shape(count, run_params->chunk_bytes);
-    const char *reason;
-    c->payload_bytes = shape.slot_bytes;
-    TRY(open_direct(c, &reason));
-    if (c->direct != NULL)
-        shape = payload_shape_elsewhere(count);
-    struct transport_params params = {
-        .job = c->params.job,
-        .graph = run_params->graph,
-        .worker = c->id,
-        .slots = run_params->records,
-        .slot_bytes = shape.slot_bytes,
-        .puts_per_slot = 2 * shape.chunk_count,
-    };
-    TRY(transport_open(c->direct != NULL ? "auto" : run_params->transport, &params, &c->ops, &c->transport));
-    report_way(c, reason);
+    const struct snapshot_way_params params = {.run = run_params, .job = c->params.job, .worker = c->params.worker};
+    TRY(snapshot_way_open(&params, &c->way));
     c->exchange = (struct exchange){
-        .ops = c->ops,
-        .transport = c->transport,
-        .direct = c->direct,
+        .ops = c->way.ops,
+        .transport = c->way.transport,
+        .direct = c->way.direct,
         .worker = c->params.worker,
         .lock = &c->lock,
         .clock = &c->clock,
@@ -569,7 +519,7 @@ static enum status open_exchange(struct communicator *c)
         .origin_s = c->params.origin_s,
         .id = c->id,
         .record_count = run_params->records,
-        .shape = shape,
+        .shape = c->way.shape,
         .between = between_chunks,
         .context = c,
     };
@@ -615,9 +565,7 @@ void communicator_destroy(struct communicator *c)
     if (c == NULL)
         return;
     exchange_release(&c->exchange);
-    direct_slots_close(c->direct);
-    if (c->transport != NULL)
-        c->ops->destroy(c->transport);
+    snapshot_way_close(&c->way);
     pairing_release(&c->pairing);
     edge_clock_release(&c->ticks);
     progress_release(&c->progress);

@@ -13,19 +13,17 @@ struct exchange_record {
     float *snapshot; /* owned (count), device memory */
     float *staged;   /* the same in host memory, owned, pinned; the snapshot itself where that is host memory; NULL with
                       * direct slots */
-    float *theirs;   /* the peer's (count) in device memory, owned; NULL where that is host memory: the slot; and with
-                      * direct slots */
+    float *theirs;   /* the peer's (count) in device memory, owned; NULL unless staged: it lies in the slot */
     uint64_t ticket; /* of the last copy to the device; with direct slots of the copy into the peer's */
-    bool filling;    /* direct slots: that copy is on its way, and then the tag goes to these two */
-    int neighbor, peer_slot;
-    bool reading;       /* direct slots: the device may not yet have read the own one */
-    uint64_t read_mark; /* then: it has when this is done */
-    int peer;
-    struct payload_tag *tags; /* owned (chunk_count): sources of the tags' puts */
-    uint64_t attempt;         /* number of the meeting on its edge */
-    int chunks_seen;          /* of the peer's payload: found valid so far, and on their way to the device */
-    double put_s;             /* when our put was started: the wait for the peer's begins */
-    double delay_s, due_s;    /* of the peer's payload; due_s 0: it has not arrived yet */
+    bool filling;    /* direct slots: that copy is on its way, and no tag has been put */
+    bool reading;    /* direct slots: the device may not yet have read the own one; it has when `read_mark` is done */
+    uint64_t read_mark;
+    struct payload_tag *tags;      /* owned (chunk_count): sources of the tags' puts */
+    int neighbor, peer, peer_slot; /* whom the meeting is with, and where the own payload goes */
+    uint64_t attempt;              /* number of the meeting on its edge */
+    int chunks_seen;               /* of the peer's payload: found valid so far, and on their way to the device */
+    double put_s;                  /* when our put began, and then, when it was done: the wait for the peer's begins */
+    double delay_s, due_s;         /* of the peer's payload; due_s 0: it has not arrived yet */
 };
 
 static const struct device_ops *device_ops_of(const struct exchange *exchange)

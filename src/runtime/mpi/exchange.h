@@ -39,7 +39,7 @@ struct exchange {
     double origin_s;                 /* that spans are counted from */
     int id;                          /* this worker */
     int record_count;
-    struct payload_shape shape; /* as the transport's slots have it */
+    struct payload_shape shape;     /* as the transport's slots have it */
     void (*between)(void *context); /* called again and again during a put, which may take long */
     void *context;
     struct exchange_record *records; /* owned (record_count) */
@@ -50,8 +50,8 @@ struct exchange {
 enum status exchange_init(struct exchange *exchange);
 void exchange_release(struct exchange *exchange);
 
-/* Take the snapshot and start to bring it into the peer's slot. `delay_s`: how much later than it has really arrived the
- * peer's payload counts as arrived (injected). */
+/* Take the snapshot and start to bring it into the peer's slot. `delay_s`: how much later than it has really arrived
+ * the peer's payload counts as arrived (injected). */
 enum status exchange_begin(struct exchange *exchange, int neighbor, int peer, int record, int peer_slot,
                            uint64_t attempt, double delay_s);
 

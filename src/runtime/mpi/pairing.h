@@ -9,10 +9,10 @@
  * The asker decides (where two asks cross: the lower id); the other grants and is then bound. COMMIT, written by the
  * decider after it has read GRANT, is the only commit point: before it nobody has put a snapshot, after it both ends
  * apply, once, however late. A record is one payload slot and one snapshot buffer; it stays reserved until its
- * meeting is over, the own put is locally complete and the slot has been read. Giving up a wait only frees the worker for others: the grant
- * is parked, or the exchange becomes a debt. The rules are numbered as in the table in pairing.c. The state machine
- * was model-checked (Spin) for safety with time-outs, stops and deaths of 2 to 4 workers, and for freedom from
- * starvation for 3.
+ * meeting is over, the own put is locally complete and the slot has been read. Giving up a wait only frees the worker
+ * for others: the grant is parked, or the exchange becomes a debt. The rules are numbered as in the table in pairing.c.
+ * The state machine was model-checked (Spin) for safety with time-outs, stops and deaths of 2 to 4 workers, and for
+ * freedom from starvation for 3.
  *
  * Not here: how words and payloads travel (transport.h), when a worker wants to meet (communicator.c). */
 #ifndef GRAPEVINE_RUNTIME_MPI_PAIRING_H

@@ -7,9 +7,9 @@
  * complete. When a slot is given back, one word of every chunk is spoilt, so that an unchanged snapshot of a later
  * meeting is not believed before it arrived.
  *
- * Data that lie elsewhere, in the receiver's device memory, cannot be checked so. Then the slot is one tag, whose writer
- * puts it only once it knows that all data have arrived. The two kinds of tags are told apart by a field of their own:
- * neither is ever taken for the other. */
+ * Data that lie elsewhere, in the receiver's device memory, cannot be checked so. Then the slot is one tag, whose
+ * writer puts it only once it knows that all data have arrived. The two kinds of tags are told apart by a field of
+ * their own: neither is ever taken for the other. */
 #ifndef GRAPEVINE_RUNTIME_MPI_PAYLOAD_H
 #define GRAPEVINE_RUNTIME_MPI_PAYLOAD_H
 

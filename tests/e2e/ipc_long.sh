@@ -133,13 +133,13 @@ C
             went_by "$scratch/otherwise-$way" put "GPUs do not reach one another"
     done
     # One rank is enough, and all know.
-    cat >"$scratch/one.sh" <<'SH'
+    cat >"$scratch/one.sh" <<SH
 #!/usr/bin/env bash
-[ "${OMPI_COMM_WORLD_RANK:-${PMI_RANK:-}}" = 1 ] && export GRAPEVINE_EMULATOR_IPC=lose
-exec "$GRAPEVINE" "$@"
+[ "\${OMPI_COMM_WORLD_RANK:-\${PMI_RANK:-}}" = 1 ] && export GRAPEVINE_EMULATOR_IPC=lose
+exec "$grapevine" "\$@"
 SH
     chmod +x "$scratch/one.sh"
-    GRAPEVINE=$grapevine grapevine=$scratch/one.sh run_well "auto, one rank's copies get lost" 3 train "$config" \
+    grapevine=$scratch/one.sh run_well "auto, one rank's copies get lost" 3 train "$config" \
         "run.dir=$scratch/one" && went_by "$scratch/one" put "GPUs do not reach one another"
     run_well "put where ipc could be" 2 train "$config" "run.dir=$scratch/put" communication.transport=put &&
         went_by "$scratch/put" put "as communication.transport asks"

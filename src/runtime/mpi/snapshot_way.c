@@ -1,0 +1,65 @@
+/* The way of snapshots from worker to worker: from GPU to GPU where that works, else in the slots of a transport. */
+#include "runtime/mpi/snapshot_way.h"
+
+#include <string.h>
+
+#include "base/log.h"
+
+static const char direct_name[] = "ipc";
+
+/* Leaves way->direct NULL where snapshots are to take another way, and says why. */
+static enum status open_direct(const struct snapshot_way_params *p, struct snapshot_way *way, const char **reason)
+{
+    struct direct_slots_params params = {
+        .job = p->job,
+        .graph = p->run->graph,
+        .worker = p->job->rank,
+        .ops = worker_device_ops(p->worker),
+        .device = worker_device(p->worker),
+        .slots = p->run->records,
+        .count = worker_parameter_size(p->worker),
+        .required = strcmp(p->run->transport, direct_name) == 0,
+    };
+    *reason = "as communication.transport asks";
+    if (!params.required && strcmp(p->run->transport, "auto") != 0)
+        return STATUS_OK;
+    return direct_slots_open(&params, &way->direct, reason);
+}
+
+enum status snapshot_way_open(const struct snapshot_way_params *p, struct snapshot_way *way)
+{
+    size_t count = worker_parameter_size(p->worker);
+    const char *reason = NULL;
+    way->shape = payload_shape(count, p->run->chunk_bytes);
+    way->payload_bytes = way->shape.slot_bytes;
+    TRY(open_direct(p, way, &reason));
+    if (way->direct != NULL)
+        way->shape = payload_shape_elsewhere(count);
+    struct transport_params params = {
+        .job = p->job,
+        .graph = p->run->graph,
+        .worker = p->job->rank,
+        .slots = p->run->records,
+        .slot_bytes = way->shape.slot_bytes,
+        .puts_per_slot = 2 * way->shape.chunk_count,
+    };
+    TRY(transport_open(way->direct != NULL ? "auto" : p->run->transport, &params, &way->ops, &way->transport));
+    if (way->direct != NULL)
+        log_info("transport %s: snapshots travel from GPU to GPU", direct_name);
+    else if (!worker_device_ops(p->worker)->host_memory)
+        log_info("transport %s: snapshots travel through host memory, %s", way->ops->name, reason);
+    return STATUS_OK;
+}
+
+void snapshot_way_close(struct snapshot_way *way)
+{
+    direct_slots_close(way->direct);
+    if (way->transport != NULL)
+        way->ops->destroy(way->transport);
+    *way = (struct snapshot_way){0};
+}
+
+const char *snapshot_way_name(const struct snapshot_way *way)
+{
+    return way->direct != NULL ? direct_name : way->ops->name;
+}
