@@ -163,10 +163,10 @@ struct device_ops {
     uint64_t (*mark)(struct device *device);
 
     /* Means over the devices of all ranks, beside the computation. NULL where the backend cannot. One rank makes the
-     * name, all open the group with it (collective; STATUS_MACHINE where the devices cannot form one, as where two ranks
-     * share a GPU). `group_mean` begins to replace `values` by their mean over the ranks, after what the compute thread
-     * has called so far: from within net_ready_fn, after what made them final; `group_join` makes all later operations
-     * wait for the means begun so far. By the compute thread, the same calls on every rank. */
+     * name, all open the group with it (collective; STATUS_MACHINE where the devices cannot form one, as where two
+     * ranks share a GPU). `group_mean` begins to replace `values` by their mean over the ranks, after what the compute
+     * thread has called so far: from within net_ready_fn, after what made them final; `group_join` makes all later
+     * operations wait for the means begun so far. By the compute thread, the same calls on every rank. */
     enum status (*group_name)(unsigned char name[DEVICE_NAME_BYTES]);
     enum status (*group_open)(struct device *device, const unsigned char name[DEVICE_NAME_BYTES], int rank, int size,
                               struct device_group **out);

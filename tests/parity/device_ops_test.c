@@ -194,7 +194,8 @@ static void on_ready(void *context, size_t first, size_t count)
     }
 }
 
-/* Training steps (from the second on in a used arena, and as a device repeats them), then evaluation of a partial batch. */
+/* Training steps (from the second on in a used arena, and as a device repeats them), then evaluation of a partial
+ * batch. */
 static void run_case(const struct net_spec *spec, size_t batch, uint64_t seed, bool differences)
 {
     struct pair p;

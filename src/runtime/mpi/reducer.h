@@ -1,6 +1,6 @@
-/* The communication of an algorithm that meets everyone: averages the gradient over all workers, bucket by bucket, while
- * the backward pass still computes the next ones. A thread of its own does it through MPI, or the devices do it among
- * themselves (NCCL), where they can form a group: then nobody waits, and what follows is ordered behind it.
+/* The communication of an algorithm that meets everyone: averages the gradient over all workers, bucket by bucket,
+ * while the backward pass still computes the next ones. A thread of its own does it through MPI, or the devices do it
+ * among themselves (NCCL), where they can form a group: then nobody waits, and what follows is ordered behind it.
  *
  * A bucket is a fixed range of the flat gradient; it is handed over when its last element is final. Backward passes
  * run in the same order on every rank, so the buckets of all ranks queue in one order, which collectives need. */
