@@ -14,6 +14,7 @@
 #   GRAPEVINE_DATA           where CIFAR-10 is (scripts/get_data.sh); without it `shapes` stands in, and no table
 #   GRAPEVINE_GPU_MINUTES    for all stages together: what would not fit is left out (default: no limit)
 #   GRAPEVINE_GPU_ROUNDS     repeats of every measurement (default 5; exchanges 3)
+#   GRAPEVINE_GPU_TRANSPORT  how the stage exchange sends snapshots: communication.transport (default auto)
 #   GRAPEVINE_GPU_BUILD=emulated    the emulated GPU, tiny sizes: to try this script; the figures mean nothing
 #   GRAPEVINE_GPU_TABLE_WORKERS, _ARMS, _EPOCHS, _SEEDS    of the stage table (4 16 64; all four; 10; 1)
 # Measured choices and compiled code are kept in BUILD/gpu-cache. The GPU's settings are left alone.
@@ -240,7 +241,8 @@ bench_step() {
     shift
     mapfile -t torch < <(torch_option "$model" "$batch" "${torch_shape[@]}")
     if [ "$kind" = emulated ]; then
-        "$bench/gpu_step_bench" --label "$label" --model convnet --batch 8 --pictures 64 --steps 2 --rounds 2 "$@"
+        "$bench/gpu_step_bench" "$@" --label "$label" --model convnet --batch 8 --data shapes --pictures 64 --steps 2 \
+            --rounds 2
     else
         "$bench/gpu_step_bench" --label "$label" --model "$model" --batch "$batch" --rounds "$rounds" "${torch[@]}" "$@"
     fi
@@ -299,7 +301,8 @@ stage_exchange() {
                 run=$dir/exchange/b$batch-r$rate-k$round
                 # shellcheck disable=SC2086  # the launcher and its flags
                 timeout --kill-after=10 120 $launcher -n 2 "$program" train "$dir/exchange/b$batch.yaml" \
-                    "communication.rate=$rate" batch_norm.policy=own "run.dir=$run" >"$run.log" 2>&1 || {
+                    "communication.rate=$rate" "communication.transport=${GRAPEVINE_GPU_TRANSPORT:-auto}" \
+                    batch_norm.policy=own "run.dir=$run" >"$run.log" 2>&1 || {
                     status=$? && echo "$run failed with status $status:" && tail -n 20 "$run.log"
                 }
             done

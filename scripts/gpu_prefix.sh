@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Unpacks what Grapevine needs into a folder, for a machine on which nothing can be installed: a GPU node without
-# network or root, say. Debian's packages of scripts/setup.sh with their dependencies, without what a machine with a compiler
-# has, without documents, and without drivers of networks.
+# network or root, say. Debian's packages of scripts/setup.sh with their dependencies, without what a machine with a
+# compiler has, without documents, and without drivers of networks.
 #
 #   scripts/gpu_prefix.sh [DIR]     makes DIR and DIR.tar.gz (default build/gpu-prefix); prints their sizes
 #
@@ -13,8 +13,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # Beginnings of names of packages that stay out: compilers and what they bring, the system's base, networks, X.
-readonly EXCLUDED='gcc cpp binutils gfortran perl m4 autoconf automake autotools make pkg debconf dpkg tar passwd adduser
-debianutils openssh sgml linux-libc rpcsvc libc6 libc- libcrypt libgcc libstdc++ libgomp libitm libatomic
+readonly EXCLUDED='gcc cpp binutils gfortran perl m4 autoconf automake autotools make pkg debconf dpkg tar passwd
+adduser debianutils openssh sgml linux-libc rpcsvc libc6 libc- libcrypt libgcc libstdc++ libgomp libitm libatomic
 libasan liblsan libtsan libubsan libcc1 libbinutils libctf libgprofng libgfortran-12-dev libperl libgdbm libdb5
 libpam libaudit libcap-ng libselinux libsepol libsemanage libacl libmd0 libpcre2 libbz2 liblzma libzstd libedit
 libtinfo libbsd libcbor libfido libssl libkrb5 libk5 libgssapi libcom-err libkeyutils libgmp libisl libmpfr
@@ -128,7 +128,7 @@ export LDLIBS="-lmpi ${LDLIBS:-}"
 # Open MPI and its PMIx were made for /usr: where they find plugins, messages and settings now.
 export OPAL_PREFIX=$GRAPEVINE_PREFIX/usr OPAL_SYSCONFDIR=$GRAPEVINE_PREFIX/etc/openmpi
 export OPAL_LIBDIR=$_libraries/openmpi/lib OPAL_PKGLIBDIR=$_libraries/openmpi/lib/openmpi3
-export PMIX_INSTALL_PREFIX=$_libraries/pmix2
+export PMIX_PREFIX=$_libraries/pmix2 PMIX_INSTALL_PREFIX=$_libraries/pmix2
 unset _libraries _path
 ENVIRONMENT
 }

@@ -145,6 +145,8 @@ int main(int argc, char **argv)
     mpi_fixture_open(&f, &argc, &argv, "complete", "mlp", "allreduce", "auto", 1, HIDDEN);
     struct reducer *reducer = NULL;
     struct reducer_params params = {.job = &f.job,
+                                    .ops = f.ops,
+                                    .device = f.device,
                                     .gradient = worker_gradient_vector(f.worker),
                                     .count = worker_parameter_size(f.worker),
                                     .bucket_bytes = bucket_bytes,
