@@ -128,7 +128,8 @@ export LDLIBS="-lmpi ${LDLIBS:-}"
 # Open MPI and its PMIx were made for /usr: where they find plugins, messages and settings now.
 export OPAL_PREFIX=$GRAPEVINE_PREFIX/usr OPAL_SYSCONFDIR=$GRAPEVINE_PREFIX/etc/openmpi
 export OPAL_LIBDIR=$_libraries/openmpi/lib OPAL_PKGLIBDIR=$_libraries/openmpi/lib/openmpi3
-export PMIX_PREFIX=$_libraries/pmix2 PMIX_INSTALL_PREFIX=$_libraries/pmix2
+export OPAL_PKGDATADIR=$GRAPEVINE_PREFIX/usr/share/openmpi
+export PMIX_PKGLIBDIR=$_libraries/pmix2/lib/pmix PMIX_PKGDATADIR=$_libraries/pmix2/share/pmix
 unset _libraries _path
 ENVIRONMENT
 }
