@@ -3,17 +3,17 @@
 # network or root, say. Debian's packages of scripts/setup.sh with their dependencies, without what a machine with a
 # compiler has, without documents, and without drivers of networks.
 #
-#   scripts/gpu_prefix.sh [DIR]     makes DIR and DIR.tar.gz (default build/gpu-prefix); prints their sizes
+#   scripts/gpu_prefix.sh [DIR]     makes DIR and DIR.tar.xz (default build/gpu-prefix); prints their sizes
 #
-# There, DIR may lie anywhere; GRAPEVINE_PREFIX=DIR (or DIR.tar.gz) scripts/gpu_check.sh finds it. By hand:
+# There, DIR may lie anywhere; GRAPEVINE_PREFIX=DIR (or DIR.tar.xz) scripts/gpu_check.sh finds it. By hand:
 #   export GRAPEVINE_PREFIX=DIR && . DIR/environment && make && scripts/launch.sh 4 CONFIG
-# The other machine needs gcc, make and a C library that is not older than this one's.
+# The other machine needs gcc and a C library that is not older than this one's.
 # Exit status: 0 it is there, 2 wrong usage, 4 a package could not be had.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # Beginnings of names of packages that stay out: compilers and what they bring, the system's base, networks, X.
-readonly EXCLUDED='gcc cpp binutils gfortran perl m4 autoconf automake autotools make pkg debconf dpkg tar passwd
+readonly EXCLUDED='gcc cpp binutils gfortran perl m4 autoconf automake autotools pkg debconf dpkg tar passwd
 adduser debianutils openssh sgml linux-libc rpcsvc libc6 libc- libcrypt libgcc libstdc++ libgomp libitm libatomic
 libasan liblsan libtsan libubsan libcc1 libbinutils libctf libgprofng libgfortran-12-dev libperl libgdbm libdb5
 libpam libaudit libcap-ng libselinux libsepol libsemanage libacl libmd0 libpcre2 libbz2 liblzma libzstd libedit
@@ -64,7 +64,8 @@ trim() {
     rm -rf "$into"/usr/lib/x86_64-linux-gnu/{cmake,fortran,pkgconfig,openmpi/lib/pkgconfig,openmpi/include/openmpi}
     find "$into" ! -type d \( -name '*.a' -o -name '*.la' -o -name '*.hpp' -o -name 'lib*java*' -o -name 'lib*shmem*' \
         -o -name 'libmpi_usempi*' -o -name 'libmpi_mpifh*' -o -name 'libmpi_cxx*' \) -delete
-    find "$into/usr/bin" ! -type d ! -name 'orted' ! -name 'orterun' ! -name 'mpirun*' ! -name 'ompi_info' -delete
+    find "$into/usr/bin" ! -type d ! -name 'orted' ! -name 'orterun' ! -name 'mpirun*' ! -name 'ompi_info' \
+        ! -name 'make' -delete
 }
 
 libraries_of() {
@@ -140,8 +141,8 @@ main() {
         sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' scripts/gpu_prefix.sh >&2
         exit 2
     fi
-    for file in apt-get dpkg readelf; do
-        command -v "$file" >/dev/null || fail "this needs $file: a Debian or Ubuntu with binutils"
+    for file in apt-get dpkg readelf xz; do
+        command -v "$file" >/dev/null || fail "this needs $file: a Debian or Ubuntu with binutils and xz-utils"
     done
     [ ! -e "$into" ] || [ -f "$into/environment" ] || code=2 fail "$into is there and was not made by this script"
     rm -rf "$into"
@@ -152,8 +153,8 @@ main() {
     drop_broken "$into"
     check_libraries "$into"
     link_alternatives "$into"
-    tar -C "$(dirname "$into")" -czf "$into.tar.gz" "$(basename "$into")"
-    du -sh --apparent-size "$into" "$into.tar.gz"
+    XZ_OPT=-T0 tar -C "$into" -cJf "$into.tar.xz" .
+    du -sh --apparent-size "$into" "$into.tar.xz"
 }
 
 main "$@"

@@ -8,6 +8,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "base/random.h"
@@ -17,7 +18,9 @@
 enum { CEILING_ARRAYS = 4, CEILING_PASSES = 3, CEILING_NOISE = 1 << 20 /* bytes */ };
 
 struct ceiling_convolution {
-    struct cudnn_plan *plans[CEILING_PASSES]; /* owned: forward, filter, data; data: NULL for the first */
+    struct cudnn_plan *plans[CEILING_PASSES]; /* forward, filter, data; data: NULL for the first. Owned by the first
+                                               * convolution of its shape */
+    char keys[CEILING_PASSES][160];           /* shapes in words */
     void *arrays[CEILING_ARRAYS];             /* owned device memory: x, w, y (also its gradient), d_x */
     void *d_w;                                /* owned */
 };
@@ -89,11 +92,27 @@ static inline struct cudnn_arrays ceiling_arrays(const struct ceiling *c, const 
                                  .workspace = c->workspace};
 }
 
-/* Memory for what a plan needs: before the first is measured the workspace has the largest size that any asks for. */
-static inline enum status ceiling_plan(struct ceiling *c, const struct cudnn_conv *conv, struct cudnn_plan **out)
+/* The plan of an earlier convolution of this shape, which may be NULL; false where there is no earlier one. */
+static inline bool ceiling_find(const struct ceiling *c, const char *key, int pass, struct cudnn_plan **out)
 {
-    TRY(cudnn_plan_create(c->net->device, conv, out));
-    size_t bytes = *out != NULL ? cudnn_plan_workspace(*out) : 0;
+    for (int k = 0; k < c->count; k++)
+        if (strcmp(c->convolutions[k].keys[pass], key) == 0) {
+            *out = c->convolutions[k].plans[pass];
+            return true;
+        }
+    return false;
+}
+
+/* Memory for what a plan needs: before the first is measured the workspace has the largest size that any asks for. */
+static inline enum status ceiling_plan(struct ceiling *c, const struct cudnn_conv *conv, int pass,
+                                       struct ceiling_convolution *out)
+{
+    char key[sizeof out->keys[pass]];
+    cudnn_conv_describe(conv, key);
+    if (!ceiling_find(c, key, pass, &out->plans[pass]))
+        TRY(cudnn_plan_create(c->net->device, conv, &out->plans[pass]));
+    memcpy(out->keys[pass], key, sizeof key);
+    size_t bytes = out->plans[pass] != NULL ? cudnn_plan_workspace(out->plans[pass]) : 0;
     c->workspace_bytes = bytes > c->workspace_bytes ? bytes : c->workspace_bytes;
     return STATUS_OK;
 }
@@ -106,18 +125,16 @@ static inline enum status ceiling_add(struct ceiling *c, int node_index, struct 
            weights = (size_t)conv.out_channels * (size_t)conv.in_channels * (size_t)conv.kernel * (size_t)conv.kernel;
     size_t in = conv.batch * (size_t)conv.in_channels * (size_t)conv.height * (size_t)conv.width;
     size_t to = conv.batch * (size_t)conv.out_channels * (size_t)conv.out_height * (size_t)conv.out_width;
-    TRY(ceiling_plan(c, &conv, &out->plans[0]));
+    TRY(ceiling_plan(c, &conv, 0, out));
     conv.pass = CUDNN_PASS_FILTER;
     conv.filter_type = CUDA_FP32;
-    TRY(ceiling_plan(c, &conv, &out->plans[1]));
-    if (out->plans[1] == NULL) {
-        conv.filter_type = net->type;
-        TRY(ceiling_plan(c, &conv, &out->plans[1]));
-    }
-    conv.pass = CUDNN_PASS_DATA;
+    TRY(ceiling_plan(c, &conv, 1, out));
     conv.filter_type = net->type;
+    if (out->plans[1] == NULL)
+        TRY(ceiling_plan(c, &conv, 1, out));
+    conv.pass = CUDNN_PASS_DATA;
     if (net->spec.nodes[node_index].input > 0)
-        TRY(ceiling_plan(c, &conv, &out->plans[2]));
+        TRY(ceiling_plan(c, &conv, 2, out));
     TRY(ceiling_alloc(c, in * size, &out->arrays[0]));
     TRY(ceiling_alloc(c, weights * size, &out->arrays[1]));
     TRY(ceiling_alloc(c, to * size, &out->arrays[2]));
@@ -140,13 +157,22 @@ static inline enum status ceiling_enqueue(struct ceiling *c)
     return STATUS_OK;
 }
 
+/* No earlier convolution has this plan. */
+static inline bool ceiling_owns(const struct ceiling *c, int index, int pass)
+{
+    for (int k = 0; k < index; k++)
+        if (c->convolutions[k].plans[pass] == c->convolutions[index].plans[pass])
+            return false;
+    return true;
+}
+
 static inline enum status ceiling_choose(struct ceiling *c)
 {
     for (int k = 0; k < c->count; k++)
         for (int pass = 0; pass < CEILING_PASSES; pass++) {
             const struct cudnn_arrays arrays = ceiling_arrays(c, &c->convolutions[k], pass);
             double seconds = 0;
-            if (c->convolutions[k].plans[pass] != NULL)
+            if (c->convolutions[k].plans[pass] != NULL && ceiling_owns(c, k, pass))
                 TRY(cudnn_plan_choose(c->convolutions[k].plans[pass], &arrays, &seconds));
             if (!isfinite(seconds))
                 return STATUS_MACHINE;
@@ -173,8 +199,10 @@ static inline enum status ceiling_fill(struct ceiling *c)
 {
     TRY(ceiling_make_noise(c));
     for (int k = 0; k < c->net->spec.node_count; k++)
-        if (c->net->spec.nodes[k].op == NET_CONV)
-            TRY(ceiling_add(c, k, &c->convolutions[c->count++]));
+        if (c->net->spec.nodes[k].op == NET_CONV) {
+            TRY(ceiling_add(c, k, &c->convolutions[c->count]));
+            c->count++;
+        }
     TRY(cuda_alloc(c->workspace_bytes, "convolutions alone", &c->workspace));
     TRY_CUDA("convolutions alone", cudaDeviceSynchronize()); /* the numbers came on no stream of ours */
     TRY(ceiling_choose(c));
@@ -193,7 +221,8 @@ static inline void ceiling_destroy(struct ceiling *c)
         cudaGraphExecDestroy(c->graph);
     for (int k = 0; k < c->count; k++) {
         for (int pass = 0; pass < CEILING_PASSES; pass++)
-            cudnn_plan_destroy(c->convolutions[k].plans[pass]);
+            if (ceiling_owns(c, k, pass))
+                cudnn_plan_destroy(c->convolutions[k].plans[pass]);
         for (int i = 0; i < CEILING_ARRAYS; i++)
             cudaFree(c->convolutions[k].arrays[i]);
         cudaFree(c->convolutions[k].d_w);

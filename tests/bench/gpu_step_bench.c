@@ -4,12 +4,14 @@
  *     gpu_step_bench [--model NAME] [--batch N] [--data shapes|cifar10|noise] [--pictures N] [--size PIXELS]
  *                    [--classes N] [--precision NAME] [--rounds N] [--seconds S | --steps N] [--threads N]
  *                    [--torch COMMAND] [--compile-limit S] [--goal-eager R] [--goal-compile R] [--label NAME]
+ *                    [--limit S]
  *
  * A step is forward, backward, update and cast, as runtime/mpi calls them: results are waited for run_ahead steps late.
  * "A2CiD2" updates x and x̃, "SGD" x alone; neither clips. A round measures windows of `seconds` (or `steps`) of each:
  * SGD and A2CiD2 in turn, four times each; the convolutions; then PyTorch, by gpu_step_torch.py, which COMMAND starts:
  * eager and compiled, with one batch that lies on the GPU, and with crops made there. What PyTorch does not deliver is
- * left out. Batches come from the program's own loader, so its crops and shuffles are those of a run.
+ * left out. No round but the first begins later than `limit` seconds after the start (600). Batches come from the
+ * program's own loader, so its crops and shuffles are those of a run.
  *
  * Correct: loss and gradient of the first batch agree with the CPU's in fp32, up to what the precision makes of them
  * (--threads 0 leaves that out), and the losses are finite and fall. Exit status 70 if our own are not. */
@@ -35,7 +37,7 @@ struct options {
     const char *model, *data, *precision, *torch, *label;
     size_t batch, pictures, steps;
     int size, classes, rounds, threads;
-    double seconds, compile_limit_s, goal_eager, goal_compile;
+    double seconds, limit_s, compile_limit_s, goal_eager, goal_compile;
 };
 
 enum arm { SGD, ACID, ARMS };
@@ -68,6 +70,7 @@ struct bench {
     struct peer torch;
     bool torch_ready[TORCH_ARMS], torch_falls[TORCH_ARMS];
     double torch_peak[TORCH_ARMS]; /* bytes */
+    double begin_s;
     double loss_error, gradient_error;
 };
 
@@ -291,20 +294,40 @@ free_gradients:
 
 /* --- PyTorch --- */
 
-static void open_torch(struct bench *b)
+static void prepare_torch(struct bench *b, enum torch_arm arm, double limit_s)
+{
+    char question[64];
+    snprintf(question, sizeof question, "prepare %s", torch_names[arm]);
+    bool answered = peer_ask(&b->torch, question, limit_s);
+    b->torch_ready[arm] = answered && strncmp(b->torch.line, "ok", 2) == 0;
+    printf("PyTorch, %s: %s\n", torch_names[arm], answered ? b->torch.line : "no answer");
+    fflush(stdout);
+}
+
+static bool start_torch(struct bench *b)
 {
     const double start_limit_s = 120;
     if (b->options.torch == NULL || !peer_start(&b->torch, b->options.torch))
+        return false;
+    prepare_torch(b, EAGER, start_limit_s);
+    prepare_torch(b, EAGER_AUGMENTED, start_limit_s);
+    return true;
+}
+
+/* Where compiling takes too long PyTorch is stopped, and started again for the rest. */
+static void open_torch(struct bench *b)
+{
+    const struct options *o = &b->options;
+    const double patience_s = 30, rest_s = 100; /* for what comes after it */
+    if (!start_torch(b))
         return;
-    for (int arm = 0; arm < TORCH_ARMS; arm++) {
-        char question[64];
-        snprintf(question, sizeof question, "prepare %s", torch_names[arm]);
-        bool compiles = arm == COMPILED || arm == COMPILED_AUGMENTED;
-        bool answered = peer_ask(&b->torch, question, compiles ? b->options.compile_limit_s : start_limit_s);
-        b->torch_ready[arm] = answered && strncmp(b->torch.line, "ok", 2) == 0;
-        printf("PyTorch, %s: %s\n", torch_names[arm], answered ? b->torch.line : "no answer");
-        fflush(stdout);
-    }
+    double left_s = o->limit_s - (stopwatch_now() - b->begin_s) - rest_s;
+    if (left_s > patience_s)
+        prepare_torch(b, COMPILED, fmin(o->compile_limit_s, left_s));
+    if (b->torch_ready[COMPILED])
+        prepare_torch(b, COMPILED_AUGMENTED, patience_s);
+    if (b->torch.process == 0)
+        start_torch(b);
 }
 
 static double ask_torch(struct bench *b, enum torch_arm arm)
@@ -437,7 +460,6 @@ static bool print_all(const struct bench *b, const struct figures *f)
     }
     printf("network %.0f MB; PyTorch at its peak %.0f MB eager, %.0f MB compiled\n",
            (double)b->ops->net_bytes(b->net) * 1e-6, b->torch_peak[EAGER] * 1e-6, b->torch_peak[COMPILED] * 1e-6);
-    print_figures(b, f);
     for (int arm = 0; arm < ARMS; arm++)
         printf("loss, %s: %.4f -> %.4f\n", arm == SGD ? "SGD" : "A2CiD2", b->replicas[arm].first_loss,
                b->replicas[arm].last_loss);
@@ -473,6 +495,7 @@ static bool set_option(struct options *o, const char *name, const char *value)
                  {"--threads", NULL, NULL, &o->threads, NULL},
                  {"--seconds", NULL, NULL, NULL, &o->seconds},
                  {"--goal-eager", NULL, NULL, NULL, &o->goal_eager},
+                 {"--limit", NULL, NULL, NULL, &o->limit_s},
                  {"--goal-compile", NULL, NULL, NULL, &o->goal_compile},
                  {"--compile-limit", NULL, NULL, NULL, &o->compile_limit_s}};
     for (size_t k = 0; k < sizeof known / sizeof known[0]; k++) {
@@ -504,6 +527,7 @@ static bool parse(int argc, char **argv, struct options *o)
                           .rounds = 5,
                           .threads = (int)sysconf(_SC_NPROCESSORS_ONLN),
                           .seconds = 1,
+                          .limit_s = 600,
                           .compile_limit_s = 300};
     for (int i = 1; i + 1 < argc; i += 2)
         if (!set_option(o, argv[i], argv[i + 1]))
@@ -515,6 +539,7 @@ static bool parse(int argc, char **argv, struct options *o)
 static enum status run(struct bench *b, struct figures *f)
 {
     struct device_params params = {.name = "cuda", .threads = 1, .precision = b->options.precision};
+    b->begin_s = stopwatch_now();
     b->ops = device_choose("cuda");
     if (b->ops == NULL)
         return STATUS_USAGE;
@@ -524,10 +549,17 @@ static enum status run(struct bench *b, struct figures *f)
     if (b->options.threads > 0)
         TRY(compare_with_cpu(b));
     TRY(warm_up(b));
+    double alone_begin_s = stopwatch_now();
     TRY(ceiling_create(b->net, &b->ceiling));
+    printf("its convolutions alone in %.1f s\n", stopwatch_now() - alone_begin_s);
     open_torch(b);
-    for (int round = 0; round < b->options.rounds; round++)
+    for (int round = 0; round < b->options.rounds; round++) {
+        if (round > 0 && stopwatch_now() - b->begin_s > b->options.limit_s)
+            break;
         TRY(measure_round(b, round, f));
+        print_figures(b, f); /* if this is stopped, so many are there */
+        fflush(stdout);
+    }
     return STATUS_OK;
 }
 

@@ -161,6 +161,8 @@ class Trainer:
 
     def run(self, augmented, seconds):
         steps = max(2, round(seconds / self.step_s))
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
         self.synchronize()
         begin = time.perf_counter()
         for _ in range(steps):
