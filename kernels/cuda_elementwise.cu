@@ -144,12 +144,6 @@ int cuda_narrow(struct CUstream_st *stream, enum cuda_type type, size_t count, c
                      [&](auto element) { return launch_one<same, float, decltype(element)>(stream, count, x, y); });
 }
 
-int cuda_widen(struct CUstream_st *stream, enum cuda_type type, size_t count, const void *x, float *y)
-{
-    return with_type(type,
-                     [&](auto element) { return launch_one<same, decltype(element), float>(stream, count, x, y); });
-}
-
 int cuda_relu_backward(struct CUstream_st *stream, enum cuda_type type, size_t count, const void *y, const void *d_y,
                        void *d_x)
 {

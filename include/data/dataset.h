@@ -32,7 +32,7 @@ struct dataset {
     int class_count;
     const int32_t *labels; /* (count), owned by the set */
     const struct picture_bytes
-        *bytes;                     /* owned by the set: all its pictures, where they are bytes in memory; else NULL */
+        *bytes;                     /* all its pictures, where they are bytes in memory, else NULL; owned by the set */
     const char *const *class_names; /* (class_count) or NULL */
 };
 

@@ -173,6 +173,8 @@ struct device_ops {
     void (*group_close)(struct device_group *group); /* NULL is fine */
     enum status (*group_mean)(struct device_group *group, float *values, size_t count);
     enum status (*group_join)(struct device_group *group);
+    /* Are the means of all joins but the last `age` < NET_RESULTS done? Never waits. */
+    bool (*group_done)(struct device_group *group, int age);
 
     /* A set of pictures kept on the device, for picks. NULL where inputs are best made by the host. STATUS_MACHINE
      * where the device has not the memory. */

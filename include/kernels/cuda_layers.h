@@ -115,9 +115,8 @@ enum { CUDA_BIAS_PARTS = 132 };
  * (CUDA_BIAS_PARTS, columns) is scratch. */
 int cuda_bias_backward_split(struct CUstream_st *stream, enum cuda_type type, size_t rows, int columns, const void *d_y,
                              const float *unscale, float *partial, float *d_bias);
-/* fp32 → type and back, element by element; in place for fp32 only. */
+/* fp32 → type, element by element; in place for fp32 only. */
 int cuda_narrow(struct CUstream_st *stream, enum cuda_type type, size_t count, const float *x, void *y);
-int cuda_widen(struct CUstream_st *stream, enum cuda_type type, size_t count, const void *x, float *y);
 
 /* --- quadratic (NET_QUADRATIC), fp32: y_k = √a_k (w_k − x_k), a_k = condition^(−k/(d − 1)), a_0 = 1;
  * k counts (channel, pixel), and x lies as (pixel, channel): `pixels` divides the dimension --- */

@@ -22,7 +22,7 @@ PARITY      := "tests/parity/torch_parity.py $(BUILD)/tests/parity/net_dump conv
 SCRIPTS     := $(sort $(wildcard tests/unit/*.sh tests/laws/*.sh tests/sim/*.sh tests/mpi/*.sh tests/e2e/*.sh))
 LONG        := $(sort $(wildcard tests/*/*_long.sh))
 CHECK_TESTS  = $(CHECKS) $(TEST_BIN) $(EMULATED_CHECKS) $(PARITY) $(filter-out $(LONG),$(SCRIPTS))
-RUN_TESTS   := BUILD=$(BUILD) PYTHON=$(PYTHON) scripts/run_tests.sh
+RUN_TESTS   := XDG_CACHE_HOME=$(abspath $(BUILD))/cache BUILD=$(BUILD) PYTHON=$(PYTHON) scripts/run_tests.sh
 
 check-build:
 	@BUILD=$(BUILD) scripts/setup.sh --tests

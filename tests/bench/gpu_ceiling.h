@@ -110,7 +110,7 @@ static inline enum status ceiling_plan(struct ceiling *c, const struct cudnn_con
     char key[sizeof out->keys[pass]];
     cudnn_conv_describe(conv, key);
     if (!ceiling_find(c, key, pass, &out->plans[pass]))
-        TRY(cudnn_plan_create(c->net->device, conv, &out->plans[pass]));
+        out->plans[pass] = cudnn_plan_create(c->net->device, conv);
     memcpy(out->keys[pass], key, sizeof key);
     size_t bytes = out->plans[pass] != NULL ? cudnn_plan_workspace(out->plans[pass]) : 0;
     c->workspace_bytes = bytes > c->workspace_bytes ? bytes : c->workspace_bytes;

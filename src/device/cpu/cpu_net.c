@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "device/backend_net.h"
 #include "device/cpu/cpu_backend.h"
 
 /* In the order of enum net_op. */
@@ -74,19 +75,6 @@ struct cpu_contribution cpu_net_contribute(struct net *net, struct cpu_op *op, s
         memory_plan_use(&net->plan, part.sum, last);
     }
     return part;
-}
-
-/* A private copy of what the net reads of the specification for the rest of its life. */
-static void copy_spec(struct net_spec *to, const struct net_spec *from)
-{
-    *to = *from;
-    to->nodes = memory_zalloc((size_t)from->node_count, sizeof *to->nodes);
-    to->parameters = memory_zalloc((size_t)from->parameter_count, sizeof *to->parameters);
-    to->buffers = memory_zalloc((size_t)from->buffer_count, sizeof *to->buffers);
-    memcpy(to->nodes, from->nodes, (size_t)from->node_count * sizeof *to->nodes);
-    memcpy(to->parameters, from->parameters, (size_t)from->parameter_count * sizeof *to->parameters);
-    if (from->buffer_count > 0)
-        memcpy(to->buffers, from->buffers, (size_t)from->buffer_count * sizeof *to->buffers);
 }
 
 static void init_values(struct net *net)
@@ -221,7 +209,7 @@ enum status cpu_net_create(struct device *device, const struct net_spec *spec, s
     struct net *net = memory_zalloc(1, sizeof *net);
     assert(spec->node_count > 0 && batch > 0);
     omp_set_num_threads(device->threads);
-    copy_spec(&net->spec, spec);
+    backend_net_copy_spec(&net->spec, spec);
     net->device = device;
     net->batch = batch;
     net->gradient = gradient;
@@ -263,9 +251,7 @@ void cpu_net_destroy(struct net *net)
     free(net->ops);
     free(net->losses);
     free(net->hits);
-    free(net->spec.nodes);
-    free(net->spec.parameters);
-    free(net->spec.buffers);
+    backend_net_release_spec(&net->spec);
     free(net);
 }
 
@@ -337,17 +323,6 @@ enum status cpu_net_backward_node(struct net *net, int index)
     return STATUS_OK;
 }
 
-static void report_ready(const struct net *net, int parameter, net_ready_fn *ready, void *context)
-{
-    if (parameter != NET_NONE)
-        ready(context, net->spec.parameters[parameter].offset, net->spec.parameters[parameter].count);
-}
-
-static bool owns_parameters(const struct net_node *node)
-{
-    return node->op == NET_CONV || node->op == NET_NORM || node->op == NET_LINEAR || node->op == NET_QUADRATIC;
-}
-
 enum status cpu_net_backward(struct net *net, net_ready_fn *ready, void *context)
 {
     assert(net->trained);
@@ -355,10 +330,7 @@ enum status cpu_net_backward(struct net *net, net_ready_fn *ready, void *context
     for (int k = net->spec.node_count - 1; k >= 0; k--) {
         const struct net_node *node = &net->spec.nodes[k];
         TRY(cpu_net_backward_node(net, k));
-        if (ready != NULL && owns_parameters(node)) {
-            report_ready(net, node->weight, ready, context);
-            report_ready(net, node->bias, ready, context);
-        }
+        backend_net_report(&net->spec, node, ready, context);
     }
     net->trained = false;
     return STATUS_OK;

@@ -34,6 +34,7 @@ enum status cuda_group_open(struct device *device, const unsigned char name[DEVI
 void cuda_group_close(struct device_group *group);
 enum status cuda_group_mean(struct device_group *group, float *values, size_t count);
 enum status cuda_group_join(struct device_group *group);
+bool cuda_group_done(struct device_group *group, int age);
 
 /* cuda_shared.c */
 enum status cuda_alloc_shared(struct device *device, size_t count, float **out, unsigned char name[DEVICE_NAME_BYTES]);

@@ -41,12 +41,13 @@ static struct cudnn_conv shape_of(const struct net *net, const struct cuda_op *o
                                .tf32 = net->tf32};
 }
 
-static enum status plan_pass(struct net *net, const struct cudnn_conv *conv, struct cudnn_plan **out)
+/* NULL where cuDNN has no engine. */
+static struct cudnn_plan *plan_pass(struct net *net, const struct cudnn_conv *conv)
 {
-    TRY(cudnn_plan_create(net->device, conv, out));
-    if (*out != NULL)
-        cuda_net_need_workspace(net, cudnn_plan_workspace(*out));
-    return STATUS_OK;
+    struct cudnn_plan *plan = cudnn_plan_create(net->device, conv);
+    if (plan != NULL)
+        cuda_net_need_workspace(net, cudnn_plan_workspace(plan));
+    return plan;
 }
 
 /* There is no way to compute this. */
@@ -54,14 +55,16 @@ static enum status refuse(const struct net *net, const struct cudnn_conv *conv)
 {
     char text[160];
     cudnn_conv_describe(conv, text);
-    log_on_this_rank(LOG_ERROR, "cuDNN has no engine for the %s on %s; try another device.precision%s", text,
-                     net->device->gpu, net->device->deterministic ? ", or device.deterministic=false" : "");
+    log_on_this_rank(
+        LOG_ERROR,
+        "cuDNN has no engine for the %s on %s; try another device.precision%s (run.log_level=debug tells more)", text,
+        net->device->gpu, net->device->deterministic ? ", or device.deterministic=false" : "");
     return STATUS_MACHINE;
 }
 
 static enum status need_pass(struct net *net, const struct cudnn_conv *conv, struct cudnn_plan **out)
 {
-    TRY(plan_pass(net, conv, out));
+    *out = plan_pass(net, conv);
     return *out != NULL ? STATUS_OK : refuse(net, conv);
 }
 
@@ -87,7 +90,7 @@ static enum status plan_filter(struct net *net, struct cuda_op *op)
     struct conv_state *state = op->state;
     struct cudnn_conv conv = shape_of(net, op, CUDNN_PASS_FILTER);
     state->filter_type = conv.filter_type = CUDA_FP32;
-    TRY(plan_pass(net, &conv, &state->filter));
+    state->filter = plan_pass(net, &conv);
     if (state->filter != NULL)
         return STATUS_OK;
     state->filter_type = conv.filter_type = net->type;
@@ -103,7 +106,7 @@ static enum status conv_create(struct net *net, struct cuda_op *op)
     TRY(need_pass(net, &conv, &state->forward));
     if (feeds_norm(net, op) && node->bias == NET_NONE) {
         conv.pass = CUDNN_PASS_FORWARD_SUMS;
-        TRY(plan_pass(net, &conv, &state->forward_sums));
+        state->forward_sums = plan_pass(net, &conv);
     }
     state->sums = memory_plan_add(&net->plan, 2 * (size_t)node->out_channels * sizeof(float), cuda_step_forward(op));
     memory_plan_use(&net->plan, state->sums, cuda_step_forward(op) + 2);

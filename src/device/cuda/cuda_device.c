@@ -48,8 +48,14 @@ enum status cuda_alloc_host(size_t bytes, void *out)
 
 void cuda_note(struct device *device, const char *operation, int code)
 {
-    if (code != 0 && device->failed == STATUS_OK)
-        device->failed = cuda_call_failed(operation, code);
+    int none = STATUS_OK;
+    if (code != 0 && atomic_compare_exchange_strong(&device->failed, &none, STATUS_MACHINE))
+        cuda_call_failed(operation, code);
+}
+
+enum status cuda_failed(struct device *device)
+{
+    return (enum status)atomic_load(&device->failed);
 }
 
 void cuda_enter(struct device *device)
@@ -289,6 +295,7 @@ const struct device_ops cuda_device_ops = {
     .group_close = cuda_group_close,
     .group_mean = cuda_group_mean,
     .group_join = cuda_group_join,
+    .group_done = cuda_group_done,
     .pictures_create = cuda_picture_set_create,
     .pictures_destroy = cuda_picture_set_destroy,
     .net_create = cuda_net_create,

@@ -17,6 +17,7 @@
 #include <cuda_runtime_api.h>
 #include <cudnn.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "device/cuda/cuda_call.h"
@@ -47,7 +48,7 @@ struct device {
     int index; /* of the GPU */
     enum cuda_precision precision;
     bool deterministic;
-    bool checks; /* $GRAPEVINE_CUDA_CHECK: wait for each operation, so that a failure has its name */
+    bool checks;   /* $GRAPEVINE_CUDA_CHECK: wait for each operation, so that a failure has its name */
     char gpu[256]; /* its name */
     cudaStream_t compute, state, out, in, side;
     cudaEvent_t state_done;
@@ -55,13 +56,14 @@ struct device {
     cudnnHandle_t cudnn;   /* on `compute` */
     void *cublas_workspace;
     struct cuda_sums state_sums, side_sums;
-    float *clip_scale; /* owned (1), device memory */
+    float *clip_scale;      /* owned (1), device memory */
     pthread_mutex_t copies; /* guards what the rings have used, and the side stream's scratch */
     struct cuda_ring rings[CUDA_RINGS];
     /* Networks of this device; by the compute thread. */
     struct net *nets[CUDA_NETS];
     int net_count;
-    enum status failed; /* a vector operation's failure, which has been logged: the next network call returns it */
+    atomic_int failed; /* a vector operation's status, logged: the next network call returns it. Of either thread; set
+                        * once, and nothing else is published through it */
 };
 
 /* Device memory, not set; NULL for 0 bytes. What it is for stands in the message when there is too little. */
@@ -69,8 +71,10 @@ enum status cuda_alloc(size_t bytes, const char *purpose, void *out);
 /* Pinned host memory, zeroed. */
 enum status cuda_alloc_host(size_t bytes, void *out);
 
-/* Note a failure of work that cannot report it. */
+/* Note a failure of work that cannot report it; the first is logged. */
 void cuda_note(struct device *device, const char *operation, int code);
+/* What was noted. */
+enum status cuda_failed(struct device *device);
 
 /* The GPU of a rank is chosen thread by thread: whatever launches kernels by a thread that may not be the one that
  * created the device calls this first. */

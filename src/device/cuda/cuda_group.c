@@ -13,7 +13,8 @@ struct device_group {
     struct device *device; /* borrowed */
     ncclComm_t comm;
     cudaStream_t stream;
-    cudaEvent_t ready, done;
+    cudaEvent_t ready, done[NET_RESULTS]; /* of join k: place k mod NET_RESULTS */
+    uint64_t joins;
 };
 
 static enum status nccl_failed(const char *operation, ncclResult_t code)
@@ -46,7 +47,8 @@ static enum status open_group(struct device_group *group, const ncclUniqueId *id
     TRY_NCCL("joining the group of GPUs", nccl_library()->comm_init(&group->comm, size, *id, rank));
     TRY_CUDA("streams", cudaStreamCreateWithFlags(&group->stream, cudaStreamNonBlocking));
     TRY_CUDA("events", cudaEventCreateWithFlags(&group->ready, cudaEventDisableTiming));
-    TRY_CUDA("events", cudaEventCreateWithFlags(&group->done, cudaEventDisableTiming));
+    for (int k = 0; k < NET_RESULTS; k++)
+        TRY_CUDA("events", cudaEventCreateWithFlags(&group->done[k], cudaEventDisableTiming));
     return STATUS_OK;
 }
 
@@ -69,14 +71,16 @@ void cuda_group_close(struct device_group *group)
 {
     if (group == NULL)
         return;
-    if (group->stream != NULL)
-        cudaStreamSynchronize(group->stream);
+    /* Means that another rank does not take part in never end: then the group is broken off. */
+    bool idle = group->stream == NULL || cudaStreamQuery(group->stream) == cudaSuccess;
+    (void)cudaGetLastError();
     if (group->comm != NULL)
-        nccl_library()->comm_destroy(group->comm);
+        (idle ? nccl_library()->comm_destroy : nccl_library()->comm_abort)(group->comm);
     if (group->ready != NULL)
         cudaEventDestroy(group->ready);
-    if (group->done != NULL)
-        cudaEventDestroy(group->done);
+    for (int k = 0; k < NET_RESULTS; k++)
+        if (group->done[k] != NULL)
+            cudaEventDestroy(group->done[k]);
     if (group->stream != NULL)
         cudaStreamDestroy(group->stream);
     free(group);
@@ -97,8 +101,21 @@ enum status cuda_group_join(struct device_group *group)
     ncclResult_t trouble = ncclSuccess;
     TRY_NCCL("all-reduce of the gradient", nccl_library()->async_error(group->comm, &trouble));
     TRY_NCCL("all-reduce of the gradient", trouble);
-    TRY_CUDA("order of streams", cudaEventRecord(group->done, group->stream));
-    TRY_CUDA("order of streams", cudaStreamWaitEvent(group->device->state, group->done, 0));
-    TRY_CUDA("order of streams", cudaStreamWaitEvent(group->device->compute, group->done, 0));
+    cudaEvent_t done = group->done[group->joins++ % NET_RESULTS];
+    TRY_CUDA("order of streams", cudaEventRecord(done, group->stream));
+    TRY_CUDA("order of streams", cudaStreamWaitEvent(group->device->state, done, 0));
+    TRY_CUDA("order of streams", cudaStreamWaitEvent(group->device->compute, done, 0));
     return STATUS_OK;
+}
+
+bool cuda_group_done(struct device_group *group, int age)
+{
+    if (group->joins <= (uint64_t)age)
+        return true;
+    cudaError_t code = cudaEventQuery(group->done[(group->joins - 1 - (uint64_t)age) % NET_RESULTS]);
+    if (code == cudaErrorNotReady)
+        (void)cudaGetLastError(); /* no error, but remembered as one */
+    else
+        cuda_note(group->device, "all-reduce of the gradient", (int)code);
+    return code != cudaErrorNotReady;
 }

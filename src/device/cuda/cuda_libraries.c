@@ -53,13 +53,10 @@ static const struct symbol cudnn_symbols[] = {
     }
 
 static const struct symbol nccl_symbols[] = {
-    NCCL_SYMBOL(get_unique_id, "ncclGetUniqueId"),
-    NCCL_SYMBOL(comm_init, "ncclCommInitRank"),
-    NCCL_SYMBOL(comm_destroy, "ncclCommDestroy"),
-    NCCL_SYMBOL(async_error, "ncclCommGetAsyncError"),
-    NCCL_SYMBOL(all_reduce, "ncclAllReduce"),
-    NCCL_SYMBOL(error_string, "ncclGetErrorString"),
-    {NULL, 0},
+    NCCL_SYMBOL(get_unique_id, "ncclGetUniqueId"),     NCCL_SYMBOL(comm_init, "ncclCommInitRank"),
+    NCCL_SYMBOL(comm_destroy, "ncclCommDestroy"),      NCCL_SYMBOL(comm_abort, "ncclCommAbort"),
+    NCCL_SYMBOL(async_error, "ncclCommGetAsyncError"), NCCL_SYMBOL(all_reduce, "ncclAllReduce"),
+    NCCL_SYMBOL(error_string, "ncclGetErrorString"),   {NULL, 0},
 };
 
 /* Written once, under the mutex, before anybody reads them. */

@@ -35,6 +35,7 @@ struct nccl_library {
     __typeof__(ncclGetUniqueId) *get_unique_id;
     __typeof__(ncclCommInitRank) *comm_init;
     __typeof__(ncclCommDestroy) *comm_destroy;
+    __typeof__(ncclCommAbort) *comm_abort;
     __typeof__(ncclCommGetAsyncError) *async_error;
     __typeof__(ncclAllReduce) *all_reduce;
     __typeof__(ncclGetErrorString) *error_string;

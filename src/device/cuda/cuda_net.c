@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "device/backend_net.h"
 #include "device/cuda/cuda_backend.h"
 
 /* In the order of enum net_op. */
@@ -78,18 +79,6 @@ void cuda_net_need_workspace(struct net *net, size_t bytes)
 }
 
 /* --- creation --- */
-
-static void copy_spec(struct net_spec *to, const struct net_spec *from)
-{
-    *to = *from;
-    to->nodes = memory_zalloc((size_t)from->node_count, sizeof *to->nodes);
-    to->parameters = memory_zalloc((size_t)from->parameter_count, sizeof *to->parameters);
-    to->buffers = memory_zalloc((size_t)from->buffer_count + 1, sizeof *to->buffers);
-    memcpy(to->nodes, from->nodes, (size_t)from->node_count * sizeof *to->nodes);
-    memcpy(to->parameters, from->parameters, (size_t)from->parameter_count * sizeof *to->parameters);
-    if (from->buffer_count > 0)
-        memcpy(to->buffers, from->buffers, (size_t)from->buffer_count * sizeof *to->buffers);
-}
 
 static bool has_op(const struct net_spec *spec, enum net_op op)
 {
@@ -230,7 +219,7 @@ enum status cuda_net_create(struct device *device, const struct net_spec *spec, 
 {
     struct net *net = memory_zalloc(1, sizeof *net);
     assert(spec->node_count > 0 && batch > 0 && device->net_count < CUDA_NETS);
-    copy_spec(&net->spec, spec);
+    backend_net_copy_spec(&net->spec, spec);
     net->device = device;
     net->batch = batch;
     net->gradient = gradient;
@@ -279,9 +268,7 @@ void cuda_net_destroy(struct net *net)
     memory_plan_release(&net->plan);
     free(net->values);
     free(net->ops);
-    free(net->spec.nodes);
-    free(net->spec.parameters);
-    free(net->spec.buffers);
+    backend_net_release_spec(&net->spec);
     free(net);
 }
 
@@ -348,27 +335,12 @@ static enum status run_backward_node(struct net *net, struct cuda_op *op)
     return STATUS_OK;
 }
 
-static void report_ready(const struct net *net, int parameter, net_ready_fn *ready, void *context)
-{
-    if (ready != NULL && parameter != NET_NONE)
-        ready(context, net->spec.parameters[parameter].offset, net->spec.parameters[parameter].count);
-}
-
-static bool owns_parameters(const struct net_node *node)
-{
-    return node->op == NET_CONV || node->op == NET_NORM || node->op == NET_LINEAR || node->op == NET_QUADRATIC;
-}
-
 static enum status run_backward(struct net *net, net_ready_fn *ready, void *context)
 {
     for (int k = net->spec.node_count - 1; k >= 0; k--) {
-        const struct net_node *node = &net->spec.nodes[k];
         TRY(run_backward_node(net, &net->ops[k]));
         TRY(check_op(net, &net->ops[k], "backward"));
-        if (owns_parameters(node)) {
-            report_ready(net, node->weight, ready, context);
-            report_ready(net, node->bias, ready, context);
-        }
+        backend_net_report(&net->spec, &net->spec.nodes[k], ready, context);
     }
     return STATUS_OK;
 }
@@ -415,7 +387,7 @@ enum status cuda_net_forward(struct net *net, enum net_mode mode, const struct n
     struct device *device = net->device;
     assert(batch->count > 0 && batch->count <= net->batch);
     assert(mode == NET_EVALUATE || batch->count == net->batch);
-    TRY(device->failed);
+    TRY(cuda_failed(device));
     TRY_CUDA("order of streams", cudaEventRecord(device->state_done, device->state));
     TRY_CUDA("order of streams", cudaStreamWaitEvent(device->compute, device->state_done, 0));
     net->serial++;
@@ -429,7 +401,7 @@ enum status cuda_net_forward(struct net *net, enum net_mode mode, const struct n
 
 enum status cuda_net_result(struct net *net, int age, struct net_result *result)
 {
-    TRY(net->device->failed);
+    TRY(cuda_failed(net->device));
     assert(age >= 0 && (uint64_t)age < net->serial);
     return cuda_step_outcome(net, net->serial - (uint64_t)age, result);
 }

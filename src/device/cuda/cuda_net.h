@@ -97,6 +97,7 @@ struct net {
     size_t working_bytes;
     /* fp16 */
     struct cuda_scaling *scaling; /* owned, device memory; NULL: gradients are not scaled */
+    uint64_t scaled;              /* forward pass after which the scale was last looked at */
     /* inputs */
     size_t step_bytes;
     struct cuda_step *step; /* owned, device memory */

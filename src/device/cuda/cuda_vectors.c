@@ -54,17 +54,30 @@ void cuda_vector_write(struct device *device, float *vector, size_t count, const
     cuda_note(device, "writing a vector", (int)cudaStreamSynchronize(device->state));
 }
 
-/* The factor that clipping and an overflow of fp16 gradients ask for, left in device memory; NULL: 1. */
-static const float *clip(struct device *device, const struct update_coefficients *c, size_t count, const float *g,
-                         const struct net *net)
+/* The network that computes this gradient, or NULL. */
+static struct net *net_of(const struct device *device, const float *g)
 {
-    struct cuda_scaling *scaling = net != NULL ? net->scaling : NULL;
-    if (c->clip_norm <= 0 && scaling == NULL)
+    for (int k = 0; k < device->net_count; k++)
+        if (device->nets[k]->gradient == g)
+            return device->nets[k];
+    return NULL;
+}
+
+/* The factor that clipping and an overflow of fp16 gradients ask for, left in device memory; NULL: 1. Where many
+ * workers apply one mean gradient, each leaves out an overflow, and the first alone moves the scale. */
+static const float *clip(struct device *device, const struct update_coefficients *c, size_t count, const float *g)
+{
+    struct net *net = net_of(device, g);
+    bool scales = net != NULL && net->scaling != NULL, moves = scales && net->scaled != net->serial;
+    if (c->clip_norm <= 0 && !scales)
         return NULL;
     const struct cuda_sums *sums = &device->state_sums;
+    struct cuda_scaling *scaling = moves ? net->scaling : NULL;
+    if (moves)
+        net->scaled = net->serial;
     cuda_note(device, "norm of the gradient", cuda_sum_squares(device->state, count, g, sums->parts, sums->sum));
     cuda_note(device, "clipping",
-              cuda_clip(device->state, sums->sum, c->clip_norm, scaling != NULL, device->clip_scale,
+              cuda_clip(device->state, sums->sum, c->clip_norm, scales, device->clip_scale,
                         scaling != NULL ? &scaling->loss_scale : NULL, scaling != NULL ? &scaling->unscale : NULL,
                         scaling != NULL ? &scaling->good_steps : NULL));
     return device->clip_scale;
@@ -81,7 +94,7 @@ bool cuda_vector_update(struct device *device, bool shared, const struct update_
                                        .nesterov = c->nesterov};
     (void)shared;
     wait_for_networks(device, g);
-    const float *scale = clip(device, c, count, g, net);
+    const float *scale = clip(device, c, count, g);
     if (net == NULL) {
         cuda_note(device, "gradient event",
                   cuda_update(device->state, &update, scale, count, decayed, x, x_tilde, m, g));
@@ -142,7 +155,7 @@ double cuda_vector_sum_squares(struct device *device, bool shared, size_t count,
     return *sums->host;
 }
 
-/* On a stream of its own: the communication thread waits for it, and must not wait for the state stream. */
+/* On a stream of its own, behind the state work called so far but not what is called later. */
 static int distance(struct device *device, size_t count, const float *own, const float *peer)
 {
     const struct cuda_sums *sums = &device->side_sums;

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 
 struct cudnn_choice {
-    int engine; /* place among the engines that heuristics name, in their order */
+    int engine; /* place in the list of configurations that heuristics name, in their order */
     double seconds;
 };
 

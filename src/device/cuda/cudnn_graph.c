@@ -12,7 +12,7 @@
 #include "device/cuda/cuda_libraries.h"
 #include "device/cuda/cudnn_choice.h"
 
-enum { ENGINES_MOST = 16, TENSORS_MOST = 5, ALIGNMENT = 16 };
+enum { ENGINES_MOST = 16, HEURISTICS = 2, TENSORS_MOST = 5, ALIGNMENT = 16, KEY_MOST = 640 };
 static const size_t workspace_most = (size_t)256 << 20;
 
 /* Unique ids of the tensors in a graph. */
@@ -23,7 +23,12 @@ struct cudnn_plan {
     struct cudnn_conv conv;
     cudnnBackendDescriptor_t graph, operations[2], convolution, tensors[TENSORS_MOST]; /* owned */
     int operation_count, tensor_count;
+    char key[KEY_MOST];         /* of the choice on file */
+    struct cudnn_choice choice; /* the one on file, while `known` */
+    bool known;
+    int listed; /* configurations that heuristics have named so far */
     cudnnBackendDescriptor_t engines[ENGINES_MOST], configs[ENGINES_MOST]; /* owned: execution plans */
+    int places[ENGINES_MOST];                                              /* in the heuristics' list */
     size_t workspaces[ENGINES_MOST];
     int engine_count, chosen;
 };
@@ -245,15 +250,18 @@ static cudnnStatus_t make_engine(struct cudnn_plan *plan, cudnnBackendDescriptor
     return (size_t)bytes > workspace_most ? CUDNN_STATUS_NOT_SUPPORTED : CUDNN_STATUS_SUCCESS;
 }
 
-/* Keep the configuration if an execution plan can be made of it. */
+/* Keep the configuration if an execution plan can be made of it, and it is the one on file where there is one: making
+ * plans takes long. */
 static void try_config(struct cudnn_plan *plan, cudnnBackendDescriptor_t config)
 {
-    if (plan->engine_count < ENGINES_MOST && acceptable(plan, config) &&
-        make_engine(plan, config) == CUDNN_STATUS_SUCCESS) {
+    int place = plan->listed++;
+    bool wanted = plan->engine_count < ENGINES_MOST && (!plan->known || plan->choice.engine == place);
+    if (wanted && acceptable(plan, config) && make_engine(plan, config) == CUDNN_STATUS_SUCCESS) {
+        plan->places[plan->engine_count] = place;
         plan->configs[plan->engine_count++] = config;
         return;
     }
-    if (plan->engine_count < ENGINES_MOST) {
+    if (wanted) {
         drop(plan->engines[plan->engine_count]);
         plan->engines[plan->engine_count] = NULL;
     }
@@ -286,27 +294,41 @@ static void ask_heuristics(struct cudnn_plan *plan, cudnnBackendHeurMode_t mode)
     drop(heuristics);
 }
 
-enum status cudnn_plan_create(struct device *device, const struct cudnn_conv *conv, struct cudnn_plan **out)
+static void ask_all_heuristics(struct cudnn_plan *plan)
+{
+    plan->listed = 0;
+    ask_heuristics(plan, CUDNN_HEUR_MODE_A);
+    ask_heuristics(plan, CUDNN_HEUR_MODE_FALLBACK);
+}
+
+static void name_plan(struct cudnn_plan *plan)
+{
+    char text[160];
+    cudnn_conv_describe(&plan->conv, text);
+    snprintf(plan->key, sizeof plan->key, "%s; cuDNN %zu; %s%s", plan->device->gpu, cuda_libraries()->cudnn_version(),
+             text, plan->device->deterministic ? ", deterministic" : "");
+}
+
+struct cudnn_plan *cudnn_plan_create(struct device *device, const struct cudnn_conv *conv)
 {
     struct cudnn_plan *plan = memory_zalloc(1, sizeof *plan);
     plan->device = device;
     plan->conv = *conv;
     plan->chosen = -1;
+    name_plan(plan);
+    plan->known = cudnn_choice_find(plan->key, HEURISTICS * ENGINES_MOST, &plan->choice);
     cudnnStatus_t status = make_graph(plan);
-    if (status == CUDNN_STATUS_SUCCESS) {
-        ask_heuristics(plan, CUDNN_HEUR_MODE_A);
-        ask_heuristics(plan, CUDNN_HEUR_MODE_FALLBACK);
+    if (status == CUDNN_STATUS_SUCCESS)
+        ask_all_heuristics(plan);
+    if (status == CUDNN_STATUS_SUCCESS && plan->known && plan->engine_count == 0) { /* it is there no more */
+        plan->known = false;
+        ask_all_heuristics(plan);
     }
-    if (plan->engine_count == 0) {
-        cudnn_plan_destroy(plan);
-        if (status == CUDNN_STATUS_SUCCESS || (int)status >= (int)CUDNN_STATUS_NOT_SUPPORTED)
-            return STATUS_OK;
-        char text[160];
-        cudnn_conv_describe(conv, text);
-        return cudnn_call_failed(text, (int)status);
-    }
-    *out = plan;
-    return STATUS_OK;
+    if (plan->engine_count > 0)
+        return plan;
+    log_debug("%s: no engine: %s", plan->key, cuda_libraries()->cudnn_error_string(status));
+    cudnn_plan_destroy(plan);
+    return NULL;
 }
 
 void cudnn_plan_destroy(struct cudnn_plan *plan)
@@ -392,15 +414,16 @@ static double measure(struct cudnn_plan *plan, int engine, const struct cudnn_ar
     return best;
 }
 
-static enum status measure_all(struct cudnn_plan *plan, const struct cudnn_arrays *arrays, struct cudnn_choice *choice)
+/* The fastest, by its place among this plan's engines; engine −1 where none runs. */
+static enum status measure_all(struct cudnn_plan *plan, const struct cudnn_arrays *arrays, struct cudnn_choice *fastest)
 {
     cudaEvent_t begin, end;
     TRY_CUDA("events", cudaEventCreate(&begin));
     TRY_CUDA("events", cudaEventCreate(&end));
     for (int k = 0; k < plan->engine_count; k++) {
         double seconds = measure(plan, k, arrays, begin, end);
-        if (seconds >= 0 && (choice->engine < 0 || seconds < choice->seconds))
-            *choice = (struct cudnn_choice){.engine = k, .seconds = seconds};
+        if (seconds >= 0 && (fastest->engine < 0 || seconds < fastest->seconds))
+            *fastest = (struct cudnn_choice){.engine = k, .seconds = seconds};
     }
     cudaEventDestroy(begin);
     cudaEventDestroy(end);
@@ -408,24 +431,34 @@ static enum status measure_all(struct cudnn_plan *plan, const struct cudnn_array
     return STATUS_OK;
 }
 
+/* Measure, keep the choice, and take the one that was kept first: of whoever measured at the same time. */
+static enum status measure_and_keep(struct cudnn_plan *plan, const struct cudnn_arrays *arrays)
+{
+    struct cudnn_choice fastest = {.engine = -1}, kept;
+    TRY(measure_all(plan, arrays, &fastest));
+    if (fastest.engine < 0)
+        return STATUS_OK;
+    plan->chosen = fastest.engine;
+    plan->choice = (struct cudnn_choice){.engine = plan->places[fastest.engine], .seconds = fastest.seconds};
+    cudnn_choice_keep(plan->key, &plan->choice);
+    if (!cudnn_choice_find(plan->key, HEURISTICS * ENGINES_MOST, &kept))
+        return STATUS_OK;
+    for (int k = 0; k < plan->engine_count; k++) {
+        if (plan->places[k] == kept.engine) {
+            plan->chosen = k;
+            plan->choice = kept;
+        }
+    }
+    return STATUS_OK;
+}
+
 enum status cudnn_plan_choose(struct cudnn_plan *plan, const struct cudnn_arrays *arrays, double *seconds)
 {
-    char text[160], key[640];
-    cudnn_conv_describe(&plan->conv, text);
-    snprintf(key, sizeof key, "%s; cuDNN %zu; %s%s", plan->device->gpu, cuda_libraries()->cudnn_version(), text,
-             plan->device->deterministic ? ", deterministic" : "");
-    struct cudnn_choice choice = {.engine = -1};
-    if (!cudnn_choice_find(key, plan->engine_count, &choice)) {
-        TRY(measure_all(plan, arrays, &choice));
-        if (choice.engine < 0) {
-            *seconds = INFINITY;
-            return STATUS_OK;
-        }
-        cudnn_choice_keep(key, &choice);
-        (void)cudnn_choice_find(key, plan->engine_count, &choice);
-    }
-    plan->chosen = choice.engine;
-    *seconds = choice.seconds;
-    log_debug("%s: engine %d of %d, %.1f us", text, choice.engine, plan->engine_count, choice.seconds * 1e6);
+    if (plan->known)
+        plan->chosen = 0;
+    else
+        TRY(measure_and_keep(plan, arrays));
+    *seconds = plan->chosen >= 0 ? plan->choice.seconds : INFINITY;
+    log_debug("%s: engine %d, %.1f us", plan->key, plan->choice.engine, *seconds * 1e6);
     return STATUS_OK;
 }

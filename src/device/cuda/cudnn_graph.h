@@ -2,7 +2,7 @@
  * epilogue), gradient of the input, gradient of the weights. Private to this folder.
  *
  * cuDNN offers several engines for each. The first time that a shape is met on a kind of GPU they are measured, and the
- * choice is kept in a file, so that the next start does not measure again. */
+ * choice is kept in a file (cudnn_choice.h): the next start makes that engine alone and measures nothing. */
 #ifndef GRAPEVINE_DEVICE_CUDA_CUDNN_GRAPH_H
 #define GRAPEVINE_DEVICE_CUDA_CUDNN_GRAPH_H
 
@@ -34,9 +34,9 @@ struct cudnn_arrays {
 
 struct cudnn_plan;
 
-/* Every engine that fits, none measured. NULL where cuDNN has none for this graph: *out stays NULL and STATUS_OK is
- * returned, since another graph may do. */
-enum status cudnn_plan_create(struct device *device, const struct cudnn_conv *conv, struct cudnn_plan **out);
+/* Every engine that fits, or the one on file. NULL where cuDNN has none for this graph, which is no error yet: another
+ * graph may do. A message of the level debug says why. */
+struct cudnn_plan *cudnn_plan_create(struct device *device, const struct cudnn_conv *conv);
 void cudnn_plan_destroy(struct cudnn_plan *plan); /* NULL is fine */
 
 /* Most that any of its engines needs, so that they can be measured. */

@@ -517,6 +517,7 @@ static enum status open_exchange(struct communicator *c)
         .clock = &c->clock,
         .observer = c->params.observer,
         .origin_s = c->params.origin_s,
+        .limit_s = c->params.job->limit_s,
         .id = c->id,
         .record_count = run_params->records,
         .shape = c->way.shape,

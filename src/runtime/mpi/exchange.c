@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/stopwatch.h"
 
@@ -161,13 +162,22 @@ static uint64_t begin_copy(struct exchange *exchange, struct exchange_record *re
                                              record->staged + first);
 }
 
-static void finish_copy(struct exchange *exchange, struct exchange_record *record, int chunk, uint64_t ticket)
+static enum status finish_copy(struct exchange *exchange, struct exchange_record *record, int chunk, uint64_t ticket)
 {
+    double begin_s = stopwatch_now();
     while (!device_ops_of(exchange)->copied(device_of(exchange), ticket)) {
+        if (exchange->limit_s > 0 && stopwatch_now() - begin_s > exchange->limit_s) {
+            log_on_this_rank(LOG_ERROR,
+                             "waited %.0f s for a snapshot out of the GPU's memory, for worker %d; is the GPU well? "
+                             "(nvidia-smi; communication.limit_s)",
+                             exchange->limit_s, record->peer);
+            return STATUS_MACHINE;
+        }
         exchange->between(exchange->context);
         stopwatch_sleep(copy_poll_s);
     }
     seal_chunk(exchange, record, chunk);
+    return STATUS_OK;
 }
 
 static enum status put_tag(struct exchange *exchange, int record, int chunk)
@@ -205,7 +215,7 @@ static enum status put_chunks(struct exchange *exchange, int record)
         if (staged && chunk + 1 < chunk_count)
             next = begin_copy(exchange, of, chunk + 1);
         if (staged)
-            finish_copy(exchange, of, chunk, ticket);
+            TRY(finish_copy(exchange, of, chunk, ticket));
         TRY(put_chunk(exchange, record, chunk));
         exchange->between(exchange->context);
     }

@@ -37,6 +37,7 @@ struct exchange {
     struct worker_clock *clock;      /* borrowed */
     const struct observer *observer; /* borrowed */
     double origin_s;                 /* that spans are counted from */
+    double limit_s;                  /* of the wait for a copy out of device memory; 0: none */
     int id;                          /* this worker */
     int record_count;
     struct payload_shape shape;     /* as the transport's slots have it */

@@ -127,6 +127,9 @@ static enum status take_results(struct trainer *trainer, uint64_t called, uint64
 {
     while (trainer->resulted + behind < called) {
         struct gradient_result result;
+        /* Gradient k was computed once the means of gradient k − 1 were there. */
+        if (trainer->reducer != NULL && trainer->resulted > 0)
+            TRY(reducer_settle(trainer->reducer, (int)(trainer->steps - trainer->resulted)));
         TRY(worker_result(trainer->worker, (int)(called - 1 - trainer->resulted), &result));
         trainer->resulted++;
         if (!result.finite) {
@@ -141,7 +144,8 @@ static enum status take_results(struct trainer *trainer, uint64_t called, uint64
         trainer->since.correct += result.correct;
         trainer->since.steps++;
     }
-    return STATUS_OK;
+    /* What follows asks the device for values. */
+    return behind == 0 && trainer->reducer != NULL ? reducer_settle(trainer->reducer, 0) : STATUS_OK;
 }
 
 static enum status compute_gradient(struct trainer *trainer)

@@ -145,6 +145,25 @@ enum status reducer_wait(struct reducer *reducer)
     return status;
 }
 
+enum status reducer_settle(const struct reducer *reducer, int age)
+{
+    const struct reducer_params *p = &reducer->params;
+    const double poll_s = 50e-6;
+    double begin_s = stopwatch_now();
+    while (reducer->group != NULL && !p->ops->group_done(reducer->group, age)) {
+        if (p->job->limit_s > 0 && stopwatch_now() - begin_s > p->job->limit_s) {
+            log_on_this_rank(
+                LOG_ERROR,
+                "waited %.0f s for the all-reduce of the gradient by NCCL: another rank does not take part; "
+                "is one stopped? (communication.limit_s)",
+                p->job->limit_s);
+            return STATUS_MACHINE;
+        }
+        stopwatch_sleep(poll_s);
+    }
+    return STATUS_OK;
+}
+
 /* The devices' own group, if all ranks can join it; else none, and no error. */
 static enum status open_group(struct reducer *reducer)
 {

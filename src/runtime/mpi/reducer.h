@@ -40,5 +40,8 @@ void reducer_ready(void *context, size_t first, size_t count);
 /* Wait until the whole gradient is the mean over all workers, as far as calls that follow can see; then the next
  * backward pass may start. */
 enum status reducer_wait(struct reducer *reducer);
+/* Wait until the means of all steps but the last `age` < NET_RESULTS are really there, for at most job->limit_s: before
+ * whoever calls this waits for work of the device that depends on them, which has no limit of its own. */
+enum status reducer_settle(const struct reducer *reducer, int age);
 
 #endif
