@@ -47,6 +47,7 @@ step-512|$bench/gpu_step_bench|180|580|the same, batch 512
 step-resnet50|$bench/gpu_step_bench|300|590|ResNet-50, ImageNet shapes, batch 128, beside PyTorch
 train|$program|40|200|one worker from start to end
 exchange|$program|240|580|two ranks on one GPU, with and without exchanges
+transports|$program|60|400|two ranks by each way of snapshots, and their replays: the same bits
 memory|$program|40|200|64 virtual workers: the GPU's memory
 determinism|$program|60|300|the same seed twice
 table|$program|120|590|the arms of the CIFAR-10 table, simulated; goes on where it stopped
@@ -178,7 +179,7 @@ stage_build() {
     [ -z "$cudnn_include" ] || arguments+=("CUDNN_INCLUDE=$cudnn_include")
     if [ "$kind" = emulated ]; then
         targets=(all emulated-bench "$build/emulated/grapevine")
-        for test in tests/parity/{cuda_*,device_ops}_test.c; do
+        for test in tests/parity/{cuda,device}_*_test.c; do
             test=${test#tests/} && targets+=("$build/emulated/${test%.c}")
         done
     fi
@@ -315,6 +316,28 @@ stage_exchange() {
         done
         "$python" tests/bench/gpu_runs.py exchange "$dir/exchange" || status=$?
         [ "$status" = 0 ] || break
+    done
+    return "$status"
+}
+
+# Real ranks by each way of snapshots, recorded, and replayed in one process. What MPI knows of GPUs it says itself.
+stage_transports() {
+    local launcher way run status=0
+    command -v mpirun >/dev/null || { echo "there is no mpirun" && return 77; }
+    launcher=$(BUILD=$build scripts/launch.sh --mpirun) || return
+    write_config "$dir/transports.yaml" "${batches%% *}" "$few_epochs"
+    for way in put ipc cuda; do
+        run=$dir/transports-$way
+        rm -rf "$run"
+        # shellcheck disable=SC2086  # the launcher and its flags
+        if ! timeout --kill-after=10 120 $launcher -n 2 "$program" train "$dir/transports.yaml" "run.dir=$run" \
+            run.record=true device.deterministic=true communication.transport=$way >"$run.log" 2>&1; then
+            if [ "$way" = cuda ] && grep -q 'needs an MPI library that puts from GPU memory' "$run.log"; then
+                echo "$way: left out: this MPI library does not know GPU memory" && continue
+            fi
+            status=1 && echo "$way: failed:" && tail -n 20 "$run.log" && continue
+        fi
+        "$program" replay "$run" | tail -n 3 || status=1
     done
     return "$status"
 }

@@ -8,11 +8,11 @@
  * false (its own only).
  *
  * Order: operations take effect as if each were done when it is called. A device with a queue of its own may still be
- * at work when a call returns; calls that hand values to the host (vector_read, sum_squares, pair_distance, net_result,
- * net_logits) wait for them, copy_out and copy_in say when they are done.
+ * at work when a call returns; calls that hand values to the host (vector_read, sum_squares, pair_distance, spread,
+ * digest, net_result, net_logits) wait for them, copy_out and copy_in say when they are done.
  *
  * Errors: the machine's (memory, library) are logged where they are detected and returned as STATUS_MACHINE; those of
- * work in a queue come out of the next net_result or net_forward, under the operation's name. */
+ * work in a queue come out of the next net_result or net_forward, or of health, under the operation's name. */
 #ifndef GRAPEVINE_DEVICE_DEVICE_H
 #define GRAPEVINE_DEVICE_DEVICE_H
 
@@ -119,6 +119,8 @@ struct device_ops {
     void (*vector_free)(struct device *device, float *vector);
     void (*vector_read)(struct device *device, const float *vector, size_t count, float *host);
     void (*vector_write)(struct device *device, float *vector, size_t count, const float *host);
+    /* Has everything gone well that a vector_read so far has waited for? What it brought is to be kept only then. */
+    enum status (*health)(struct device *device);
 
     /* Gradient event (kernels/update.h): advance, then x and x̃ −= γ·direction. x_tilde may be NULL. Where the backend
      * can, the working copy of `net` (NULL: none) is made of the new x in the same pass; true if it was. */
@@ -137,6 +139,13 @@ struct device_ops {
     double (*sum_squares)(struct device *device, bool shared, size_t count, const float *v);
     /* ½‖own − peer‖², or for a long vector an estimate from a sample of it. */
     double (*pair_distance)(struct device *device, size_t count, const float *own, const float *peer);
+    /* Σ_i ‖v_i − mean‖² over `vector_count` vectors, in float64, in an order that depends on the counts alone, and
+     * their mean (count) as a vector; `mean` may be NULL. By the compute thread, with all of the device's threads. */
+    double (*spread)(struct device *device, int vector_count, size_t count, const float *const *vectors, float *mean);
+
+    /* kernel_digest (kernels/vector_digest.h) of the vector as the operations called so far leave it: by the
+     * communication thread. */
+    uint64_t (*digest)(struct device *device, size_t count, const float *v);
 
     /* Copies beside the computation, by the communication thread: `copy_out` begins to bring device memory, as it is
      * after the operations called so far, to the host, `copy_in` the other way; operations called after copied() was

@@ -127,8 +127,8 @@ int cuda_quadratic_backward(struct CUstream_st *stream, size_t batch, int dimens
                             float *d_w);
 
 /* d_x_k = −√a_k d_y_k, d_x lying as x */
-int cuda_quadratic_backward_input(struct CUstream_st *stream, size_t batch, int dimension, int pixels,
-                                  double condition, const float *d_y, float *d_x);
+int cuda_quadratic_backward_input(struct CUstream_st *stream, size_t batch, int dimension, int pixels, double condition,
+                                  const float *d_y, float *d_x);
 
 /* --- loss of fp32 logits (batch, classes); NET_LOSS_* of device/net_spec.h --- */
 

@@ -33,7 +33,7 @@ struct runtime_params {
     bool validation;                /* evaluate the held-out pictures too */
     bool enforce_rate;
     size_t pending_limit;  /* meetings that may be due before compute waits */
-    const char *transport; /* "auto", "ipc", "put", "sendrecv" */
+    const char *transport; /* "auto", "ipc", "cuda", "put", "sendrecv" */
     int records;           /* K of the pairing protocol, ≥ 1 */
     double patience_s;     /* limit of one wait of a meeting */
     size_t chunk_bytes, bucket_bytes;
@@ -74,7 +74,7 @@ struct runtime_result {
     size_t test_count;                   /* pictures tested */
     int first_living; /* the first worker that lives on, and so holds the averaged model: 0 unless workers have died */
     double test_accuracy_own_statistics; /* of the averaged model with worker 0's statistics */
-    const char *transport;               /* the one used: "ipc", "put", "sendrecv", "allreduce", "none"; static */
+    const char *transport;               /* the one used: "ipc", "cuda", "put", "sendrecv", "allreduce", …; static */
 };
 
 /* Train until all workers together have done gradient_total gradients, average, treat the batch-norm statistics,

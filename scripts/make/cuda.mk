@@ -53,7 +53,7 @@ $(BUILD)/obj/emulated/kernels/%.o: kernels/%.cu
 $(LIB_EMULATOR): $(OBJ_EMULATOR)
 	rm -f $@ && ar rcs $@ $^
 
-EMULATED_TEST_SRC := $(sort $(wildcard tests/parity/cuda_*_test.c)) tests/parity/device_ops_test.c
+EMULATED_TEST_SRC := $(sort $(wildcard tests/parity/cuda_*_test.c) $(wildcard tests/parity/device_*_test.c))
 EMULATED_TEST_BIN := $(EMULATED_TEST_SRC:tests/%.c=$(EMULATED)/%)
 DEVICE_TEST_BIN   := $(EMULATED_TEST_SRC:tests/%.c=$(BUILD)/tests/gpu/%)
 
@@ -81,7 +81,7 @@ $(EMULATOR_TEST_BIN): $(EMULATED)/%: tests/%.cpp $(BUILD)/obj/emulated/tests/emu
 	$(CXX) $(EMULATOR_FLAGS) $(CUDA_INCLUDES) -o $@ $(filter %.cpp %.o,$^) $(EMULATOR_LINK) -lcmocka -lpthread
 
 # What needs no argument and no variable to run, for make check.
-EMULATED_CHECKS := $(filter-out %/device_ops_test,$(EMULATED_TEST_BIN)) $(EMULATOR_TEST_BIN)
+EMULATED_CHECKS := $(filter-out $(EMULATED)/parity/device_%,$(EMULATED_TEST_BIN)) $(EMULATOR_TEST_BIN)
 
 # The same tests on a real GPU: scripts/gpu_check.sh runs them.
 $(DEVICE_TEST_BIN): $(BUILD)/tests/gpu/%: tests/%.c $(LIBRARY) $(LIB_KERNELS)

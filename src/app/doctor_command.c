@@ -51,6 +51,7 @@ static void print_mpi(const struct job *job, const struct probe_result *probe, s
     printf("MPI library      %s\n", probe->library);
     printf("thread level     %s\n", probe->thread_level);
     printf("windows          %s\n", probe->windows);
+    printf("GPU memory       %s\n", probe->gpu_memory);
     if (job->size == 1) {
         printf("puts             not tried: one rank\n");
         advise(advice, "run it under the launcher too, to try puts between ranks: mpirun -n 4 grapevine doctor");

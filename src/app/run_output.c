@@ -41,12 +41,13 @@ static struct checkpoint_info checkpoint_info(const struct run_output *output, d
 void run_output_checkpoint(void *context, bool best, double epoch, const float *parameters, const float *buffers)
 {
     const struct run_output *output = context;
-    if (!output->writes || (best && !output->config->run.keep_best))
+    const struct plan *plan = output->plan;
+    if (!output->writes || (best && !output->config->run.keep_best) || plan->ops->health(plan->device) != STATUS_OK)
         return;
     char *name = best ? memory_copy_text("best.safetensors") : text_format("checkpoint-%04.0f.safetensors", epoch);
     char *path = run_directory_file(output->directory, name);
     struct checkpoint_info info = checkpoint_info(output, epoch);
-    checkpoint_write(path, output->plan->spec, parameters, buffers, &info);
+    checkpoint_write(path, plan->spec, parameters, buffers, &info);
     free(path);
     free(name);
 }
@@ -139,12 +140,14 @@ enum status run_output_finish(const struct run_output *output, const struct runt
     float *buffers = memory_zalloc(buffer_count + 1, sizeof buffers[0]);
     plan->ops->vector_read(plan->device, worker_parameters(worker), count, parameters);
     plan->ops->vector_read(plan->device, worker_buffers(worker), buffer_count, buffers);
+    enum status status = plan->ops->health(plan->device);
     if (!isnan(real_s)) {
         summary.time = output->config->simulate.time;
         summary.virtual_time = result->wall_s;
         summary.wall_seconds = real_s;
     }
-    enum status status = finish(output, &summary, parameters, buffers);
+    if (status == STATUS_OK)
+        status = finish(output, &summary, parameters, buffers);
     free(buffers);
     memory_free_aligned(parameters);
     return status;

@@ -115,11 +115,12 @@ const struct schema_row schema_table[] = {
     {KEY(communication, pending), CLOSED(1, 1e6), .preset = "2",
      .summary = "meetings that may be due before compute waits",
      .details = "Only with enforce_rate. Meetings with a peer that does not answer do not count."},
-    {KEY(communication, transport), WORDS("auto", "ipc", "put", "sendrecv"), .preset = "auto",
+    {KEY(communication, transport), WORDS("auto", "ipc", "cuda", "put", "sendrecv"), .preset = "auto",
      .summary = "how snapshots travel",
-     .details = "ipc: from GPU to GPU, between ranks of one node. put: one-sided MPI_Rput into the peer's window. "
-                "sendrecv: two-sided, where windows do not work. auto: the first of these that works in a probe at the "
-                "start."},
+     .details = "ipc: from GPU to GPU, between ranks of one node. cuda: the same by an MPI library that knows GPU "
+                "memory, between nodes too. put: one-sided MPI_Rput into the peer's window, from GPUs through host "
+                "memory. sendrecv: two-sided, where windows do not work. auto: the first of ipc, put and sendrecv that "
+                "works in a probe at the start."},
     {KEY(communication, records), CLOSED(1, 16), .preset = "3", .summary = "exchanges a worker can hold open",
      .details = "Each costs twice the model's memory. More let a worker serve others while some peers are slow."},
     {KEY(communication, patience_s), ABOVE(0, 3600), .preset = "1.0",

@@ -45,8 +45,11 @@ test_operations() {
     run_command env GRAPEVINE_TEST_DEVICE=cuda GRAPEVINE_EMULATOR_SCHEDULE=random:2 GRAPEVINE_EMULATOR_ORDER=random:3 \
         "$emulated/parity/device_ops_test"
     verdict "operations, streams and threads in a random order" "$([ "$status" = 0 ] || echo failed)"
-    run_command env GRAPEVINE_TEST_DEVICE=cuda GRAPEVINE_EMULATOR_NO_GENSTATS=1 "$emulated/parity/device_ops_test"
-    verdict "operations without the epilogue's sums" "$([ "$status" = 0 ] || echo failed)"
+    run_command env GRAPEVINE_TEST_DEVICE=cuda GRAPEVINE_EMULATOR_NO_GENSTATS=1 GRAPEVINE_EMULATOR_NO_POINTWISE=1 \
+        "$emulated/parity/device_ops_test"
+    verdict "operations without anything in a convolution's epilogue" "$([ "$status" = 0 ] || echo failed)"
+    run_command env GRAPEVINE_TEST_DEVICE=cuda "$emulated/parity/device_distances_test"
+    verdict "distances and digest" "$([ "$status" = 0 ] || echo failed)"
 }
 
 # One process: pictures are made by the host on the CPU, by a kernel on the device; the course must be the same.
@@ -82,6 +85,10 @@ test_ranks() {
         verdict "its replay" "$(grep -q 'agrees bit for bit' "$scratch/out" || echo 'does not agree bit for bit')"
         unset GRAPEVINE_EMULATOR_SCHEDULE
     done
+    run_well "snapshots from GPU to GPU by MPI" 3 train "$config" communication.transport=cuda "run.dir=$scratch/cuda"
+    check "by that way" [ "$(summary "$scratch/cuda" transport)" = cuda ]
+    run_command "$grapevine" replay "$scratch/cuda"
+    verdict "their replay" "$(grep -q 'agrees bit for bit' "$scratch/out" || echo 'does not agree bit for bit')"
     run_well "one rank runs ahead of its results" 1 train "$config" "run.dir=$scratch/alone"
     run_well "all-reduce among the devices" 2 train "$config" algorithm.name=allreduce run.record=false \
         "run.dir=$scratch/nccl"
@@ -117,6 +124,7 @@ test_errors() {
         "run.dir=$scratch/checked"
     run_command "$grapevine" doctor
     verdict "doctor lists the GPUs" "$(grep -q '^device cuda .*GPU 0: ' "$scratch/out" || echo 'it does not')"
+    verdict "and what MPI says" "$(grep -q '^GPU memory .*known to this MPI' "$scratch/out" || echo 'it does not')"
 }
 
 test_operations

@@ -17,8 +17,12 @@
  *     PATIENCE_MS       work older than this runs by itself; 0, never, unless NCCL has several ranks
  *     IPC               works, the default; refuse: memory of another process cannot be opened; lose: what is written
  *                       there does not arrive
+ *     MPI               knows, the default; refuses: what the MPI library says of device memory
+ *     TIME              equal, the default: between any two events a microsecond, so that what is chosen by
+ *                       measurement is the first, and the same every time; real: of the emulation
  *     NCCL_REFUSE       1: NCCL refuses several ranks, as it does when they share a device
- *     NO_GENSTATS, NO_WIDE_WGRAD, NONDETERMINISTIC   1: what cuDNN lacks or does (emulator_cudnn_graph.cpp) */
+ *     NO_GENSTATS, NO_POINTWISE, NO_WIDE_WGRAD, NONDETERMINISTIC   1: what cuDNN lacks or does
+ *                       (emulator_cudnn_graph.cpp) */
 #ifndef GRAPEVINE_TESTS_EMULATOR_H
 #define GRAPEVINE_TESTS_EMULATOR_H
 

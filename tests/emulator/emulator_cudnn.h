@@ -31,12 +31,22 @@ struct attribute {
     std::vector<descriptor_ref> descriptors;
 };
 
+/* A step from a value to the next, element by element; `with`: unique id of the other operand, −1 of ReLU. */
+struct pointwise_step {
+    cudnnPointwiseMode_t mode;
+    int64_t with;
+    tensor_layout layout; /* of the other operand: as the value, or (1, channels, 1, 1) */
+};
+
 /* What a plan runs. */
 struct cudnn_program {
     convolution shape;
     int64_t x, w, y; /* unique ids */
     bool y_is_virtual;
-    int64_t sums, squares;                       /* unique ids; −1: no statistics */
+    int64_t sums, squares;             /* unique ids; −1: no statistics */
+    std::vector<pointwise_step> steps; /* of y, which is virtual then */
+    int64_t result;                    /* unique id of what the last step leaves */
+    tensor_layout result_layout;
     std::map<int64_t, size_t> alignment, extent; /* bytes, of every id that the variant pack must have */
     int64_t workspace;
 };

@@ -1,10 +1,10 @@
 /* What descriptors of cuDNN mean: their checks when they are finalized, the program that a plan runs, its execution.
  *
  * Graphs are one convolution (forward, backward data, backward filter), or a forward convolution and GENSTATS of its
- * output. Every graph has three engines: the first stands for tensor cores, says so in its notes, and rounds fp32
+ * output, or one and a chain of additions, multiplications and ReLU (which turns NaN into 0). Every graph has three engines: the first stands for tensor cores, says so in its notes, and rounds fp32
  * inputs to tf32; the last needs no workspace. The workspace of the others is filled with NaN when a plan runs, for
- * kernels scribble there. GRAPEVINE_EMULATOR_NO_GENSTATS and GRAPEVINE_EMULATOR_NO_WIDE_WGRAD make plans with
- * statistics, and of fp32 filter gradients from 16-bit tensors, unsupported; GRAPEVINE_EMULATOR_NONDETERMINISTIC gives
+ * kernels scribble there. GRAPEVINE_EMULATOR_NO_GENSTATS, _NO_POINTWISE and _NO_WIDE_WGRAD make plans with statistics,
+ * with such chains, and of fp32 filter gradients from 16-bit tensors, unsupported; GRAPEVINE_EMULATOR_NONDETERMINISTIC gives
  * the first engine the note that it is so. */
 #include "emulator_cudnn.h"
 
@@ -198,6 +198,47 @@ static cudnnStatus_t finalize_statistics(const descriptor &d)
     return CUDNN_STATUS_SUCCESS;
 }
 
+/* --- steps from element to element --- */
+
+static cudnnStatus_t finalize_pointwise(const descriptor &d)
+{
+    cudnnPointwiseMode_t mode = value(d, CUDNN_ATTR_POINTWISE_MODE, CUDNN_POINTWISE_SQRT);
+    if (mode != CUDNN_POINTWISE_ADD && mode != CUDNN_POINTWISE_MUL && mode != CUDNN_POINTWISE_RELU_FWD)
+        return refuse(CUDNN_STATUS_NOT_SUPPORTED, "only additions, multiplications and ReLU are emulated");
+    if (value(d, CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_DOUBLE) != CUDNN_DATA_FLOAT)
+        return refuse(CUDNN_STATUS_NOT_SUPPORTED, "only calculation in fp32 is emulated");
+    return CUDNN_STATUS_SUCCESS;
+}
+
+static bool same_sizes(const tensor_layout &a, const tensor_layout &b)
+{
+    return std::equal(a.sizes, a.sizes + 4, b.sizes);
+}
+
+static cudnnStatus_t read_step(const descriptor &d, pointwise_step *step)
+{
+    tensor_layout x, y;
+    step->mode =
+        value(*child(d, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR), CUDNN_ATTR_POINTWISE_MODE, CUDNN_POINTWISE_SQRT);
+    step->with = -1;
+    if (!read_layout(*child(d, CUDNN_ATTR_OPERATION_POINTWISE_XDESC), &x) ||
+        !read_layout(*child(d, CUDNN_ATTR_OPERATION_POINTWISE_YDESC), &y) || !same_sizes(x, y))
+        return refuse(CUDNN_STATUS_BAD_PARAM_SHAPE_MISMATCH, "a step from tensor to tensor of other sizes");
+    if (has(d, CUDNN_ATTR_OPERATION_POINTWISE_BDESC) == (step->mode == CUDNN_POINTWISE_RELU_FWD))
+        return refuse(CUDNN_STATUS_BAD_PARAM, "a second operand too few or too many");
+    if (step->mode == CUDNN_POINTWISE_RELU_FWD)
+        return CUDNN_STATUS_SUCCESS;
+    descriptor_ref b = child(d, CUDNN_ATTR_OPERATION_POINTWISE_BDESC);
+    step->with = unique_id(*b);
+    if (!read_layout(*b, &step->layout))
+        return refuse(CUDNN_STATUS_BAD_PARAM_SHAPE_MISMATCH, "operands of a step have 4 dimensions");
+    const int64_t *sizes = step->layout.sizes;
+    bool of_channels = sizes[0] == 1 && sizes[1] == x.sizes[1] && sizes[2] == 1 && sizes[3] == 1;
+    if (!of_channels && !same_sizes(step->layout, x))
+        return refuse(CUDNN_STATUS_BAD_PARAM_SHAPE_MISMATCH, "an operand as large as the other, or of channels");
+    return CUDNN_STATUS_SUCCESS;
+}
+
 /* --- graphs --- */
 
 /* The tensors of an operation. */
@@ -306,11 +347,44 @@ static cudnnStatus_t read_statistics(const descriptor &operation, cudnn_program 
     return CUDNN_STATUS_SUCCESS;
 }
 
+/* Each step reads what the one before it has left, which nothing else knows. */
+static cudnnStatus_t read_steps(const std::vector<descriptor_ref> &operations, cudnn_program *program)
+{
+    if (setting_number("NO_POINTWISE", 0) != 0)
+        return refuse(CUDNN_STATUS_NOT_SUPPORTED_GRAPH_PATTERN, "no engine for steps behind a convolution");
+    int64_t behind = program->y;
+    bool hidden = program->y_is_virtual;
+    for (size_t i = 1; i < operations.size(); i++) {
+        const descriptor &operation = *operations[i];
+        pointwise_step step;
+        if (operation.kind != CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR || program->shape.kind != FORWARD ||
+            !hidden || unique_id(*child(operation, CUDNN_ATTR_OPERATION_POINTWISE_XDESC)) != behind)
+            return refuse(CUDNN_STATUS_NOT_SUPPORTED_GRAPH_PATTERN, "only a chain of virtual values is emulated");
+        cudnnStatus_t status = read_step(operation, &step);
+        if (status)
+            return status;
+        if (step.with >= 0 && is_virtual(*child(operation, CUDNN_ATTR_OPERATION_POINTWISE_BDESC)))
+            return refuse(CUDNN_STATUS_NOT_SUPPORTED_GRAPH_PATTERN, "a virtual second operand");
+        if (step.with >= 0)
+            add_tensor(program, *child(operation, CUDNN_ATTR_OPERATION_POINTWISE_BDESC));
+        program->steps.push_back(step);
+        descriptor_ref y = child(operation, CUDNN_ATTR_OPERATION_POINTWISE_YDESC);
+        behind = program->result = unique_id(*y);
+        hidden = is_virtual(*y);
+        read_layout(*y, &program->result_layout);
+        if (!hidden)
+            add_tensor(program, *y);
+    }
+    if (hidden)
+        return refuse(CUDNN_STATUS_NOT_SUPPORTED_GRAPH_PATTERN, "a virtual tensor at the edge of the graph");
+    return CUDNN_STATUS_SUCCESS;
+}
+
 static cudnnStatus_t read_program(const std::vector<descriptor_ref> &operations, cudnn_program *program)
 {
     const convolution_names *names = find_convolution(*operations[0]);
-    if (names == NULL || operations.size() > 2)
-        return refuse(CUDNN_STATUS_NOT_SUPPORTED_GRAPH_PATTERN, "a convolution, alone or before statistics");
+    if (names == NULL)
+        return refuse(CUDNN_STATUS_NOT_SUPPORTED_GRAPH_PATTERN, "a convolution, alone or before something else");
     cudnnStatus_t status = read_convolution(*operations[0], *names, &program->shape);
     if (!status)
         status = check_types(program->shape);
@@ -322,14 +396,18 @@ static cudnnStatus_t read_program(const std::vector<descriptor_ref> &operations,
     program->w = unique_id(*w);
     program->y = unique_id(*y);
     program->y_is_virtual = is_virtual(*y);
-    if (is_virtual(*x) || is_virtual(*w) || (is_virtual(*y) && operations.size() == 1))
+    if (is_virtual(*x) || is_virtual(*w) || (program->y_is_virtual && operations.size() == 1))
         return refuse(CUDNN_STATUS_NOT_SUPPORTED_GRAPH_PATTERN, "a virtual tensor at the edge of the graph");
     add_tensor(program, *x);
     add_tensor(program, *w);
     if (!program->y_is_virtual)
         add_tensor(program, *y);
     program->sums = program->squares = -1;
-    return operations.size() == 2 ? read_statistics(*operations[1], program) : CUDNN_STATUS_SUCCESS;
+    if (operations.size() == 1)
+        return CUDNN_STATUS_SUCCESS;
+    if (operations.size() == 2 && operations[1]->kind == CUDNN_BACKEND_OPERATION_GEN_STATS_DESCRIPTOR)
+        return read_statistics(*operations[1], program);
+    return read_steps(operations, program);
 }
 
 static cudnnStatus_t finalize_plan(descriptor *d)
@@ -361,6 +439,12 @@ cudnnStatus_t finalize_meaning(descriptor *d)
         return finalize_shape(*d);
     case CUDNN_BACKEND_OPERATION_GEN_STATS_DESCRIPTOR:
         return finalize_statistics(*d);
+    case CUDNN_BACKEND_POINTWISE_DESCRIPTOR:
+        return finalize_pointwise(*d);
+    case CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR: {
+        pointwise_step step;
+        return read_step(*d, &step);
+    }
     case CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR:
         return finalize_graph(d);
     case CUDNN_BACKEND_ENGINE_DESCRIPTOR:
@@ -404,6 +488,63 @@ static cudnnStatus_t read_pack(const cudnn_program &program, const descriptor &p
     return CUDNN_STATUS_SUCCESS;
 }
 
+/* --- a convolution and what follows it --- */
+
+static float step_value(const pointwise_step &step, float value, float other)
+{
+    if (step.mode == CUDNN_POINTWISE_RELU_FWD)
+        return value > 0 ? value : 0.0f;
+    return step.mode == CUDNN_POINTWISE_ADD ? value + other : value * other;
+}
+
+static size_t offset_of(const tensor_layout &layout, const int64_t place[4])
+{
+    size_t offset = 0;
+    for (int i = 0; i < 4; i++)
+        offset += (size_t)((layout.sizes[i] == 1 ? 0 : place[i]) * layout.strides[i]);
+    return offset;
+}
+
+/* `others`: the second operand of each step. */
+static float take_steps(const std::vector<pointwise_step> &steps, const std::vector<void *> &others, float value,
+                        const int64_t place[4])
+{
+    for (size_t k = 0; k < steps.size(); k++) {
+        const tensor_layout &layout = steps[k].layout;
+        float other = others[k] == NULL ? 0.0f : load(layout.type, others[k], offset_of(layout, place));
+        value = step_value(steps[k], value, other);
+    }
+    return value;
+}
+
+static void run_program(const cudnn_program &program, const std::map<int64_t, void *> &pointers)
+{
+    void *x = pointers.at(program.x), *w = pointers.at(program.w);
+    if (program.steps.empty()) {
+        void *y = program.y_is_virtual ? NULL : pointers.at(program.y);
+        float *sums = program.sums < 0 ? NULL : (float *)pointers.at(program.sums);
+        float *squares = program.sums < 0 ? NULL : (float *)pointers.at(program.squares);
+        convolve(program.shape, x, w, y, sums, squares);
+        return;
+    }
+    const tensor_layout &y = program.shape.y, &result = program.result_layout;
+    const int64_t last[4] = {y.sizes[0] - 1, y.sizes[1] - 1, y.sizes[2] - 1, y.sizes[3] - 1};
+    std::vector<char> product((offset_of(y, last) + 1) * size_of(y.type));
+    convolve(program.shape, x, w, product.data(), NULL, NULL);
+    std::vector<void *> others;
+    for (const pointwise_step &step : program.steps)
+        others.push_back(step.with < 0 ? NULL : pointers.at(step.with));
+    void *to = pointers.at(program.result);
+    int64_t place[4];
+    for (place[0] = 0; place[0] < y.sizes[0]; place[0]++)
+        for (place[1] = 0; place[1] < y.sizes[1]; place[1]++)
+            for (place[2] = 0; place[2] < y.sizes[2]; place[2]++)
+                for (place[3] = 0; place[3] < y.sizes[3]; place[3]++) {
+                    float value = load(y.type, product.data(), offset_of(y, place));
+                    store(result.type, to, offset_of(result, place), take_steps(program.steps, others, value, place));
+                }
+}
+
 cudnnStatus_t execute_plan(CUstream_st *stream, const descriptor &plan, const descriptor &pack)
 {
     std::shared_ptr<const cudnn_program> program = plan.program;
@@ -422,10 +563,7 @@ cudnnStatus_t execute_plan(CUstream_st *stream, const descriptor &plan, const de
     int error = submit(stream, "cuDNN plan", [=]() {
         if (size > 0)
             memset(workspace, 0xff, size);
-        void *y = program->y_is_virtual ? NULL : pointers.at(program->y);
-        float *sums = program->sums < 0 ? NULL : (float *)pointers.at(program->sums);
-        float *squares = program->sums < 0 ? NULL : (float *)pointers.at(program->squares);
-        convolve(program->shape, pointers.at(program->x), pointers.at(program->w), y, sums, squares);
+        run_program(*program, pointers);
     });
     if (remember_error(error))
         return refuse(CUDNN_STATUS_EXECUTION_FAILED_CUDART, "the stream does not take work");

@@ -499,6 +499,14 @@ cudaError_t cudaIpcGetMemHandle(cudaIpcMemHandle_t *handle, void *pointer)
     });
 }
 
+/* What an MPI library says of itself, instead of the one that is linked: device memory is memory of the process here,
+ * and every library puts from it. */
+extern "C" int MPIX_Query_cuda_support(void)
+{
+    static const choice way = setting_choice("MPI", "knows", "knows|refuses");
+    return way.word == "knows";
+}
+
 static int open_handle(void **pointer, const handle_content &content)
 {
     static const choice way = setting_choice("IPC", "works", "works|refuse|lose");

@@ -583,12 +583,13 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event)
 
 cudaError_t cudaEventElapsedTime(float *elapsed_ms, cudaEvent_t start, cudaEvent_t end)
 {
+    static const choice time = setting_choice("TIME", "equal", "equal|real");
     return answer(call([&]() -> int {
         if (!event_lives(start) || !event_lives(end) || !start->timed || !end->timed || !start->point || !end->point)
             return cudaErrorInvalidResourceHandle;
         if (!start->point->done || !end->point->done)
             return cudaErrorNotReady;
-        *elapsed_ms = (float)(1e3 * (end->point->run_at_s - start->point->run_at_s));
+        *elapsed_ms = time.word == "equal" ? 1e-3f : (float)(1e3 * (end->point->run_at_s - start->point->run_at_s));
         return cudaSuccess;
     }));
 }

@@ -204,14 +204,11 @@ static void a_tag_of_two_halves_is_not_believed(void **state)
 
 /* --- data elsewhere: the slot is a tag --- */
 
+#define DIGEST UINT64_C(0x0123456789abcdef)
+
 static bool valid_elsewhere(const struct payload_shape *shape, const void *slot)
 {
     return payload_chunk_valid(shape, slot, 0, WRITER, ATTEMPT);
-}
-
-static struct payload_tag seal_elsewhere(const struct payload_shape *shape, int writer, uint64_t attempt)
-{
-    return payload_seal(shape, NULL, 0, writer, attempt);
 }
 
 static void a_tag_alone_is_the_slot(void **state)
@@ -232,10 +229,10 @@ static void a_tag_alone_proves_itself(void **state)
 {
     (void)state;
     struct payload_shape shape = payload_shape_elsewhere(1000);
-    struct payload_tag now = seal_elsewhere(&shape, WRITER, ATTEMPT), slot[3] = {{0}};
-    struct payload_tag others[] = {seal_elsewhere(&shape, WRITER, ATTEMPT - 1),
-                                   seal_elsewhere(&shape, WRITER + 1, ATTEMPT),
-                                   seal_elsewhere(&shape, WRITER, ATTEMPT + (1ULL << 32)),
+    struct payload_tag now = payload_seal_elsewhere(DIGEST, WRITER, ATTEMPT), slot[3] = {{0}};
+    struct payload_tag others[] = {payload_seal_elsewhere(DIGEST, WRITER, ATTEMPT - 1),
+                                   payload_seal_elsewhere(DIGEST, WRITER + 1, ATTEMPT),
+                                   payload_seal_elsewhere(DIGEST, WRITER, ATTEMPT + (1ULL << 32)),
                                    {0}};
     assert_false(valid_elsewhere(&shape, slot));
     for (size_t k = 0; k < sizeof others / sizeof others[0]; k++)
@@ -252,6 +249,7 @@ static void a_tag_alone_proves_itself(void **state)
     memset(slot, 0x5a, sizeof slot);
     slot[1] = now;
     assert_true(valid_elsewhere(&shape, &slot[1]));
+    assert_true(payload_digest(&shape, (const unsigned char *)&slot[1]) == DIGEST);
     payload_spoil(&shape, (unsigned char *)&slot[1]);
     assert_false(valid_elsewhere(&shape, &slot[1]));
     assert_memory_equal(&slot[0], &slot[2], sizeof slot[0]); /* and nothing beside it */
@@ -266,7 +264,7 @@ static void the_two_kinds_of_tags_are_apart(void **state)
     set_up(&fixture, CHUNK_FLOATS, CHUNK_BYTES);
     struct payload_shape elsewhere = payload_shape_elsewhere(CHUNK_FLOATS);
     struct payload_tag checked = payload_seal(&fixture.shape, fixture.snapshot, 0, WRITER, ATTEMPT);
-    struct payload_tag alone = seal_elsewhere(&elsewhere, WRITER, ATTEMPT), wrong;
+    struct payload_tag alone = payload_seal_elsewhere(DIGEST, WRITER, ATTEMPT), wrong;
     put_data(&fixture, 0);
     for (int same_checksum = 0; same_checksum < 2; same_checksum++) {
         wrong = alone;

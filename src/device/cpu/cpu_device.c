@@ -9,9 +9,11 @@
 #include "device/backends.h"
 #include "device/cpu/cpu_backend.h"
 #include "device/cpu/cpu_net.h"
+#include "kernels/vector_digest.h"
 #include "kernels/distance.h"
 #include "kernels/pair.h"
 #include "kernels/reduce.h"
+#include "kernels/spread.h"
 #include "kernels/update.h"
 
 static enum status cpu_create(const struct device_params *params, struct device **out)
@@ -69,6 +71,12 @@ static void cpu_vector_write(struct device *device, float *vector, size_t count,
 {
     (void)device;
     memcpy(vector, host, count * sizeof *vector);
+}
+
+static enum status cpu_health(struct device *device)
+{
+    (void)device;
+    return STATUS_OK;
 }
 
 /* Elements that one thread takes at a time: whole pages, few enough to balance, many enough to stream. */
@@ -176,6 +184,36 @@ static double cpu_pair_distance(struct device *device, size_t count, const float
     return kernel_pair_distance(own, peer, count);
 }
 
+static uint64_t cpu_digest(struct device *device, size_t count, const float *v)
+{
+    (void)device;
+    return kernel_digest(count, v);
+}
+
+static double spread_part(size_t part, int vector_count, size_t count, const float *const *vectors, float *mean)
+{
+    size_t blocks = (count + SPREAD_BLOCK - 1) / SPREAD_BLOCK;
+    size_t first = blocks * part / SUM_PARTS, last = blocks * (part + 1) / SUM_PARTS;
+    double sum = 0.0;
+    for (size_t block = first; block < last; block++) {
+        size_t begin = block * SPREAD_BLOCK, end = begin + SPREAD_BLOCK < count ? begin + SPREAD_BLOCK : count;
+        sum += kernel_spread(vector_count, begin, end, vectors, mean);
+    }
+    return sum;
+}
+
+static double cpu_spread(struct device *device, int vector_count, size_t count, const float *const *vectors,
+                         float *mean)
+{
+    double parts[SUM_PARTS], sum = 0.0;
+#pragma omp parallel for schedule(static) num_threads(device->threads)
+    for (size_t part = 0; part < SUM_PARTS; part++)
+        parts[part] = spread_part(part, vector_count, count, vectors, mean);
+    for (size_t part = 0; part < SUM_PARTS; part++)
+        sum += parts[part];
+    return sum;
+}
+
 /* Copies are done when they are called, in one memory: nothing to wait for, nothing to pin. */
 
 static uint64_t cpu_copy(struct device *device, const float *from, size_t count, float *to)
@@ -242,6 +280,7 @@ const struct device_ops cpu_device_ops = {
     .vector_free = cpu_vector_free,
     .vector_read = cpu_vector_read,
     .vector_write = cpu_vector_write,
+    .health = cpu_health,
     .update = cpu_update,
     .pair = cpu_pair,
     .snapshot = cpu_snapshot,
@@ -249,6 +288,8 @@ const struct device_ops cpu_device_ops = {
     .scale = cpu_scale,
     .sum_squares = cpu_sum_squares,
     .pair_distance = cpu_pair_distance,
+    .spread = cpu_spread,
+    .digest = cpu_digest,
     .copy_out = cpu_copy,
     .copy_in = cpu_copy,
     .copied = cpu_copied,

@@ -19,6 +19,9 @@ void cuda_vector_add(struct device *device, size_t count, const float *part, flo
 void cuda_vector_scale(struct device *device, size_t count, float factor, float *v);
 double cuda_vector_sum_squares(struct device *device, bool shared, size_t count, const float *v);
 double cuda_vector_distance(struct device *device, size_t count, const float *own, const float *peer);
+uint64_t cuda_vector_digest(struct device *device, size_t count, const float *v);
+double cuda_vector_spread(struct device *device, int vector_count, size_t count, const float *const *vectors,
+                          float *mean);
 
 /* cuda_copies.c */
 uint64_t cuda_copy_out(struct device *device, const float *from, size_t count, float *host);

@@ -1,7 +1,8 @@
 /* Convolution: cuDNN graphs for the three products, our kernels for the bias and for the gradient's layout.
  *
  * Where a batch norm alone reads the output, the forward graph may leave the sums that the norm needs (an epilogue of
- * the product instead of a pass over memory): taken where cuDNN has such an engine that is not slower than the pass. */
+ * the product instead of a pass over memory), and in an evaluation, whose statistics are known before, the whole norm
+ * may be its epilogue: either is taken where cuDNN has such an engine that is not slower than the passes. */
 #include "device/cuda/cuda_conv.h"
 
 #include <math.h>
@@ -12,9 +13,11 @@
 #include "device/cuda/cudnn_graph.h"
 
 struct conv_state {
-    struct cudnn_plan *forward, *forward_sums, *data, *filter; /* owned; NULL where not needed or not to be had */
-    bool fused;                                                /* training uses forward_sums */
-    int sums, d_filter, d_bias_parts;                          /* buffers */
+    struct cudnn_plan *forward, *forward_sums, *with_norm, *data, *filter; /* owned; NULL where not needed or not to be
+                                                                            * had */
+    bool fused;                                                            /* training uses forward_sums */
+    bool evaluates_with_norm;                                              /* evaluation uses with_norm */
+    int sums, d_filter, d_bias_parts;                                      /* buffers */
     enum cuda_type filter_type;
 };
 
@@ -97,6 +100,20 @@ static enum status plan_filter(struct net *net, struct cuda_op *op)
     return need_pass(net, &conv, &state->filter);
 }
 
+/* The norm's output is of the net's type, unless it is the last value. */
+static void plan_norm(struct net *net, struct cuda_op *op)
+{
+    struct conv_state *state = op->state;
+    struct cudnn_conv conv = shape_of(net, op, CUDNN_PASS_FORWARD_SUMS);
+    state->forward_sums = plan_pass(net, &conv);
+    if (op->index + 2 == net->spec.node_count)
+        return;
+    conv.pass = CUDNN_PASS_FORWARD_NORM;
+    conv.residual = op->node[1].residual != NET_NONE;
+    conv.relu = op->node[1].relu;
+    state->with_norm = plan_pass(net, &conv);
+}
+
 static enum status conv_create(struct net *net, struct cuda_op *op)
 {
     const struct net_node *node = op->node;
@@ -104,10 +121,8 @@ static enum status conv_create(struct net *net, struct cuda_op *op)
     cuda_net_output(net, op, node->channels, node->height, node->width);
     struct cudnn_conv conv = shape_of(net, op, CUDNN_PASS_FORWARD);
     TRY(need_pass(net, &conv, &state->forward));
-    if (feeds_norm(net, op) && node->bias == NET_NONE) {
-        conv.pass = CUDNN_PASS_FORWARD_SUMS;
-        state->forward_sums = plan_pass(net, &conv);
-    }
+    if (feeds_norm(net, op) && node->bias == NET_NONE)
+        plan_norm(net, op);
     state->sums = memory_plan_add(&net->plan, 2 * (size_t)node->out_channels * sizeof(float), cuda_step_forward(op));
     memory_plan_use(&net->plan, state->sums, cuda_step_forward(op) + 2);
     if (cuda_wants_gradient(cuda_input(net, op))) {
@@ -144,6 +159,17 @@ static struct cudnn_arrays forward_arrays(struct net *net, struct cuda_op *op)
                                  .workspace = cuda_net_workspace(net)};
 }
 
+static struct cudnn_arrays norm_arrays(struct net *net, struct cuda_op *op)
+{
+    const struct cuda_op *norm = op + 1;
+    struct cudnn_arrays arrays = forward_arrays(net, op);
+    cuda_norm_coefficients(net, norm, &arrays.scale, &arrays.shift);
+    arrays.y = cuda_pointer(net, cuda_output(net, norm)->data);
+    if (norm->node->residual != NET_NONE)
+        arrays.residual = cuda_pointer(net, net->values[norm->node->residual].data);
+    return arrays;
+}
+
 static struct cudnn_arrays data_arrays(struct net *net, struct cuda_op *op)
 {
     return (struct cudnn_arrays){.x = cuda_pointer(net, op->d_input.buffer),
@@ -166,12 +192,17 @@ static enum status conv_bind(struct net *net, struct cuda_op *op)
     struct conv_state *state = op->state;
     struct cudnn_arrays forward = forward_arrays(net, op), filter = filter_arrays(net, op);
     const struct cuda_value *out = cuda_output(net, op);
-    double seconds, with_sums;
+    double seconds, fused_s;
     double pass_s = (double)(cuda_value_count(net, out) * cuda_type_size(out->type)) / pass_bytes_per_second;
     TRY(choose_engine(net, op, CUDNN_PASS_FORWARD, state->forward, &forward, &seconds));
     if (state->forward_sums != NULL) {
-        TRY(cudnn_plan_choose(state->forward_sums, &forward, &with_sums));
-        state->fused = with_sums <= seconds + pass_s;
+        TRY(cudnn_plan_choose(state->forward_sums, &forward, &fused_s));
+        state->fused = fused_s <= seconds + pass_s;
+    }
+    if (state->with_norm != NULL) { /* a norm of its own reads the product and writes its output */
+        struct cudnn_arrays norm = norm_arrays(net, op);
+        TRY(cudnn_plan_choose(state->with_norm, &norm, &fused_s));
+        state->evaluates_with_norm = fused_s <= seconds + 2 * pass_s;
     }
     if (state->data != NULL) {
         struct cudnn_arrays data = data_arrays(net, op);
@@ -185,6 +216,8 @@ static enum status conv_forward(struct net *net, struct cuda_op *op, enum net_mo
     struct conv_state *state = op->state;
     const struct cuda_value *out = cuda_output(net, op);
     struct cudnn_arrays arrays = forward_arrays(net, op);
+    if (mode == NET_EVALUATE && state->evaluates_with_norm)
+        return STATUS_OK;
     TRY(cudnn_plan_run(state->fused && mode != NET_EVALUATE ? state->forward_sums : state->forward, &arrays));
     if (op->node->bias == NET_NONE)
         return STATUS_OK;
@@ -218,16 +251,35 @@ static void conv_destroy(struct net *net, struct cuda_op *op)
     (void)net;
     cudnn_plan_destroy(state->forward);
     cudnn_plan_destroy(state->forward_sums);
+    cudnn_plan_destroy(state->with_norm);
     cudnn_plan_destroy(state->data);
     cudnn_plan_destroy(state->filter);
 }
 
+/* Of the convolution that made the value; NULL where none did. */
+static const struct conv_state *state_behind(const struct net *net, int value)
+{
+    return value > 0 && net->spec.nodes[value - 1].op == NET_CONV ? net->ops[value - 1].state : NULL;
+}
+
 const float *cuda_conv_sums(const struct net *net, int value)
 {
-    if (value == 0 || net->spec.nodes[value - 1].op != NET_CONV)
-        return NULL;
-    const struct conv_state *state = net->ops[value - 1].state;
-    return state->fused ? cuda_pointer(net, state->sums) : NULL;
+    const struct conv_state *state = state_behind(net, value);
+    return state != NULL && state->fused ? cuda_pointer(net, state->sums) : NULL;
+}
+
+bool cuda_conv_waits_for_norm(const struct net *net, int value)
+{
+    const struct conv_state *state = state_behind(net, value);
+    return state != NULL && state->evaluates_with_norm;
+}
+
+enum status cuda_conv_with_norm(struct net *net, int value)
+{
+    struct cuda_op *op = &net->ops[value - 1];
+    const struct conv_state *state = op->state;
+    struct cudnn_arrays arrays = norm_arrays(net, op);
+    return cudnn_plan_run(state->with_norm, &arrays);
 }
 
 const struct cuda_op_class cuda_conv_class = {

@@ -199,6 +199,7 @@ static void cuda_device_destroy(struct device *device)
         library->cublas_destroy(device->cublas);
     cudaFree(device->cublas_workspace);
     cudaFree(device->clip_scale);
+    cudaFree((void *)device->pointers);
     destroy_sums(&device->state_sums);
     destroy_sums(&device->side_sums);
     for (int ring = 0; ring < CUDA_RINGS; ring++)
@@ -273,6 +274,7 @@ const struct device_ops cuda_device_ops = {
     .vector_free = cuda_vector_free,
     .vector_read = cuda_vector_read,
     .vector_write = cuda_vector_write,
+    .health = cuda_failed,
     .update = cuda_vector_update,
     .pair = cuda_vector_pair,
     .snapshot = cuda_vector_snapshot,
@@ -280,6 +282,8 @@ const struct device_ops cuda_device_ops = {
     .scale = cuda_vector_scale,
     .sum_squares = cuda_vector_sum_squares,
     .pair_distance = cuda_vector_distance,
+    .spread = cuda_vector_spread,
+    .digest = cuda_vector_digest,
     .copy_out = cuda_copy_out,
     .copy_in = cuda_copy_in,
     .copied = cuda_copied,

@@ -57,6 +57,8 @@ struct device {
     void *cublas_workspace;
     struct cuda_sums state_sums, side_sums;
     float *clip_scale;      /* owned (1), device memory */
+    const float **pointers; /* owned (pointer_count), device memory: the vectors of a spread */
+    int pointer_count;
     pthread_mutex_t copies; /* guards what the rings have used, and the side stream's scratch */
     struct cuda_ring rings[CUDA_RINGS];
     /* Networks of this device; by the compute thread. */

@@ -1,4 +1,5 @@
-/* Batch norm with residual and ReLU: kernels of our own, one pass over memory each. */
+/* Batch norm with residual and ReLU: kernels of our own, one pass over memory each, or in an evaluation the epilogue of
+ * the convolution before it. */
 #include "base/memory.h"
 #include "device/cuda/cuda_conv.h"
 
@@ -14,6 +15,12 @@ enum { COEFFICIENTS = 7 };
 static float *coefficient(const struct net *net, const struct norm_state *state, int k)
 {
     return (float *)cuda_pointer(net, state->coefficients) + (size_t)k * (size_t)state->shape.channels;
+}
+
+void cuda_norm_coefficients(const struct net *net, const struct cuda_op *op, float **a, float **b)
+{
+    *a = coefficient(net, op->state, 0);
+    *b = coefficient(net, op->state, 1);
 }
 
 static enum status norm_create(struct net *net, struct cuda_op *op)
@@ -96,6 +103,8 @@ static enum status norm_forward(struct net *net, struct cuda_op *op, enum net_mo
                  cuda_norm_running(net->device->compute, state->shape.channels, node->epsilon, &kernel));
     else
         TRY(batch_coefficients(net, op));
+    if (mode == NET_EVALUATE && cuda_conv_waits_for_norm(net, node->input))
+        return cuda_conv_with_norm(net, node->input);
     const void *residual = node->residual != NET_NONE ? cuda_pointer(net, net->values[node->residual].data) : NULL;
     TRY_CUDA("batch norm", cuda_norm_apply(net->device->compute, &state->shape, node->relu,
                                            cuda_pointer(net, cuda_input(net, op)->data), kernel.a, kernel.b, residual,

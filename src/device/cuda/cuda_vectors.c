@@ -2,7 +2,9 @@
 #include "device/cuda/cuda_backend.h"
 #include "device/cuda/cuda_net.h"
 
+#include <assert.h>
 #include <math.h>
+#include <string.h>
 
 #include "kernels/cuda_distance.h"
 
@@ -155,7 +157,17 @@ double cuda_vector_sum_squares(struct device *device, bool shared, size_t count,
     return *sums->host;
 }
 
-/* On a stream of its own, behind the state work called so far but not what is called later. */
+/* --- for the communication thread: on a stream of its own, behind the state work called so far but not what is called
+ * later --- */
+
+/* Bring the word that the side stream's kernels have left to the host. */
+static int finish_side(struct device *device)
+{
+    const struct cuda_sums *sums = &device->side_sums;
+    int code = (int)cudaMemcpyAsync(sums->host, sums->sum, sizeof *sums->host, cudaMemcpyDeviceToHost, device->side);
+    return code != 0 ? code : (int)cudaStreamSynchronize(device->side);
+}
+
 static int distance(struct device *device, size_t count, const float *own, const float *peer)
 {
     const struct cuda_sums *sums = &device->side_sums;
@@ -163,9 +175,7 @@ static int distance(struct device *device, size_t count, const float *own, const
     int code = cuda_ring_begin(device, &device->rings[CUDA_RING_SIDE], &event);
     if (code == 0)
         code = cuda_pair_distance(device->side, count, own, peer, sums->parts, sums->sum);
-    if (code == 0)
-        code = (int)cudaMemcpyAsync(sums->host, sums->sum, sizeof *sums->host, cudaMemcpyDeviceToHost, device->side);
-    return code != 0 ? code : (int)cudaStreamSynchronize(device->side);
+    return code != 0 ? code : finish_side(device);
 }
 
 double cuda_vector_distance(struct device *device, size_t count, const float *own, const float *peer)
@@ -177,4 +187,63 @@ double cuda_vector_distance(struct device *device, size_t count, const float *ow
     cuda_note(device, "distance of snapshots", code);
     pthread_mutex_unlock(&device->copies);
     return result;
+}
+
+static int digest(struct device *device, size_t count, const float *v)
+{
+    const struct cuda_sums *sums = &device->side_sums;
+    cudaEvent_t event;
+    int code = cuda_ring_begin(device, &device->rings[CUDA_RING_SIDE], &event);
+    if (code == 0)
+        code = cuda_digest(device->side, count, v, sums->parts, sums->sum);
+    return code != 0 ? code : finish_side(device);
+}
+
+uint64_t cuda_vector_digest(struct device *device, size_t count, const float *v)
+{
+    uint64_t result = 0;
+    static_assert(sizeof result == sizeof *device->side_sums.host, "a digest takes the place of a sum");
+    cuda_enter(device);
+    pthread_mutex_lock(&device->copies);
+    int code = digest(device, count, v);
+    if (code == 0)
+        memcpy(&result, device->side_sums.host, sizeof result);
+    cuda_note(device, "digest of a snapshot", code);
+    pthread_mutex_unlock(&device->copies);
+    return result;
+}
+
+/* --- many vectors --- */
+
+/* The array of pointers, on the device: it grows with the largest call. */
+static int upload_pointers(struct device *device, int vector_count, const float *const *vectors)
+{
+    size_t bytes = (size_t)vector_count * sizeof vectors[0];
+    if (vector_count > device->pointer_count) {
+        int code = (int)cudaFree(device->pointers);
+        device->pointers = NULL;
+        device->pointer_count = 0;
+        if (code == 0)
+            code = (int)cudaMalloc((void **)&device->pointers, bytes);
+        if (code != 0)
+            return code;
+        device->pointer_count = vector_count;
+    }
+    return (int)cudaMemcpyAsync((void *)device->pointers, vectors, bytes, cudaMemcpyHostToDevice, device->state);
+}
+
+double cuda_vector_spread(struct device *device, int vector_count, size_t count, const float *const *vectors,
+                          float *mean)
+{
+    const struct cuda_sums *sums = &device->state_sums;
+    cuda_enter(device);
+    int code = upload_pointers(device, vector_count, vectors);
+    if (code == 0)
+        code = cuda_spread(device->state, vector_count, count, device->pointers, mean, sums->parts, sums->sum);
+    if (code == 0)
+        code = (int)cudaMemcpyAsync(sums->host, sums->sum, sizeof *sums->host, cudaMemcpyDeviceToHost, device->state);
+    if (code == 0)
+        code = (int)cudaStreamSynchronize(device->state);
+    cuda_note(device, "distance of vectors to their mean", code);
+    return code == 0 ? *sums->host : (double)NAN;
 }

@@ -12,17 +12,31 @@
 #include "device/cuda/cuda_libraries.h"
 #include "device/cuda/cudnn_choice.h"
 
-enum { ENGINES_MOST = 16, HEURISTICS = 2, TENSORS_MOST = 5, ALIGNMENT = 16, KEY_MOST = 640 };
+enum { ENGINES_MOST = 16, HEURISTICS = 2, POINTWISE_MOST = 4, ALIGNMENT = 16, KEY_MOST = 640 };
 static const size_t workspace_most = (size_t)256 << 20;
 
-/* Unique ids of the tensors in a graph. */
-enum { UID_X = 1, UID_W, UID_Y, UID_SUM, UID_SQUARE_SUM };
+/* The tensors that a graph may have; their unique ids are these plus 1. From TENSOR_PRODUCT on they are virtual: no
+ * memory holds them. */
+enum tensor_name {
+    TENSOR_X,
+    TENSOR_W,
+    TENSOR_Y,
+    TENSOR_SUM,
+    TENSOR_SQUARE_SUM,
+    TENSOR_SCALE,
+    TENSOR_SHIFT,
+    TENSOR_RESIDUAL,
+    TENSOR_PRODUCT, /* and what follows from it, step by step */
+    TENSORS_MOST = TENSOR_PRODUCT + POINTWISE_MOST
+};
 
 struct cudnn_plan {
     struct device *device;
     struct cudnn_conv conv;
-    cudnnBackendDescriptor_t graph, operations[2], convolution, tensors[TENSORS_MOST]; /* owned */
-    int operation_count, tensor_count;
+    cudnnBackendDescriptor_t graph, convolution;                                        /* owned */
+    cudnnBackendDescriptor_t tensors[TENSORS_MOST];                                     /* owned */
+    cudnnBackendDescriptor_t pointwise[POINTWISE_MOST], operations[1 + POINTWISE_MOST]; /* owned */
+    int operation_count, pointwise_count;
     char key[KEY_MOST];         /* of the choice on file */
     struct cudnn_choice choice; /* the one on file, while `known` */
     bool known;
@@ -37,12 +51,14 @@ void cudnn_conv_describe(const struct cudnn_conv *conv, char text[160])
 {
     static const char *const passes[] = {[CUDNN_PASS_FORWARD] = "convolution",
                                          [CUDNN_PASS_FORWARD_SUMS] = "convolution with sums",
+                                         [CUDNN_PASS_FORWARD_NORM] = "convolution with norm",
                                          [CUDNN_PASS_DATA] = "convolution's gradient of the input",
                                          [CUDNN_PASS_FILTER] = "convolution's gradient of the weights"};
     static const char *const types[] = {[CUDA_FP32] = "fp32", [CUDA_FP16] = "fp16", [CUDA_BF16] = "bf16"};
-    snprintf(text, 160, "%s %dx%d/%d pad %d, %zux%dx%dx%d to %d channels, %s%s", passes[conv->pass], conv->kernel,
-             conv->kernel, conv->stride, conv->pad, conv->batch, conv->height, conv->width, conv->in_channels,
-             conv->out_channels, conv->tf32 ? "tf32" : types[conv->type],
+    snprintf(text, 160, "%s%s%s %dx%d/%d pad %d, %zux%dx%dx%d to %d channels, %s%s", passes[conv->pass],
+             conv->residual ? ", residual" : "", conv->relu ? ", ReLU" : "", conv->kernel, conv->kernel, conv->stride,
+             conv->pad, conv->batch, conv->height, conv->width, conv->in_channels, conv->out_channels,
+             conv->tf32 ? "tf32" : types[conv->type],
              conv->pass == CUDNN_PASS_FILTER && conv->filter_type != conv->type ? " to fp32" : "");
 }
 
@@ -89,34 +105,54 @@ static void drop(cudnnBackendDescriptor_t descriptor)
     } while (0)
 
 /* (outer, channels, height, width), the channels of a pixel contiguous. */
-static cudnnStatus_t add_tensor(struct cudnn_plan *plan, int64_t uid, enum cuda_type type, int64_t outer,
-                                int64_t channels, int64_t height, int64_t width)
+static cudnnStatus_t add_tensor(struct cudnn_plan *plan, int name, enum cuda_type type, int64_t outer, int64_t channels,
+                                int64_t height, int64_t width)
 {
-    const int64_t sizes[4] = {outer, channels, height, width}, alignment = ALIGNMENT;
+    const int64_t sizes[4] = {outer, channels, height, width}, alignment = ALIGNMENT, uid = name + 1;
     const int64_t strides[4] = {height * width * channels, 1, width * channels, channels};
+    const bool is_virtual = name >= TENSOR_PRODUCT;
     cudnnDataType_t data_type = type_of(type);
-    cudnnBackendDescriptor_t *tensor = &plan->tensors[plan->tensor_count++];
+    cudnnBackendDescriptor_t *tensor = &plan->tensors[name];
     PASS_CUDNN(make(CUDNN_BACKEND_TENSOR_DESCRIPTOR, tensor));
     PASS_CUDNN(set(*tensor, CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &data_type));
     PASS_CUDNN(set(*tensor, CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, 4, sizes));
     PASS_CUDNN(set(*tensor, CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, 4, strides));
     PASS_CUDNN(set(*tensor, CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, 1, &uid));
     PASS_CUDNN(set(*tensor, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64, 1, &alignment));
+    if (is_virtual)
+        PASS_CUDNN(set(*tensor, CUDNN_ATTR_TENSOR_IS_VIRTUAL, CUDNN_TYPE_BOOLEAN, 1, &is_virtual));
     return finalize(*tensor);
+}
+
+static cudnnStatus_t add_output(struct cudnn_plan *plan, int name, enum cuda_type type)
+{
+    const struct cudnn_conv *c = &plan->conv;
+    return add_tensor(plan, name, type, (int64_t)c->batch, c->out_channels, c->out_height, c->out_width);
+}
+
+static cudnnStatus_t add_channels(struct cudnn_plan *plan, int name)
+{
+    return add_tensor(plan, name, CUDA_FP32, 1, plan->conv.out_channels, 1, 1);
 }
 
 static cudnnStatus_t add_tensors(struct cudnn_plan *plan)
 {
     const struct cudnn_conv *c = &plan->conv;
     bool filter = c->pass == CUDNN_PASS_FILTER;
-    PASS_CUDNN(add_tensor(plan, UID_X, c->type, (int64_t)c->batch, c->in_channels, c->height, c->width));
-    PASS_CUDNN(add_tensor(plan, UID_W, filter ? c->filter_type : c->type, c->out_channels, c->in_channels, c->kernel,
+    PASS_CUDNN(add_tensor(plan, TENSOR_X, c->type, (int64_t)c->batch, c->in_channels, c->height, c->width));
+    PASS_CUDNN(add_tensor(plan, TENSOR_W, filter ? c->filter_type : c->type, c->out_channels, c->in_channels, c->kernel,
                           c->kernel));
-    PASS_CUDNN(add_tensor(plan, UID_Y, c->type, (int64_t)c->batch, c->out_channels, c->out_height, c->out_width));
-    if (c->pass != CUDNN_PASS_FORWARD_SUMS)
-        return CUDNN_STATUS_SUCCESS;
-    PASS_CUDNN(add_tensor(plan, UID_SUM, CUDA_FP32, 1, c->out_channels, 1, 1));
-    return add_tensor(plan, UID_SQUARE_SUM, CUDA_FP32, 1, c->out_channels, 1, 1);
+    PASS_CUDNN(add_output(plan, TENSOR_Y, c->type));
+    if (c->pass == CUDNN_PASS_FORWARD_SUMS) {
+        PASS_CUDNN(add_channels(plan, TENSOR_SUM));
+        PASS_CUDNN(add_channels(plan, TENSOR_SQUARE_SUM));
+    }
+    if (c->pass == CUDNN_PASS_FORWARD_NORM) {
+        PASS_CUDNN(add_channels(plan, TENSOR_SCALE));
+        PASS_CUDNN(add_channels(plan, TENSOR_SHIFT));
+        PASS_CUDNN(add_output(plan, TENSOR_PRODUCT, CUDA_FP32));
+    }
+    return c->residual ? add_output(plan, TENSOR_RESIDUAL, c->type) : CUDNN_STATUS_SUCCESS;
 }
 
 static cudnnStatus_t make_convolution(struct cudnn_plan *plan)
@@ -171,11 +207,12 @@ static cudnnStatus_t add_convolution(struct cudnn_plan *plan)
     const struct operation_names *names = plan->conv.pass == CUDNN_PASS_DATA     ? &data_names
                                           : plan->conv.pass == CUDNN_PASS_FILTER ? &filter_names
                                                                                  : &forward_names;
+    int y = plan->conv.pass == CUDNN_PASS_FORWARD_NORM ? TENSOR_PRODUCT : TENSOR_Y;
     cudnnBackendDescriptor_t *operation = &plan->operations[plan->operation_count++];
     PASS_CUDNN(make(names->type, operation));
-    PASS_CUDNN(set_descriptor(*operation, names->x, plan->tensors[0]));
-    PASS_CUDNN(set_descriptor(*operation, names->w, plan->tensors[1]));
-    PASS_CUDNN(set_descriptor(*operation, names->y, plan->tensors[2]));
+    PASS_CUDNN(set_descriptor(*operation, names->x, plan->tensors[TENSOR_X]));
+    PASS_CUDNN(set_descriptor(*operation, names->w, plan->tensors[TENSOR_W]));
+    PASS_CUDNN(set_descriptor(*operation, names->y, plan->tensors[y]));
     PASS_CUDNN(set_descriptor(*operation, names->convolution, plan->convolution));
     PASS_CUDNN(set(*operation, names->alpha, CUDNN_TYPE_FLOAT, 1, &alpha));
     PASS_CUDNN(set(*operation, names->beta, CUDNN_TYPE_FLOAT, 1, &beta));
@@ -190,10 +227,52 @@ static cudnnStatus_t add_sums(struct cudnn_plan *plan)
     PASS_CUDNN(make(CUDNN_BACKEND_OPERATION_GEN_STATS_DESCRIPTOR, operation));
     PASS_CUDNN(set(*operation, CUDNN_ATTR_OPERATION_GENSTATS_MODE, CUDNN_TYPE_GENSTATS_MODE, 1, &mode));
     PASS_CUDNN(set(*operation, CUDNN_ATTR_OPERATION_GENSTATS_MATH_PREC, CUDNN_TYPE_DATA_TYPE, 1, &precision));
-    PASS_CUDNN(set_descriptor(*operation, CUDNN_ATTR_OPERATION_GENSTATS_XDESC, plan->tensors[2]));
-    PASS_CUDNN(set_descriptor(*operation, CUDNN_ATTR_OPERATION_GENSTATS_SUMDESC, plan->tensors[3]));
-    PASS_CUDNN(set_descriptor(*operation, CUDNN_ATTR_OPERATION_GENSTATS_SQSUMDESC, plan->tensors[4]));
+    PASS_CUDNN(set_descriptor(*operation, CUDNN_ATTR_OPERATION_GENSTATS_XDESC, plan->tensors[TENSOR_Y]));
+    PASS_CUDNN(set_descriptor(*operation, CUDNN_ATTR_OPERATION_GENSTATS_SUMDESC, plan->tensors[TENSOR_SUM]));
+    PASS_CUDNN(set_descriptor(*operation, CUDNN_ATTR_OPERATION_GENSTATS_SQSUMDESC, plan->tensors[TENSOR_SQUARE_SUM]));
     return finalize(*operation);
+}
+
+/* out = mode(in, with), element by element or, where `with` has one value per channel, that. */
+static cudnnStatus_t add_pointwise(struct cudnn_plan *plan, cudnnPointwiseMode_t mode, int in, int with, int out)
+{
+    cudnnDataType_t precision = CUDNN_DATA_FLOAT;
+    cudnnBackendDescriptor_t *how = &plan->pointwise[plan->pointwise_count++];
+    PASS_CUDNN(make(CUDNN_BACKEND_POINTWISE_DESCRIPTOR, how));
+    PASS_CUDNN(set(*how, CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, &mode));
+    PASS_CUDNN(set(*how, CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_TYPE_DATA_TYPE, 1, &precision));
+    PASS_CUDNN(finalize(*how));
+    cudnnBackendDescriptor_t *operation = &plan->operations[plan->operation_count++];
+    PASS_CUDNN(make(CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, operation));
+    PASS_CUDNN(set_descriptor(*operation, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, *how));
+    PASS_CUDNN(set_descriptor(*operation, CUDNN_ATTR_OPERATION_POINTWISE_XDESC, plan->tensors[in]));
+    if (mode != CUDNN_POINTWISE_RELU_FWD)
+        PASS_CUDNN(set_descriptor(*operation, CUDNN_ATTR_OPERATION_POINTWISE_BDESC, plan->tensors[with]));
+    PASS_CUDNN(set_descriptor(*operation, CUDNN_ATTR_OPERATION_POINTWISE_YDESC, plan->tensors[out]));
+    return finalize(*operation);
+}
+
+static cudnnStatus_t add_norm(struct cudnn_plan *plan)
+{
+    struct {
+        cudnnPointwiseMode_t mode;
+        int with;
+    } steps[POINTWISE_MOST] = {{CUDNN_POINTWISE_MUL, TENSOR_SCALE}, {CUDNN_POINTWISE_ADD, TENSOR_SHIFT}};
+    int count = 2, value = TENSOR_PRODUCT;
+    if (plan->conv.residual) {
+        steps[count].mode = CUDNN_POINTWISE_ADD;
+        steps[count++].with = TENSOR_RESIDUAL;
+    }
+    if (plan->conv.relu)
+        steps[count++].mode = CUDNN_POINTWISE_RELU_FWD;
+    for (int k = 0; k < count; k++) {
+        int out = k == count - 1 ? TENSOR_Y : TENSOR_PRODUCT + 1 + k;
+        if (out != TENSOR_Y)
+            PASS_CUDNN(add_output(plan, out, CUDA_FP32));
+        PASS_CUDNN(add_pointwise(plan, steps[k].mode, value, steps[k].with, out));
+        value = out;
+    }
+    return CUDNN_STATUS_SUCCESS;
 }
 
 static cudnnStatus_t make_graph(struct cudnn_plan *plan)
@@ -204,6 +283,8 @@ static cudnnStatus_t make_graph(struct cudnn_plan *plan)
     PASS_CUDNN(add_convolution(plan));
     if (plan->conv.pass == CUDNN_PASS_FORWARD_SUMS)
         PASS_CUDNN(add_sums(plan));
+    if (plan->conv.pass == CUDNN_PASS_FORWARD_NORM)
+        PASS_CUDNN(add_norm(plan));
     PASS_CUDNN(make(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, &plan->graph));
     PASS_CUDNN(set(plan->graph, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, plan->operation_count,
                    plan->operations));
@@ -340,8 +421,10 @@ void cudnn_plan_destroy(struct cudnn_plan *plan)
         drop(plan->configs[k]);
     }
     drop(plan->graph);
-    for (int k = 0; k < 2; k++)
+    for (int k = 0; k < plan->operation_count; k++)
         drop(plan->operations[k]);
+    for (int k = 0; k < plan->pointwise_count; k++)
+        drop(plan->pointwise[k]);
     drop(plan->convolution);
     for (int k = 0; k < TENSORS_MOST; k++)
         drop(plan->tensors[k]);
@@ -359,14 +442,24 @@ size_t cudnn_plan_workspace(const struct cudnn_plan *plan)
 
 /* --- running --- */
 
+/* Of the tensors that are there and not virtual. */
 static cudnnStatus_t fill_pack(const struct cudnn_plan *plan, const struct cudnn_arrays *arrays,
                                cudnnBackendDescriptor_t pack)
 {
-    const int64_t uids[TENSORS_MOST] = {UID_X, UID_W, UID_Y, UID_SUM, UID_SQUARE_SUM};
-    void *pointers[TENSORS_MOST] = {arrays->x, arrays->w, arrays->y, arrays->sum, arrays->square_sum};
-    void *workspace = arrays->workspace;
-    PASS_CUDNN(set(pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, plan->tensor_count, pointers));
-    PASS_CUDNN(set(pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, plan->tensor_count, uids));
+    void *const all[TENSOR_PRODUCT] = {[TENSOR_X] = arrays->x,         [TENSOR_W] = arrays->w,
+                                       [TENSOR_Y] = arrays->y,         [TENSOR_SUM] = arrays->sum,
+                                       [TENSOR_SCALE] = arrays->scale, [TENSOR_SQUARE_SUM] = arrays->square_sum,
+                                       [TENSOR_SHIFT] = arrays->shift, [TENSOR_RESIDUAL] = arrays->residual};
+    void *pointers[TENSOR_PRODUCT], *workspace = arrays->workspace;
+    int64_t uids[TENSOR_PRODUCT], count = 0;
+    for (int name = 0; name < TENSOR_PRODUCT; name++) {
+        if (plan->tensors[name] == NULL)
+            continue;
+        pointers[count] = all[name];
+        uids[count++] = name + 1;
+    }
+    PASS_CUDNN(set(pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, count, pointers));
+    PASS_CUDNN(set(pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, count, uids));
     PASS_CUDNN(set(pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &workspace));
     return finalize(pack);
 }

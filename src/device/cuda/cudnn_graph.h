@@ -1,5 +1,6 @@
-/* One convolution as a cuDNN operation graph: forward (also with the sums that a batch norm needs, out of its
- * epilogue), gradient of the input, gradient of the weights. Private to this folder.
+/* One convolution as a cuDNN operation graph: forward (also with the sums that a batch norm needs out of its epilogue,
+ * or with a batch norm of known statistics in it), gradient of the input, gradient of the weights. Private to this
+ * folder.
  *
  * cuDNN offers several engines for each. The first time that a shape is met on a kind of GPU they are measured, and the
  * choice is kept in a file (cudnn_choice.h): the next start makes that engine alone and measures nothing. */
@@ -11,6 +12,7 @@
 enum cudnn_pass {
     CUDNN_PASS_FORWARD,      /* y = conv(x, w) */
     CUDNN_PASS_FORWARD_SUMS, /* the same, and Σ y, Σ y² per channel, fp32 (channels) each */
+    CUDNN_PASS_FORWARD_NORM, /* y = conv(x, w)·scale + shift, (+ residual), (ReLU): scale and shift per channel */
     CUDNN_PASS_DATA,         /* d_x of d_y, w */
     CUDNN_PASS_FILTER        /* d_w of x, d_y */
 };
@@ -23,12 +25,15 @@ struct cudnn_conv {
     enum cuda_type type;
     enum cuda_type filter_type; /* of d_w: `type` or fp32 */
     bool tf32;
+    bool residual, relu; /* of CUDNN_PASS_FORWARD_NORM */
 };
 
 /* The arrays of one call; those that the pass does not know are NULL. */
 struct cudnn_arrays {
     void *x, *w, *y; /* the values, or where they are gradients, those */
     float *sum, *square_sum;
+    float *scale, *shift; /* fp32 (channels) each */
+    void *residual;       /* as y */
     void *workspace;
 };
 

@@ -1,4 +1,4 @@
-/* Slots in device memory, which neighbors on the same node fill from their own device. */
+/* Slots in device memory, which neighbors fill from their own device: the choice of a way, its trial, its use. */
 #include "runtime/mpi/direct_slots.h"
 
 #include <stdlib.h>
@@ -7,34 +7,40 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/stopwatch.h"
+#include "runtime/mpi/direct_way.h"
+#include "runtime/mpi/mpi_call.h"
 
 enum { TRIAL_MOST = 1 << 18 }; /* floats of a trial: the last ones of a slot */
 
-static const double trial_limit_s = 10;
+static const double trial_limit_s = 10, trial_poll_s = 50e-6;
+
+static const struct direct_way *const ways[] = {&direct_way_ipc, &direct_way_window};
 
 struct direct_slots {
     struct direct_slots_params params;
+    const struct direct_way *way;
+    struct direct_memory *memory; /* owned */
     int degree;
-    bool refused;         /* all ranks know that it does not work */
-    const char *reason;   /* then */
-    bool named;           /* others may have mapped the own slots */
-    unsigned char *names; /* owned (size × slots × DEVICE_NAME_BYTES): every rank's */
-    float **own;          /* owned (slots), device memory */
-    float **theirs;       /* owned (degree × slots), the neighbors' device memory while not NULL */
-    float *scratch;       /* owned (trial_count), device memory */
-    uint32_t *host;       /* owned (trial_count) */
+    bool refused;        /* all ranks know that it does not work */
+    const char *reason;  /* then */
+    double *next_look_s; /* owned (slots): the device is not asked for the slot's digest before */
+    float *scratch;      /* owned (trial_count), device memory */
+    uint32_t *host;      /* owned (trial_count) */
     size_t trial_count;
     int distance; /* of the present trial: worker i fills the slots of worker i + distance */
 };
 
-static unsigned char *names_of(const struct direct_slots *slots, int rank)
+static const struct direct_way *find_way(const char *name)
 {
-    return slots->names + (size_t)rank * (size_t)slots->params.slots * DEVICE_NAME_BYTES;
+    for (size_t k = 0; k < sizeof ways / sizeof ways[0]; k++)
+        if (strcmp(ways[k]->name, name) == 0)
+            return ways[k];
+    return NULL;
 }
 
-static float **slot_of(const struct direct_slots *slots, int neighbor, int slot)
+bool direct_slots_way(const char *transport)
 {
-    return &slots->theirs[(size_t)neighbor * (size_t)slots->params.slots + (size_t)slot];
+    return find_way(transport) != NULL;
 }
 
 /* One step of all ranks. It fails on all or on none. */
@@ -60,49 +66,19 @@ static enum status together(struct direct_slots *slots, const char *step, enum s
 
 static enum status look(struct direct_slots *slots)
 {
-    const struct direct_slots_params *p = &slots->params;
-    if (p->job->local_size != p->job->size)
-        log_error("communication.transport=ipc copies between the GPUs of one node, and these %d ranks are on several; "
-                  "set communication.transport=auto, or start all ranks on one node",
-                  p->job->size);
-    else if (p->ops->host_memory || p->ops->alloc_shared == NULL)
-        log_error("communication.transport=ipc copies from GPU to GPU, and the device of this rank is %s; set "
-                  "device.name=cuda, or communication.transport=auto",
-                  p->ops->name);
-    else
-        return STATUS_OK;
-    return STATUS_USAGE;
+    return slots->way->look(&slots->params, &slots->reason);
 }
 
-static enum status allocate(struct direct_slots *slots)
+static enum status create(struct direct_slots *slots)
 {
     const struct direct_slots_params *p = &slots->params;
-    for (int k = 0; k < p->slots; k++)
-        TRY(p->ops->alloc_shared(p->device, p->count, &slots->own[k],
-                                 names_of(slots, p->worker) + (size_t)k * DEVICE_NAME_BYTES));
+    TRY(slots->way->create(p, &slots->memory));
     return p->ops->vector_alloc(p->device, slots->trial_count, &slots->scratch);
 }
 
-static enum status share_names(struct direct_slots *slots)
+static enum status reach(struct direct_slots *slots)
 {
-    const struct direct_slots_params *p = &slots->params;
-    size_t bytes = (size_t)p->slots * DEVICE_NAME_BYTES;
-    unsigned char *mine = memory_zalloc(bytes, 1);
-    memcpy(mine, names_of(slots, p->worker), bytes);
-    enum status status = job_gather_bytes(p->job, "names of GPU memory", mine, bytes, slots->names);
-    free(mine);
-    return status;
-}
-
-static enum status open_neighbors(struct direct_slots *slots)
-{
-    const struct direct_slots_params *p = &slots->params;
-    for (int j = 0; j < slots->degree; j++)
-        for (int k = 0; k < p->slots; k++) {
-            const unsigned char *names = names_of(slots, graph_neighbors(p->graph, p->worker)[j].worker);
-            TRY(p->ops->open_shared(p->device, names + (size_t)k * DEVICE_NAME_BYTES, slot_of(slots, j, k)));
-        }
-    return STATUS_OK;
+    return slots->way->reach != NULL ? slots->way->reach(slots->memory) : STATUS_OK;
 }
 
 /* --- the trial --- */
@@ -129,26 +105,27 @@ static int worker_at(const struct direct_slots *slots, int distance)
     return (slots->params.worker + distance + n) % n;
 }
 
-static bool wait_for_copy(const struct direct_slots *slots, uint64_t ticket)
-{
-    const struct direct_slots_params *p = &slots->params;
-    double begin_s = stopwatch_now();
-    while (!p->ops->copied(p->device, ticket)) {
-        if (stopwatch_now() - begin_s > trial_limit_s)
-            return false;
-        stopwatch_sleep(50e-6);
-    }
-    return true;
-}
-
-static enum status trial_failed(int from, int to)
+static enum status trial_failed(const struct direct_slots *slots, int from, int to)
 {
     log_on_this_rank(LOG_ERROR,
-                     "a copy from the GPU of rank %d to that of rank %d does not arrive whole: with an IOMMU or access "
-                     "control services (ACS) switched on GPUs of one node may not reach one another; set "
+                     "what was put from the GPU of rank %d to that of rank %d does not arrive whole: %s; set "
                      "communication.transport=put",
-                     from, to);
+                     from, to, slots->way->remedy);
     return STATUS_MACHINE;
+}
+
+/* MPI moves on while it is called. */
+static enum status progress(void)
+{
+    int flag;
+    TRY_MPI(MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, MPI_COMM_WORLD, &flag, MPI_STATUS_IGNORE));
+    stopwatch_sleep(trial_poll_s);
+    return STATUS_OK;
+}
+
+static size_t trial_first(const struct direct_slots *slots)
+{
+    return slots->params.count - slots->trial_count;
 }
 
 static enum status fill_trial(struct direct_slots *slots)
@@ -156,32 +133,55 @@ static enum status fill_trial(struct direct_slots *slots)
     const struct direct_slots_params *p = &slots->params;
     int target = worker_at(slots, slots->distance), neighbor = neighbor_of(slots, target);
     for (int k = 0; k < p->slots && neighbor >= 0; k++) {
+        bool sent = false;
         draw(slots, p->worker, k);
         p->ops->vector_write(p->device, slots->scratch, slots->trial_count, (const float *)(const void *)slots->host);
-        uint64_t ticket = p->ops->copy_across(p->device, slots->scratch, slots->trial_count,
-                                              *slot_of(slots, neighbor, k) + (p->count - slots->trial_count));
-        if (!wait_for_copy(slots, ticket))
-            return trial_failed(p->worker, target);
+        TRY(slots->way->put(slots->memory, k, neighbor, k, trial_first(slots), slots->trial_count, slots->scratch));
+        for (double begin_s = stopwatch_now(); !sent;) {
+            TRY(slots->way->sent(slots->memory, k, &sent));
+            if (!sent && stopwatch_now() - begin_s > trial_limit_s)
+                return trial_failed(slots, p->worker, target);
+            if (!sent)
+                TRY(progress());
+        }
+    }
+    return STATUS_OK;
+}
+
+/* Does the own slot hold what `source` put? */
+static bool holds(struct direct_slots *slots, int slot, int source, uint32_t *found)
+{
+    const struct direct_slots_params *p = &slots->params;
+    draw(slots, source, slot);
+    p->ops->vector_read(p->device, slots->way->own(slots->memory, slot) + trial_first(slots), slots->trial_count,
+                        (float *)(void *)found);
+    return memcmp(found, slots->host, slots->trial_count * sizeof found[0]) == 0;
+}
+
+static enum status check_slots(struct direct_slots *slots, int source, uint32_t *found)
+{
+    double begin_s = stopwatch_now();
+    for (int k = 0; k < slots->params.slots;) {
+        if (holds(slots, k, source, found)) {
+            k++;
+            continue;
+        }
+        if (stopwatch_now() - begin_s >= slots->way->patience_s)
+            return trial_failed(slots, source, slots->params.worker);
+        TRY(progress());
     }
     return STATUS_OK;
 }
 
 static enum status check_trial(struct direct_slots *slots)
 {
-    const struct direct_slots_params *p = &slots->params;
     int source = worker_at(slots, -slots->distance);
     if (neighbor_of(slots, source) < 0)
         return STATUS_OK;
     uint32_t *found = memory_zalloc(slots->trial_count, sizeof found[0]);
-    bool same = true;
-    for (int k = 0; k < p->slots && same; k++) {
-        draw(slots, source, k);
-        p->ops->vector_read(p->device, slots->own[k] + (p->count - slots->trial_count), slots->trial_count,
-                            (float *)(void *)found);
-        same = memcmp(found, slots->host, slots->trial_count * sizeof found[0]) == 0;
-    }
+    enum status status = check_slots(slots, source, found);
     free(found);
-    return same ? STATUS_OK : trial_failed(source, p->worker);
+    return status;
 }
 
 static bool anybody_at(const struct graph *graph, int distance)
@@ -201,8 +201,8 @@ static enum status try_all(struct direct_slots *slots)
     for (slots->distance = 1; slots->distance < graph->worker_count; slots->distance++) {
         if (!anybody_at(graph, slots->distance))
             continue;
-        TRY(together(slots, "trial copies between GPUs", fill_trial));
-        TRY(together(slots, "check of copies between GPUs", check_trial));
+        TRY(together(slots, "trial puts between GPUs", fill_trial));
+        TRY(together(slots, "check of puts between GPUs", check_trial));
     }
     return STATUS_OK;
 }
@@ -211,46 +211,39 @@ static enum status try_all(struct direct_slots *slots)
 
 static enum status open_all(struct direct_slots *slots)
 {
-    const struct job *job = slots->params.job;
-    slots->reason = job->local_size != job->size ? "the ranks are on several nodes" : "not every rank has a GPU";
+    slots->reason = "not every rank has a GPU";
     TRY(together(slots, "place and device of the ranks", look));
-    slots->reason = "GPUs do not reach one another (communication.transport=ipc says why)";
-    slots->named = true;
-    TRY(together(slots, "GPU memory for snapshots", allocate));
-    TRY(share_names(slots));
-    TRY(together(slots, "GPU memory of the neighbors", open_neighbors));
+    slots->reason = slots->way->refused;
+    TRY(together(slots, "GPU memory for snapshots", create));
+    TRY(slots->way->share(slots->memory));
+    TRY(together(slots, "GPU memory of the neighbors", reach));
     return try_all(slots);
 }
 
 static void release(struct direct_slots *slots, bool all_are_here)
 {
     const struct direct_slots_params *p = &slots->params;
-    for (int k = 0; k < slots->degree * p->slots; k++)
-        if (slots->theirs[k] != NULL)
-            p->ops->close_shared(p->device, slots->theirs[k]);
     p->ops->vector_free(p->device, slots->scratch);
-    /* What somebody may still have open is left to the end of the process. */
-    if (slots->named && all_are_here && job_barrier(p->job, "closing of GPU memory") == STATUS_OK)
-        for (int k = 0; k < p->slots; k++)
-            p->ops->vector_free(p->device, slots->own[k]);
+    if (slots->memory != NULL) {
+        slots->way->leave(slots->memory, all_are_here);
+        bool all_left = all_are_here && job_barrier(p->job, "closing of GPU memory") == STATUS_OK;
+        slots->way->destroy(slots->memory, all_left);
+    }
+    free(slots->next_look_s);
     free(slots->host);
-    free(slots->theirs);
-    free(slots->own);
-    free(slots->names);
     free(slots);
 }
 
-enum status direct_slots_open(const struct direct_slots_params *params, struct direct_slots **out, const char **reason)
+enum status direct_slots_open(const char *way, const struct direct_slots_params *params, struct direct_slots **out,
+                              const char **reason)
 {
     struct direct_slots *slots = memory_zalloc(1, sizeof *slots);
-    size_t slot_count = (size_t)params->slots;
     slots->params = *params;
+    slots->way = find_way(way);
     slots->degree = graph_degree(params->graph, params->worker);
     slots->trial_count = params->count < TRIAL_MOST ? params->count : TRIAL_MOST;
-    slots->names = memory_zalloc((size_t)params->job->size * slot_count, DEVICE_NAME_BYTES);
-    slots->own = memory_zalloc(slot_count, sizeof slots->own[0]);
-    slots->theirs = memory_zalloc((size_t)slots->degree * slot_count + 1, sizeof slots->theirs[0]);
     slots->host = memory_zalloc(slots->trial_count, sizeof slots->host[0]);
+    slots->next_look_s = memory_zalloc((size_t)params->slots, sizeof slots->next_look_s[0]);
     enum status status = open_all(slots);
     if (status == STATUS_OK) {
         *out = slots;
@@ -269,13 +262,48 @@ void direct_slots_close(struct direct_slots *slots)
         release(slots, true);
 }
 
-const float *direct_slots_own(const struct direct_slots *slots, int slot)
+const char *direct_slots_name(const struct direct_slots *slots)
 {
-    return slots->own[slot];
+    return slots->way->name;
 }
 
-uint64_t direct_slots_fill(struct direct_slots *slots, int neighbor, int slot, const float *from)
+const char *direct_slots_travel(const struct direct_slots *slots)
+{
+    return slots->way->travel;
+}
+
+/* --- use --- */
+
+const float *direct_slots_own(const struct direct_slots *slots, int slot)
+{
+    return slots->way->own(slots->memory, slot);
+}
+
+/* Taking the digest waits until the snapshot is finished, as a put by MPI needs it. */
+enum status direct_slots_put(struct direct_slots *slots, int record, int neighbor, int slot, const float *from,
+                             uint64_t *digest)
 {
     const struct direct_slots_params *p = &slots->params;
-    return p->ops->copy_across(p->device, from, p->count, *slot_of(slots, neighbor, slot));
+    *digest = slots->way->digests ? p->ops->digest(p->device, p->count, from) : 0;
+    return slots->way->put(slots->memory, record, neighbor, slot, 0, p->count, from);
+}
+
+enum status direct_slots_sent(struct direct_slots *slots, int record, bool *done)
+{
+    return slots->way->sent(slots->memory, record, done);
+}
+
+/* A look takes a pass over the slot: while it is in vain, a tenth of the time is spent on it. */
+bool direct_slots_whole(struct direct_slots *slots, int slot, uint64_t digest)
+{
+    const struct direct_slots_params *p = &slots->params;
+    double begin_s = stopwatch_now();
+    if (!slots->way->digests)
+        return true;
+    if (begin_s < slots->next_look_s[slot])
+        return false;
+    bool whole = p->ops->digest(p->device, p->count, direct_slots_own(slots, slot)) == digest;
+    double now_s = stopwatch_now();
+    slots->next_look_s[slot] = whole ? 0 : now_s + 9 * (now_s - begin_s);
+    return whole;
 }

@@ -15,10 +15,10 @@ struct exchange_record {
     float *staged;   /* the same in host memory, owned, pinned; the snapshot itself where that is host memory; NULL with
                       * direct slots */
     float *theirs;   /* the peer's (count) in device memory, owned; NULL unless staged: it lies in the slot */
-    uint64_t ticket; /* of the last copy to the device; with direct slots of the copy into the peer's */
-    bool filling;    /* direct slots: that copy is on its way, and no tag has been put */
+    uint64_t ticket; /* of the last copy to the device */
+    bool filling;    /* direct slots: the snapshot is on its way, and no tag has been put */
     bool reading;    /* direct slots: the device may not yet have read the own one; it has when `read_mark` is done */
-    uint64_t read_mark;
+    uint64_t read_mark, digest;    /* direct slots: the latter for the own snapshot's tag */
     struct payload_tag *tags;      /* owned (chunk_count): sources of the tags' puts */
     int neighbor, peer, peer_slot; /* whom the meeting is with, and where the own payload goes */
     uint64_t attempt;              /* number of the meeting on its edge */
@@ -238,21 +238,21 @@ enum status exchange_begin(struct exchange *exchange, int neighbor, int peer, in
     of->put_s = stopwatch_now();
     if (exchange->direct == NULL)
         return put_chunks(exchange, record);
-    of->ticket = direct_slots_fill(exchange->direct, neighbor, peer_slot, of->snapshot);
     of->filling = true;
-    return STATUS_OK;
+    return direct_slots_put(exchange->direct, record, neighbor, peer_slot, of->snapshot, &of->digest);
 }
 
-/* The tag says that the whole snapshot lies in the peer's device memory. Put with the copy still on its way it would be
- * believed all the same: nothing but the ticket tells. */
 enum status exchange_poll(struct exchange *exchange, bool *happened)
 {
     for (int k = 0; exchange->direct != NULL && k < exchange->record_count; k++) {
         struct exchange_record *record = &exchange->records[k];
-        if (!record->filling || !device_ops_of(exchange)->copied(device_of(exchange), record->ticket))
+        bool sent = false;
+        if (record->filling)
+            TRY(direct_slots_sent(exchange->direct, k, &sent));
+        if (!sent)
             continue;
         record->filling = false;
-        seal_chunk(exchange, record, 0);
+        record->tags[0] = payload_seal_elsewhere(record->digest, exchange->id, record->attempt);
         TRY(put_tag(exchange, k, 0));
         finish_put(exchange, record);
         *happened = true;
@@ -289,6 +289,9 @@ bool exchange_arrived(struct exchange *exchange, int peer, int record, uint64_t 
     bool staged = is_staged(exchange);
     while (of->chunks_seen < exchange->shape.chunk_count &&
            payload_chunk_valid(&exchange->shape, slot, of->chunks_seen, peer, attempt)) {
+        if (exchange->direct != NULL &&
+            !direct_slots_whole(exchange->direct, record, payload_digest(&exchange->shape, slot)))
+            break;
         if (staged)
             take_in(exchange, of, slot, of->chunks_seen);
         of->chunks_seen++;

@@ -36,28 +36,32 @@ size_t payload_chunk_length(const struct payload_shape *shape, int chunk)
     return left < shape->chunk_bytes ? left : shape->chunk_bytes;
 }
 
-/* Of a chunk at `data`; elsewhere of nothing but the names, so that a tag proves at least itself. */
-static uint64_t checksum(const struct payload_shape *shape, const unsigned char *data, int chunk, int writer,
-                         uint64_t attempt)
+static uint64_t checksum(const void *data, size_t bytes, int writer, uint64_t attempt)
 {
-    size_t bytes = shape->elsewhere ? 0 : payload_chunk_length(shape, chunk);
     return XXH3_64bits_withSeed(data, bytes, attempt << 24 ^ (uint64_t)writer);
-}
-
-static uint64_t place_of(const struct payload_shape *shape)
-{
-    return shape->elsewhere ? PAYLOAD_ELSEWHERE : PAYLOAD_IN_SLOT;
 }
 
 struct payload_tag payload_seal(const struct payload_shape *shape, const float *snapshot, int chunk, int writer,
                                 uint64_t attempt)
 {
     const unsigned char *data = (const unsigned char *)snapshot + payload_chunk_offset(shape, chunk);
+    assert(!shape->elsewhere);
     return (struct payload_tag){
         .writer = (uint64_t)writer,
         .attempt = attempt,
-        .checksum = checksum(shape, data, chunk, writer, attempt),
-        .place = place_of(shape),
+        .checksum = checksum(data, payload_chunk_length(shape, chunk), writer, attempt),
+        .place = PAYLOAD_IN_SLOT,
+    };
+}
+
+struct payload_tag payload_seal_elsewhere(uint64_t digest, int writer, uint64_t attempt)
+{
+    return (struct payload_tag){
+        .writer = (uint64_t)writer,
+        .attempt = attempt,
+        .checksum = checksum(&digest, sizeof digest, writer, attempt),
+        .place = PAYLOAD_ELSEWHERE,
+        .digest = digest,
     };
 }
 
@@ -66,15 +70,31 @@ static struct payload_tag *tag_at(const struct payload_shape *shape, const unsig
     return (struct payload_tag *)(void *)(uintptr_t)(slot + shape->tags_offset) + chunk;
 }
 
+uint64_t payload_digest(const struct payload_shape *shape, const unsigned char *slot)
+{
+    return __atomic_load_n(&tag_at(shape, slot, 0)->digest, __ATOMIC_ACQUIRE);
+}
+
+/* Of what the slot holds now: the chunk's data, or elsewhere the tag's digest, so that a tag proves at least itself. */
+static uint64_t checksum_found(const struct payload_shape *shape, const unsigned char *slot, uint64_t digest, int chunk,
+                               int writer, uint64_t attempt)
+{
+    if (shape->elsewhere)
+        return checksum(&digest, sizeof digest, writer, attempt);
+    return checksum(slot + payload_chunk_offset(shape, chunk), payload_chunk_length(shape, chunk), writer, attempt);
+}
+
 bool payload_chunk_valid(const struct payload_shape *shape, const unsigned char *slot, int chunk, int writer,
                          uint64_t attempt)
 {
     const struct payload_tag *tag = tag_at(shape, slot, chunk);
+    uint64_t place = shape->elsewhere ? PAYLOAD_ELSEWHERE : PAYLOAD_IN_SLOT;
+    uint64_t digest = __atomic_load_n(&tag->digest, __ATOMIC_ACQUIRE);
     if (__atomic_load_n(&tag->writer, __ATOMIC_ACQUIRE) != (uint64_t)writer ||
         __atomic_load_n(&tag->attempt, __ATOMIC_ACQUIRE) != attempt ||
-        __atomic_load_n(&tag->place, __ATOMIC_ACQUIRE) != place_of(shape))
+        __atomic_load_n(&tag->place, __ATOMIC_ACQUIRE) != place || (digest != 0 && !shape->elsewhere))
         return false;
-    return checksum(shape, slot + payload_chunk_offset(shape, chunk), chunk, writer, attempt) ==
+    return checksum_found(shape, slot, digest, chunk, writer, attempt) ==
            __atomic_load_n(&tag->checksum, __ATOMIC_ACQUIRE);
 }
 

@@ -7,8 +7,8 @@
  * complete. When a slot is given back, one word of every chunk is spoilt, so that an unchanged snapshot of a later
  * meeting is not believed before it arrived.
  *
- * Data that lie elsewhere, in the receiver's device memory, cannot be checked so. Then the slot is one tag, whose
- * writer puts it only once it knows that all data have arrived. The two kinds of tags are told apart by a field of
+ * Data that lie elsewhere, in the receiver's device memory, cannot be checked so. Then the slot is one tag, which
+ * carries a digest of the data (direct_slots.h says what it is for). The two kinds of tags are told apart by a field of
  * their own: neither is ever taken for the other. */
 #ifndef GRAPEVINE_RUNTIME_MPI_PAYLOAD_H
 #define GRAPEVINE_RUNTIME_MPI_PAYLOAD_H
@@ -29,7 +29,8 @@ struct payload_shape {
 struct payload_tag {
     uint64_t writer, attempt, checksum;
     uint64_t place;     /* of the data: PAYLOAD_IN_SLOT or PAYLOAD_ELSEWHERE, which has a checksum of the tag alone */
-    uint64_t unused[4]; /* zero: a tag fills a cache line */
+    uint64_t digest;    /* of data elsewhere; else zero */
+    uint64_t unused[3]; /* zero: a tag fills a cache line */
 };
 
 /* Neither is 0: a spoilt tag is of no kind. */
@@ -41,10 +42,14 @@ struct payload_shape payload_shape_elsewhere(size_t count);
 size_t payload_chunk_offset(const struct payload_shape *shape, int chunk);
 size_t payload_chunk_length(const struct payload_shape *shape, int chunk); /* bytes of data */
 
-/* The tag of one chunk of a snapshot, which is not read where the data lie elsewhere. */
+/* The tag of one chunk of a snapshot. */
 struct payload_tag payload_seal(const struct payload_shape *shape, const float *snapshot, int chunk, int writer,
                                 uint64_t attempt);
-/* Does the slot hold this chunk of (writer, attempt), whole? Elsewhere: is the tag there that says so? */
+/* The tag of a snapshot elsewhere. */
+struct payload_tag payload_seal_elsewhere(uint64_t digest, int writer, uint64_t attempt);
+/* The digest that the slot's tag carries, once payload_chunk_valid. */
+uint64_t payload_digest(const struct payload_shape *shape, const unsigned char *slot);
+/* Does the slot hold this chunk of (writer, attempt), whole? Elsewhere: is its tag there? */
 bool payload_chunk_valid(const struct payload_shape *shape, const unsigned char *slot, int chunk, int writer,
                          uint64_t attempt);
 /* Make sure that nothing in the slot is taken for a later payload. */

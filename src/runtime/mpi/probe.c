@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/stopwatch.h"
 #include "graph/graph.h"
+#include "runtime/mpi/gpu_memory.h"
 #include "runtime/mpi/mpi_call.h"
 #include "runtime/mpi/payload.h"
 #include "runtime/mpi/transport.h"
@@ -184,12 +185,16 @@ static void describe_library(struct probe_result *out)
         snprintf(out->windows, sizeof out->windows, "osc %.80s", osc != NULL ? osc : "(the library's choice)");
     else
         snprintf(out->windows, sizeof out->windows, "the library's own");
+    static const char *const answers[] = {[GPU_MEMORY_REFUSED] = "not known to this MPI",
+                                          [GPU_MEMORY_KNOWN] = "known to this MPI (communication.transport=cuda)",
+                                          [GPU_MEMORY_UNKNOWN] = "this MPI does not say whether it knows it"};
+    out->gpu_memory = answers[gpu_memory_in_mpi()];
 }
 
 enum status probe_run(struct job *job, struct probe_result *out)
 {
     size_t pairs = (size_t)job->size * (size_t)job->size;
-    *out = (struct probe_result){.thread_level = "unknown", .transport = "none"};
+    *out = (struct probe_result){.thread_level = "unknown", .gpu_memory = "", .transport = "none"};
     out->latency_s = memory_zalloc(pairs, sizeof out->latency_s[0]);
     out->bytes_per_second = memory_zalloc(pairs, sizeof out->bytes_per_second[0]);
     describe_library(out);

@@ -5,11 +5,14 @@
 
 #include "base/log.h"
 
-static const char direct_name[] = "ipc";
+/* The one way from GPU to GPU that "auto" tries. An MPI library that is wrong about GPU memory crashes on it: that way
+ * is taken where it is asked for. */
+static const char first_choice[] = "ipc";
 
 /* Leaves way->direct NULL where snapshots are to take another way, and says why. */
 static enum status open_direct(const struct snapshot_way_params *p, struct snapshot_way *way, const char **reason)
 {
+    bool named = direct_slots_way(p->run->transport);
     struct direct_slots_params params = {
         .job = p->job,
         .graph = p->run->graph,
@@ -18,12 +21,12 @@ static enum status open_direct(const struct snapshot_way_params *p, struct snaps
         .device = worker_device(p->worker),
         .slots = p->run->records,
         .count = worker_parameter_size(p->worker),
-        .required = strcmp(p->run->transport, direct_name) == 0,
+        .required = named,
     };
     *reason = "as communication.transport asks";
-    if (!params.required && strcmp(p->run->transport, "auto") != 0)
+    if (!named && strcmp(p->run->transport, "auto") != 0)
         return STATUS_OK;
-    return direct_slots_open(&params, &way->direct, reason);
+    return direct_slots_open(named ? p->run->transport : first_choice, &params, &way->direct, reason);
 }
 
 enum status snapshot_way_open(const struct snapshot_way_params *p, struct snapshot_way *way)
@@ -45,7 +48,7 @@ enum status snapshot_way_open(const struct snapshot_way_params *p, struct snapsh
     };
     TRY(transport_open(way->direct != NULL ? "auto" : p->run->transport, &params, &way->ops, &way->transport));
     if (way->direct != NULL)
-        log_info("transport %s: snapshots travel from GPU to GPU", direct_name);
+        log_info("transport %s: snapshots travel %s", direct_slots_name(way->direct), direct_slots_travel(way->direct));
     else if (!worker_device_ops(p->worker)->host_memory)
         log_info("transport %s: snapshots travel through host memory, %s", way->ops->name, reason);
     return STATUS_OK;
@@ -61,5 +64,5 @@ void snapshot_way_close(struct snapshot_way *way)
 
 const char *snapshot_way_name(const struct snapshot_way *way)
 {
-    return way->direct != NULL ? direct_name : way->ops->name;
+    return way->direct != NULL ? direct_slots_name(way->direct) : way->ops->name;
 }

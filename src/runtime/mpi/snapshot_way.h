@@ -1,9 +1,9 @@
 /* The way of snapshots from worker to worker, chosen at the start by communication.transport and by trial.
  *
- *     ipc              from GPU to GPU (direct_slots.h); the transport carries words, counts and tags
+ *     ipc, cuda        from GPU to GPU (direct_slots.h); the transport carries words, counts and tags
  *     put, sendrecv    in the slots of that transport; from device memory through host memory
  *
- * "auto" is the first of these that works for all ranks. */
+ * "auto" is the first of ipc, put and sendrecv that works for all ranks. */
 #ifndef GRAPEVINE_RUNTIME_MPI_SNAPSHOT_WAY_H
 #define GRAPEVINE_RUNTIME_MPI_SNAPSHOT_WAY_H
 

@@ -1,7 +1,6 @@
 /* What the simulation tells the observer: per worker, and about the network as a whole. */
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/memory.h"
 #include "runtime/sim/simulation_state.h"
@@ -99,44 +98,18 @@ void sim_checkpoint(struct simulation *sim, bool best, double epoch)
     free(buffers);
 }
 
-static void add_to_mean(struct simulation *sim, size_t count)
-{
-    for (size_t k = 0; k < count; k++)
-        sim->mean[k] += (double)sim->copy[k];
-}
-
-static double square_distance(const double *mean, const float *x, size_t count)
-{
-    double sum = 0;
-    for (size_t k = 0; k < count; k++) {
-        double difference = (double)x[k] - mean[k];
-        sum += difference * difference;
-    }
-    return sum;
-}
-
 double sim_consensus_distance(struct simulation *sim)
 {
     const struct simulation_params *p = sim->params;
+    const float **living = memory_zalloc((size_t)sim->count, sizeof living[0]);
+    int living_count = 0;
+    for (int i = 0; i < sim->count; i++)
+        if (!sim->workers[i].dead)
+            living[living_count++] = worker_parameters(sim->workers[i].worker);
     size_t count = worker_parameter_size(sim->workers[0].worker);
-    double sum = 0, living = 0;
-    memset(sim->mean, 0, count * sizeof sim->mean[0]);
-    for (int i = 0; i < sim->count; i++) {
-        if (sim->workers[i].dead)
-            continue;
-        p->ops->vector_read(p->device, worker_parameters(sim->workers[i].worker), count, sim->copy);
-        add_to_mean(sim, count);
-        living++;
-    }
-    for (size_t k = 0; k < count; k++)
-        sim->mean[k] /= living;
-    for (int i = 0; i < sim->count; i++) {
-        if (sim->workers[i].dead)
-            continue;
-        p->ops->vector_read(p->device, worker_parameters(sim->workers[i].worker), count, sim->copy);
-        sum += square_distance(sim->mean, sim->copy, count);
-    }
-    return sum / living;
+    double sum = p->ops->spread(p->device, living_count, count, living, sim->mean);
+    free((void *)living);
+    return sum / living_count;
 }
 
 /* Everybody's own time, which the rates of its meetings refer to. */
@@ -170,8 +143,8 @@ static void look_at_optimum(struct simulation *sim, struct network_report *repor
     const struct optimum *optimum = sim->params->optimum;
     if (optimum == NULL)
         return;
-    for (size_t k = 0; k < worker_parameter_size(sim->workers[0].worker); k++)
-        sim->copy[k] = (float)sim->mean[k];
+    sim->params->ops->vector_read(sim->params->device, sim->mean, worker_parameter_size(sim->workers[0].worker),
+                                  sim->copy);
     report->optimum_distance = optimum_distance(optimum, sim->copy);
     report->optimum_gap = optimum_gap(optimum, sim->copy);
 }

@@ -7,8 +7,9 @@
 #include "runtime/sim/sim_closing.h"
 #include "runtime/sim/simulation_state.h"
 
-static void init(struct simulation *sim, struct worker *const *workers)
+static enum status init(struct simulation *sim, struct worker *const *workers)
 {
+    const struct simulation_params *params = sim->params;
     const struct runtime_params *run = sim->run;
     size_t n = (size_t)sim->count, edges = run->graph != NULL ? (size_t)run->graph->edge_count : 0;
     size_t count = worker_parameter_size(workers[0]);
@@ -16,7 +17,6 @@ static void init(struct simulation *sim, struct worker *const *workers)
     sim->own_times = memory_zalloc(n, sizeof sim->own_times[0]);
     sim->edge_meetings = memory_zalloc(edges, sizeof sim->edge_meetings[0]);
     sim->edge_attempts = memory_zalloc(edges, sizeof sim->edge_attempts[0]);
-    sim->mean = memory_alloc_aligned(count * sizeof sim->mean[0]);
     sim->copy = memory_alloc_aligned(count * sizeof sim->copy[0]);
     heap_reserve(&sim->heap, 4 * n);
     for (int i = 0; i < sim->count; i++) {
@@ -24,11 +24,12 @@ static void init(struct simulation *sim, struct worker *const *workers)
         if (run->graph != NULL)
             edge_clock_init(&sim->workers[i].clock, run->graph, i, run->seed);
     }
-    if (run->graph == NULL)
-        return;
-    struct mixing_params mixing = run->mixing;
-    mixing.poisson = sim->params->time == SIMULATED_IDEAL && sim->params->poisson;
-    sim->theory = theory_create(run->graph, &mixing);
+    if (run->graph != NULL) {
+        struct mixing_params mixing = run->mixing;
+        mixing.poisson = params->time == SIMULATED_IDEAL && params->poisson;
+        sim->theory = theory_create(run->graph, &mixing);
+    }
+    return params->optimum != NULL ? params->ops->vector_alloc(params->device, count, &sim->mean) : STATUS_OK;
 }
 
 static void release(struct simulation *sim)
@@ -38,7 +39,7 @@ static void release(struct simulation *sim)
     theory_destroy(sim->theory);
     heap_release(&sim->heap);
     memory_free_aligned(sim->copy);
-    memory_free_aligned(sim->mean);
+    sim->params->ops->vector_free(sim->params->device, sim->mean);
     free(sim->edge_attempts);
     free(sim->edge_meetings);
     free(sim->own_times);
@@ -151,9 +152,10 @@ enum status runtime_sim_run(const struct simulation_params *params, struct worke
         .next_checkpoint = params->run->checkpoint_every_epochs,
         .best_accuracy = -1,
     };
-    init(&sim, workers);
+    enum status status = init(&sim, workers);
     runtime_result_init(out, (size_t)worker_count);
-    enum status status = run_all(&sim, out);
+    if (status == STATUS_OK)
+        status = run_all(&sim, out);
     release(&sim);
     if (status != STATUS_OK)
         runtime_result_release(out);

@@ -48,7 +48,7 @@ struct simulation {
     struct network_report last; /* the last one told */
     struct theory *theory;      /* owned; NULL without a graph */
     double *own_times;          /* owned (count) */
-    double *mean;               /* owned (parameter_size), host memory */
+    float *mean;                /* owned (parameter_size), device memory; NULL unless there is an optimum to look at */
     float *copy;                /* owned (parameter_size), host memory */
 };
 
@@ -98,7 +98,7 @@ enum status sim_evaluate(struct simulation *sim);
 void sim_checkpoint(struct simulation *sim, bool best, double epoch);
 /* Consensus distance, prediction, χ of the meetings so far, distance to the optimum. */
 void sim_report_network(struct simulation *sim);
-/* (1/n) Σ ‖x_i − x̄‖² over the living; x̄ is left in sim->mean. */
+/* (1/n) Σ ‖x_i − x̄‖² over the living; x̄ is left in sim->mean, if that is there. */
 double sim_consensus_distance(struct simulation *sim);
 
 /* --- when events happen: until the run's gradients are done and nothing is in flight --- */

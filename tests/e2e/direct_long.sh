@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Snapshots from GPU to GPU (communication.transport ipc), on an emulated GPU, which several processes can share memory
-# of. Every real run is replayed in one process and must end in the same bits: a copy that is believed too early, or a
-# slot that is given away before it was read, would show there. The emulator runs work as late as it may, or in a random
-# order; a rank that is stopped and goes on changes nothing; where ipc cannot be, it is said why, or done otherwise.
+# Snapshots from GPU to GPU (communication.transport ipc and cuda), on an emulated GPU, which several processes can
+# share memory of, and whose memory every MPI library can put from. Every real run is replayed in one process and must
+# end in the same bits: a copy that is believed too early, or a slot that is given away before it was read, would show
+# there. The emulator runs work as late as it may, or in a random order; a rank that is stopped and goes on changes
+# nothing; what MPI delivers late and in pieces is waited for; where a way cannot be, it is said why, or done otherwise.
 # shellcheck source=tests/script_fixture.bash disable=SC2317  # the parts are called by name
 . "$(dirname "$0")/../script_fixture.bash"
 
@@ -32,6 +33,7 @@ YAML
 went_by() {
     local name=${1##*/} line
     [ "$2" = ipc ] && line='transport ipc: snapshots travel from GPU to GPU$'
+    [ "$2" = cuda ] && line='transport cuda: snapshots travel from GPU to GPU, by MPI$'
     check "$name: by $2" "$PYTHON" tests/e2e/inspect_run.py summary "$1" "transport=$2" rate_tolerance=1
     check "$name: it says so" grep -qE "^grapevine: ${line:-transport $2: snapshots travel through host memory, $3}" \
         "$scratch/err"
@@ -145,8 +147,91 @@ SH
         went_by "$scratch/put" put "as communication.transport asks"
 }
 
+# Train and replay by MPI: $1 name, $2 ranks, keys.
+by_cuda() {
+    local name=$1 ranks=$2
+    shift 2
+    run_well "$name" "$ranks" train "$config" "run.dir=$scratch/$name" communication.transport=cuda "$@" &&
+        went_by "$scratch/$name" cuda
+}
+
+# Floats are what snapshots are put as: they arrive in two halves, the second one $LATE looks into MPI after the first,
+# long after the put was locally complete; 0: never.
+write_late() {
+    cat >"$scratch/late.c" <<'C'
+#include <mpi.h>
+#include <stdlib.h>
+#include <string.h>
+static struct half {
+    float *values;
+    int count, rank, left;
+    MPI_Aint place;
+    MPI_Win window;
+    struct half *next;
+} *halves;
+int MPI_Rput(const void *from, int count, MPI_Datatype type, int rank, MPI_Aint place, int target_count,
+             MPI_Datatype target_type, MPI_Win window, MPI_Request *request)
+{
+    int first = count / 2;
+    if (type != MPI_FLOAT || count < 2)
+        return PMPI_Rput(from, count, type, rank, place, target_count, target_type, window, request);
+    struct half *half = malloc(sizeof *half);
+    *half = (struct half){malloc((size_t)(count - first) * sizeof(float)), count - first, rank,
+                          atoi(getenv("LATE")), place + first, window, halves};
+    memcpy(half->values, (const float *)from + first, (size_t)(count - first) * sizeof(float));
+    halves = half;
+    return PMPI_Rput(from, first, type, rank, place, first, type, window, request);
+}
+static void put_halves(void)
+{
+    for (struct half *half = halves; half != NULL; half = half->next)
+        if (half->left > 0 && --half->left == 0)
+            PMPI_Put(half->values, half->count, MPI_FLOAT, half->rank, half->place, half->count, MPI_FLOAT,
+                     half->window);
+}
+int MPI_Iprobe(int source, int tag, MPI_Comm comm, int *flag, MPI_Status *status)
+{
+    put_halves();
+    return PMPI_Iprobe(source, tag, comm, flag, status);
+}
+int MPI_Test(MPI_Request *request, int *flag, MPI_Status *status)
+{
+    put_halves();
+    return PMPI_Test(request, flag, status);
+}
+C
+    ${MPICC:-mpicc} -shared -fPIC -o "$scratch/late.so" "$scratch/late.c"
+}
+
+# By an MPI library that knows device memory: whoever meets whom, in whatever order, however late what was put arrives.
+test_mpi() {
+    local run algorithm ranks schedule records late
+    for run in "acid 2 lazy 3" "gossip 4 lazy 1" "acid 4 random:1 2"; do
+        read -r algorithm ranks schedule records <<<"$run"
+        GRAPEVINE_EMULATOR_SCHEDULE=$schedule by_cuda "mpi-$algorithm-$ranks-$schedule" "$ranks" \
+            "algorithm.name=$algorithm" "communication.records=$records"
+    done
+    by_cuda mpi-line 4 graph.name=line
+    GRAPEVINE_EMULATOR_DEVICES=2 by_cuda mpi-two-gpus 3
+    by_cuda mpi-network 2 model.name=convnet device.precision=bf16 graph.name=ring communication.rate=2 train.batch=8
+    write_late
+    for late in 20 400; do
+        LATE=$late LD_PRELOAD=$scratch/late.so by_cuda "mpi-late-$late" 3 communication.rate=2
+    done
+    LATE=0 LD_PRELOAD=$scratch/late.so refuse "puts that arrive in part" 2 4 \
+        'GPU of rank [01] .* does not arrive whole && transport=put' \
+        train "$config" "run.dir=$scratch/in-part" communication.transport=cuda
+    GRAPEVINE_EMULATOR_MPI=refuses refuse "an MPI that does not know device memory" 3 2 \
+        'transport=cuda && built with CUDA && transport=auto' \
+        train "$config" "run.dir=$scratch/not-aware" communication.transport=cuda
+    refuse "cuda on the CPU" 2 2 'transport=cuda && is cpu && device\.name=cuda' \
+        train "$config" "run.dir=$scratch/cuda-cpu" communication.transport=cuda device.name=cpu
+    grapevine=$PWD/$BUILD/grapevine refuse "cuda without a GPU" 2 2 'transport=cuda && is cpu' \
+        train "$config" "run.dir=$scratch/cuda-none" communication.transport=cuda device.name=cpu device.precision=auto
+}
+
 # A part of the name of a test function as argument runs that one only.
-for part in ranks others stopped refusals; do
+for part in ranks others stopped refusals mpi; do
     case $part in *${1:-}*) "test_$part" ;; esac
 done
 finish
