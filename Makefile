@@ -32,6 +32,16 @@ LIBRARY  := $(BUILD)/libgrapevine.a
 
 .DEFAULT_GOAL := all
 include scripts/make/cuda.mk
+
+# --- whatever was compiled with other settings is compiled again ---
+SETTINGS := $(CC) $(MPICC) $(CPPFLAGS) $(CFLAGS) CUDA=$(CUDA) \
+            $(if $(filter 1,$(CUDA)),$(NVCC) $(NVCCFLAGS) $(CUDA_HOST))
+.PHONY: force
+$(BUILD)/settings: force
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(subst ','\'',$(SETTINGS))' >$@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
 .PHONY: all
 all: $(BUILD)/grapevine ## build the program (the default)
 
@@ -41,11 +51,11 @@ $(BUILD)/grapevine: $(OBJ_MAIN) $(LIBRARY) $(LIB_KERNELS)
 $(LIBRARY): $(OBJ_LIB) $(OBJ_MPI)
 	rm -f $@ && ar rcs $@ $^
 
-$(OBJ_LIB) $(OBJ_MAIN): $(BUILD)/obj/%.o: %.c
+$(OBJ_LIB) $(OBJ_MAIN): $(BUILD)/obj/%.o: %.c $(BUILD)/settings
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
-$(OBJ_MPI): $(BUILD)/obj/%.o: %.c
+$(OBJ_MPI): $(BUILD)/obj/%.o: %.c $(BUILD)/settings
 	@mkdir -p $(@D)
 	$(MPICC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 

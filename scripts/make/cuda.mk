@@ -27,7 +27,7 @@ CUDA_LINK       = $(LIB_KERNELS) -L$(CUDA_LIBRARY_DIR) -lcudart_static -lstdc++ 
 $(BUILD)/obj/src/device/cuda/%.o: CPPFLAGS += $(CUDA_HOST)
 $(BUILD)/obj/src/device/device.o: CPPFLAGS += -DGRAPEVINE_CUDA
 
-$(OBJ_KERNELS): $(BUILD)/obj/%.cu.o: %.cu kernels/cuda_kernel.h $(wildcard include/kernels/*.h)
+$(OBJ_KERNELS): $(BUILD)/obj/%.cu.o: %.cu kernels/cuda_kernel.h $(wildcard include/kernels/*.h) $(BUILD)/settings
 	@mkdir -p $(@D)
 	$(NVCC) $(NVCCFLAGS) -Iinclude -Ikernels -c -o $@ $<
 

@@ -15,6 +15,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "base/random.h"
@@ -142,6 +143,58 @@ static void check_model(const char *model, int depth)
     inputs_release(&in);
 }
 
+/* Gradients that overflow fp16 leave x as it was and lower the loss scale, until one fits: also where the update does
+ * not name the network, as that of a worker that shares it. Weights so large that the first gradients overflow. */
+static void check_loss_scale(bool names_net)
+{
+    enum { STEPS_MOST = 24 };
+    struct device_params params = {.name = "cuda", .threads = 1, .precision = "fp16", .deterministic = true};
+    const struct update_coefficients update = {.learning_rate = 1e-6};
+    const struct device_ops *ops = device_choose("cuda");
+    struct device *device;
+    struct net *net;
+    float *x, *m, *gradient;
+    struct inputs in;
+    inputs_init(&in, "mlp");
+    size_t count = in.spec->parameter_size, bytes = count * sizeof(float);
+    for (size_t i = 0; i < count; i++)
+        in.x[i] *= 100;
+    float *now = memory_zalloc(count, sizeof now[0]);
+    assert_int_equal(ops->create(&params, &device), STATUS_OK);
+    assert_int_equal(ops->vector_alloc(device, count, &x), STATUS_OK);
+    assert_int_equal(ops->vector_alloc(device, count, &m), STATUS_OK);
+    assert_int_equal(ops->vector_alloc(device, count, &gradient), STATUS_OK);
+    ops->vector_write(device, x, count, in.x);
+    assert_int_equal(ops->net_create(device, in.spec, BATCH, gradient, NULL, &net), STATUS_OK);
+    struct net_batch batch = {.images = in.images, .labels = in.labels, .count = BATCH};
+    int step = 0;
+    for (; step < STEPS_MOST && memcmp(now, in.x, bytes) * step == 0; step++) {
+        ops->net_cast(net, x);
+        assert_int_equal(ops->net_forward(net, NET_TRAIN, &batch, 1, NULL), STATUS_OK);
+        assert_int_equal(ops->net_backward(net, NULL, NULL), STATUS_OK);
+        ops->update(device, true, &update, count, 0, x, NULL, m, gradient, names_net ? net : NULL);
+        ops->vector_read(device, x, count, now);
+    }
+    printf("%d gradients overflowed\n", step - 1);
+    assert_true(step > 1 && step < STEPS_MOST);
+    for (size_t i = 0; i < count; i++)
+        assert_true(isfinite(now[i]));
+    ops->net_destroy(net);
+    ops->vector_free(device, x);
+    ops->vector_free(device, m);
+    ops->vector_free(device, gradient);
+    ops->destroy(device);
+    free(now);
+    inputs_release(&in);
+}
+
+static void test_loss_scale(void **state)
+{
+    (void)state;
+    check_loss_scale(true);
+    check_loss_scale(false);
+}
+
 static void test_convnet(void **state)
 {
     (void)state;
@@ -166,6 +219,7 @@ int main(void)
         cmocka_unit_test(test_convnet),
         cmocka_unit_test(test_resnet),
         cmocka_unit_test(test_mlp),
+        cmocka_unit_test(test_loss_scale),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
