@@ -60,6 +60,8 @@ struct algo_ops {
     float *(*vector)(struct algo *algo, const char *name);
     /* x was set from outside (final average, checkpoint): x̃ ← x, time of the last event ← t. */
     void (*reset)(struct algo *algo, double t);
+    /* Time of the last event, to which its vectors belong: kept with them, and set again. NULL: there is none. */
+    double *(*time)(struct algo *algo);
 };
 
 /* By its name in the config, or NULL. */

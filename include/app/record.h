@@ -36,15 +36,21 @@ struct record_params {
     int worker_count;      /* workers of this process: 1 under MPI, all in the simulator; 0: 1 */
     bool trace, tensorboard;
     bool simulated; /* reports are in virtual time: progress is shown in real time all the same */
-    FILE *progress; /* rank 0: where to show progress (stdout); NULL for nowhere */
+    bool goes_on;   /* a run that was interrupted: this rank's metrics are cut to `metrics_bytes`, and written on */
+    uint64_t metrics_bytes;
+    FILE *progress;                        /* rank 0: where to show progress (stdout); NULL for nowhere */
     const struct event_log_header *events; /* NULL: no event logs; else their first lines, but for `worker` */
     int columns; /* of the terminal that `progress` is, for one line rewritten in place; 0: plain lines */
 };
 
 struct record;
 
-/* Open this rank's files. STATUS_MACHINE (logged): they cannot be made. */
+/* Open this rank's files. STATUS_MACHINE (logged): they cannot be made. STATUS_DATA (logged): the metrics that are to
+ * be written on are shorter than they were. */
 enum status record_create(const struct record_params *params, struct record **out);
+
+/* Bring what has been written so far to the disk, and say how long this rank's metrics are. */
+uint64_t record_sync(struct record *record);
 
 /* What to give to the runtime; lives as long as the record. */
 const struct observer *record_observer(const struct record *record);

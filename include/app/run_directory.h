@@ -12,6 +12,7 @@
 #ifndef GRAPEVINE_APP_RUN_DIRECTORY_H
 #define GRAPEVINE_APP_RUN_DIRECTORY_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "base/status.h"
@@ -23,6 +24,15 @@ typedef void run_config_fn(const void *context, FILE *out);
  * there already is taken. STATUS_USAGE (logged, with a name that is free): the folder has something in it, or the name
  * is a file's. STATUS_MACHINE (logged): it cannot be made or written. */
 enum status run_directory_create(const char *path, run_config_fn *write_config, const void *context);
+
+/* The folder of a run that goes on: config.yaml is written anew, and the status is "running" again. What else is there
+ * stays. STATUS_MACHINE (logged). */
+enum status run_directory_reopen(const char *path, run_config_fn *write_config, const void *context);
+
+/* There is a run's folder: one with a file `status`. */
+bool run_directory_exists(const char *path);
+/* The run has come to its end: its status is that of STATUS_OK. */
+bool run_directory_done(const char *path);
 
 /* Replace the file `status` by number and name of `status`, at once. A failure is a warning: nothing depends on it. */
 void run_directory_finish(const char *path, enum status status);

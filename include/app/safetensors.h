@@ -36,12 +36,14 @@ struct safetensors_entry {
     enum safetensors_type type; /* F32 or I64 */
     int rank;                   /* 0: a scalar */
     const size_t *shape;        /* borrowed (rank), row-major */
-    const void *data;           /* borrowed */
+    const void *data;           /* borrowed; NULL: `fill` writes it into memory that lives during its call */
+    void (*fill)(void *context, void *to);
+    void *context;
 };
 
 /* Write a file, whole or not at all (temporary file, fsync, rename). Wider types come first, so that every tensor is
- * aligned to its type; within a type, in the order given. STATUS_MACHINE (logged): the disk
- * refused it; nothing is left. */
+ * aligned to its type; within a type, in the order given. The wider ones are read from memory last: they may tell of
+ * the others, as `fill` finds them. STATUS_MACHINE (logged): the disk refused it; nothing is left. */
 enum status safetensors_write(const char *path, const struct safetensors_entry *entries, size_t entry_count,
                               const struct safetensors_pair *metadata, size_t metadata_count);
 

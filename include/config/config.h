@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "base/status.h"
+#include "base/text.h"
 
 enum { CONFIG_LIST_MAX = 16 };
 
@@ -96,7 +97,8 @@ struct config {
     struct {
         char *dir, *log_level;
         int64_t log_every;
-        double eval_every_epochs, checkpoint_every_epochs;
+        double eval_every_epochs, checkpoint_every_epochs, state_every_epochs;
+        int64_t keep_states;
         bool trace, tensorboard, keep_best, record, optimum;
     } run;
 };
@@ -119,6 +121,9 @@ enum status config_require(const struct config *config, const char *path);
 
 /* Write the resolved config as YAML that config_load reads back to the same values. */
 void config_write(const struct config *config, FILE *out);
+
+/* Add "train.epochs: 10, was 5; ..." for each key whose values differ; returns how many do. */
+int config_differences(const struct config *before, const struct config *now, struct text *list);
 
 /* `grapevine config [KEY]`: every key, a section or one key, with type, default, bounds and meaning.
  * STATUS_USAGE (logged, nearest key) for an unknown one. The `out` stream is the caller's: stdout belongs to app/. */

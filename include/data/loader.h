@@ -47,5 +47,7 @@ void loader_destroy(struct loader *loader);
  * Called by one thread; each batch is given back by loader_release before the next loader_next. */
 enum status loader_next(struct loader *loader, struct batch *out);
 void loader_release(struct loader *loader);
+/* The next batch is number `number`. Without slots, and with no batch out. */
+void loader_seek(struct loader *loader, uint64_t number);
 
 #endif

@@ -15,6 +15,7 @@
 #ifndef GRAPEVINE_RUNTIME_SIMULATION_H
 #define GRAPEVINE_RUNTIME_SIMULATION_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -30,6 +31,21 @@ enum simulated_time { SIMULATED_IDEAL, SIMULATED_MODELLED };
 
 enum duration_law { DURATION_CONSTANT, DURATION_NORMAL, DURATION_LOGNORMAL, DURATION_EXPONENTIAL };
 
+/* What a run between two gradients is, as far as going through its events again, without gradients and vectors, would
+ * not tell: vectors in device memory, and numbers. Its layout is the simulator's own. */
+struct simulation_vector {
+    char name[40];
+    float *vector; /* borrowed (count), device memory */
+    size_t count;
+};
+
+struct simulation_state {
+    struct simulation_vector *vectors; /* (vector_count) */
+    int64_t *numbers;                  /* (number_count); the first is resume_after */
+    size_t vector_count, number_count;
+    uint64_t gradients; /* of all workers, so far */
+};
+
 struct simulation_params {
     const struct runtime_params *run; /* borrowed; transport, chunks and buckets say nothing here */
     enum simulated_time time;
@@ -44,12 +60,26 @@ struct simulation_params {
     const struct device_ops *ops;
     struct device *device;         /* borrowed: where the workers' vectors are */
     const struct optimum *optimum; /* borrowed; NULL: not known */
+    /* Called with the whole state, which it keeps: every `state_every_epochs` (0: never), and when *stop has become
+     * other than 0, after which the run ends with STATUS_REQUEUE. A failure (logged) ends the run only in the latter
+     * case. */
+    enum status (*save)(void *context, const struct simulation_state *state);
+    double state_every_epochs;
+    const volatile sig_atomic_t *stop; /* NULL: is never asked to */
+    /* To go on from a state: the first of its numbers (0: from the beginning), and what sets all vectors and numbers of
+     * `state`, whose names and counts are there, to what was kept. STATUS_DATA (logged) where they are not the same
+     * ones. */
+    uint64_t resume_after;
+    enum status (*restore)(void *context, struct simulation_state *state);
+    void *state_context; /* of both */
 };
 
 /* Train as runtime_mpi_run does, with `worker_count` workers that share an engine: in modelled time they keep the point
  * of the gradient under way (worker_params.keeps_point), in ideal time they do not. On return every worker that lives
  * holds the averaged model. result->wall_s, idle and reports are in virtual time. STATUS_USAGE (logged): a loss is not
- * finite, or an all-reduce has lost a worker. */
+ * finite, or an all-reduce has lost a worker. STATUS_DATA (logged): the state is of another run. A run that goes on
+ * first goes through its events so far, which takes microseconds each: spans and events are told again, reports are
+ * not. */
 enum status runtime_sim_run(const struct simulation_params *params, struct worker *const *workers, int worker_count,
                             const struct observer *observer, struct runtime_result *out);
 

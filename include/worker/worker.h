@@ -104,6 +104,12 @@ const struct device_ops *worker_device_ops(const struct worker *worker);
 struct device *worker_device(const struct worker *worker);
 /* x was set from outside: x̃ ← x, working copy ← x. */
 void worker_reset(struct worker *worker, double t);
+/* The rest of what a replica is, for a run that goes on where another has ended. With a shared engine. The point of the
+ * gradient under way, (parameter_size), NULL unless keeps_point; the time of the algorithm's last event, NULL where it
+ * keeps none; and: `steps` gradients have been computed, and all vectors set from outside. */
+float *worker_point(struct worker *worker);
+double *worker_time(struct worker *worker);
+void worker_resume(struct worker *worker, uint64_t steps);
 
 double worker_learning_rate(const struct worker *worker, double progress);
 /* γ²‖m‖², the square of the last update as learning rate and momentum have it (Nesterov's correction left out). By the

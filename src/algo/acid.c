@@ -84,6 +84,11 @@ static float *acid_vector(struct algo *algo, const char *name)
     return strcmp(name, "x_tilde") == 0 ? algo->x_tilde : replica_vector(&algo->replica, name);
 }
 
+static double *acid_time(struct algo *algo)
+{
+    return &algo->t_last;
+}
+
 const struct algo_ops acid_ops = {
     .name = "acid",
     .meets = ALGO_MEETS_ONE,
@@ -95,4 +100,5 @@ const struct algo_ops acid_ops = {
     .snapshot = acid_snapshot,
     .vector = acid_vector,
     .reset = acid_reset,
+    .time = acid_time,
 };

@@ -31,6 +31,10 @@ const char *command_option(const char *name, int count, char **arguments, int *i
 /* Takes the option `name`, which has no value, out of the arguments; returns how many are left. */
 int command_take_flag(const char *name, int count, char **arguments, bool *given);
 
+/* Takes the option `name` and its value ("--resume auto" or "--resume=auto") out of the arguments; *value stays where
+ * it is not given. STATUS_USAGE (logged): the value is missing. */
+enum status command_take_option(const char *name, int *count, char **arguments, const char **value);
+
 /* Log that an argument is not known, with the nearest of the names. Returns STATUS_USAGE. */
 enum status command_unknown(const char *command, const char *argument, const char *const *names, size_t name_count);
 

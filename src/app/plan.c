@@ -424,6 +424,7 @@ struct simulation_params plan_simulation_params(const struct plan *plan, const s
         .scenario = plan->scenario,
         .ops = plan->ops,
         .device = plan->device,
+        .state_every_epochs = config->run.state_every_epochs,
     };
 }
 

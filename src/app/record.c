@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "app/atomic_file.h"
 #include "app/metrics_merge.h"
@@ -258,6 +259,44 @@ static enum status open_per_worker(struct record *record, const struct record_pa
     return STATUS_OK;
 }
 
+/* Written on from where the state was kept: what came after it comes again. */
+static enum status reopen_metrics(struct record *record, uint64_t bytes)
+{
+    struct stat is;
+    record->metrics = fopen(record->metrics_path, "r+e");
+    if (record->metrics == NULL || fstat(fileno(record->metrics), &is) != 0 || (uint64_t)is.st_size < bytes) {
+        log_error("%s is not as the interrupted run has left it (%" PRIu64
+                  " bytes at least are expected): put it back, "
+                  "or start anew in another folder",
+                  record->metrics_path, bytes);
+        return STATUS_DATA;
+    }
+    if (ftruncate(fileno(record->metrics), (off_t)bytes) == 0 && fseek(record->metrics, 0, SEEK_END) == 0)
+        return STATUS_OK;
+    atomic_file_complain(LOG_ERROR, record->metrics_path, errno);
+    return STATUS_MACHINE;
+}
+
+static enum status open_metrics(struct record *record, const struct record_params *params)
+{
+    if (params->goes_on)
+        return reopen_metrics(record, params->metrics_bytes);
+    record->metrics = fopen(record->metrics_path, "we");
+    if (record->metrics != NULL)
+        return STATUS_OK;
+    atomic_file_complain(LOG_ERROR, record->metrics_path, errno);
+    return STATUS_MACHINE;
+}
+
+uint64_t record_sync(struct record *record)
+{
+    struct stat is;
+    if (record->metrics == NULL || fflush(record->metrics) != 0 || fsync(fileno(record->metrics)) != 0 ||
+        fstat(fileno(record->metrics), &is) != 0)
+        return 0;
+    return (uint64_t)is.st_size;
+}
+
 enum status record_create(const struct record_params *params, struct record **out)
 {
     enum status status;
@@ -272,12 +311,7 @@ enum status record_create(const struct record_params *params, struct record **ou
     record->begin_s = stopwatch_now();
     record->shows_progress = params->rank == 0 && params->progress != NULL;
     record->progress = (struct progress_line){.out = params->progress, .columns = params->columns};
-    record->metrics = fopen(record->metrics_path, "we");
-    if (record->metrics == NULL) {
-        atomic_file_complain(LOG_ERROR, record->metrics_path, errno);
-        status = STATUS_MACHINE;
-        goto close_record;
-    }
+    TRY_GOTO(open_metrics(record, params), close_record);
     TRY_GOTO(open_per_worker(record, params), close_record);
     *out = record;
     return STATUS_OK;

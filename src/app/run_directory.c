@@ -119,6 +119,39 @@ enum status run_directory_create(const char *path, run_config_fn *write_config, 
     return replace_status(path, "running", LOG_ERROR);
 }
 
+enum status run_directory_reopen(const char *path, run_config_fn *write_config, const void *context)
+{
+    TRY(write_config_file(path, write_config, context));
+    return replace_status(path, "running", LOG_ERROR);
+}
+
+/* The first word of the file `status`; false where there is none. */
+static bool read_status(const char *path, int *number)
+{
+    char *name = run_directory_file(path, "status");
+    FILE *file = fopen(name, "re");
+    *number = -1;
+    if (file != NULL) {
+        if (fscanf(file, "%d", number) != 1)
+            *number = -1; /* "running" */
+        fclose(file);
+    }
+    free(name);
+    return file != NULL;
+}
+
+bool run_directory_exists(const char *path)
+{
+    int number;
+    return *path != '\0' && read_status(path, &number);
+}
+
+bool run_directory_done(const char *path)
+{
+    int number;
+    return read_status(path, &number) && number == STATUS_OK;
+}
+
 void run_directory_finish(const char *path, enum status status)
 {
     char *line = text_format("%d %s", (int)status, status_name(status));

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "app/atomic_file.h"
+#include "base/memory.h"
 
 static size_t entry_bytes(const struct safetensors_entry *entry)
 {
@@ -54,12 +55,33 @@ static char *make_header(const struct safetensors_entry *entries, size_t entry_c
     return header;
 }
 
+static void write_entry(FILE *out, const struct safetensors_entry *entry)
+{
+    size_t bytes = entry_bytes(entry);
+    if (entry->data != NULL || bytes == 0) {
+        fwrite(entry->data, 1, bytes, out);
+        return;
+    }
+    void *made = memory_alloc_aligned(bytes);
+    entry->fill(entry->context, made);
+    fwrite(made, 1, bytes, out);
+    memory_free_aligned(made);
+}
+
 static void write_data(FILE *out, const struct safetensors_entry *entries, size_t entry_count,
                        enum safetensors_type type)
 {
     for (size_t i = 0; i < entry_count; i++)
         if (entries[i].type == type)
-            fwrite(entries[i].data, 1, entry_bytes(&entries[i]), out);
+            write_entry(out, &entries[i]);
+}
+
+static long wide_bytes(const struct safetensors_entry *entries, size_t entry_count)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < entry_count; i++)
+        sum += entries[i].type == SAFETENSORS_I64 ? entry_bytes(&entries[i]) : 0;
+    return (long)sum;
 }
 
 enum status safetensors_write(const char *path, const struct safetensors_entry *entries, size_t entry_count,
@@ -73,7 +95,10 @@ enum status safetensors_write(const char *path, const struct safetensors_entry *
         fputc((int)((uint64_t)padded >> (8 * i) & 0xff), file.stream);
     fprintf(file.stream, "%s%*s", header, (int)(padded - length), "");
     cJSON_free(header);
-    write_data(file.stream, entries, entry_count, SAFETENSORS_I64);
+    long wide = ftell(file.stream);
+    fseek(file.stream, wide_bytes(entries, entry_count), SEEK_CUR);
     write_data(file.stream, entries, entry_count, SAFETENSORS_F32);
+    fseek(file.stream, wide, SEEK_SET);
+    write_data(file.stream, entries, entry_count, SAFETENSORS_I64);
     return atomic_file_commit(&file);
 }

@@ -1,5 +1,5 @@
-/* grapevine simulate CONFIG [key=value ...] [--dry-run]: one training run, train.workers workers in this process, under
- * a virtual clock. The run directory is that of `train`. */
+/* grapevine simulate CONFIG [key=value ...] [--dry-run] [--resume auto|FILE]: one training run, train.workers workers
+ * in this process, under a virtual clock. The run directory is that of `train`. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,10 @@
 #include "app/record.h"
 #include "app/run_directory.h"
 #include "app/run_output.h"
+#include "app/state_file.h"
 #include "app/worker_group.h"
+#include "base/interrupt.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/stopwatch.h"
 #include "base/text.h"
@@ -26,7 +29,9 @@ struct simulating {
     struct optimum *optimum; /* owned; NULL: not known */
     char *directory;         /* owned */
     bool directory_made;
-    struct record *record; /* owned */
+    const char *resume;       /* the option's value; NULL: not given */
+    struct state_file *state; /* owned; NULL: the run starts at the beginning */
+    struct record *record;    /* owned */
 };
 
 static struct run_output output_of(const struct simulating *s)
@@ -56,6 +61,8 @@ static enum status open_record(struct simulating *s)
         .tensorboard = s->config->run.tensorboard,
         .progress = stdout,
         .columns = progress_line_columns(),
+        .goes_on = s->state != NULL,
+        .metrics_bytes = s->state != NULL ? state_file_info(s->state).metrics_bytes : 0,
     };
     return record_create(&params, &s->record);
 }
@@ -78,6 +85,39 @@ static enum status finish(struct simulating *s, const struct runtime_result *res
     return run_output_finish(&output, result, s->group.workers[result->first_living], real_s);
 }
 
+static enum status save_state(void *context, const struct simulation_state *state)
+{
+    struct simulating *s = context;
+    struct state_file_info info = {.metrics_bytes = record_sync(s->record)};
+    TRY(state_file_write(s->directory, (int)s->config->run.keep_states, s->plan->ops, s->plan->device, state, &info));
+    if (*interrupt_leave() != 0)
+        log_warning(
+            "asked to leave (signal %d) after %llu of %llu gradients: the state is kept in %s; the same command "
+            "with --resume auto goes on",
+            (int)*interrupt_leave(), (unsigned long long)state->gradients, (unsigned long long)s->plan->gradient_total,
+            s->directory);
+    return STATUS_OK;
+}
+
+static enum status restore_state(void *context, struct simulation_state *state)
+{
+    struct simulating *s = context;
+    TRY(state_file_read(s->state, s->plan->ops, s->plan->device, state));
+    log_info("goes on from %s", state_file_path(s->state));
+    return STATUS_OK;
+}
+
+static void arrange_state(struct simulating *s, struct simulation_params *params)
+{
+    params->save = save_state;
+    params->stop = interrupt_leave();
+    params->state_context = s;
+    if (s->state == NULL)
+        return;
+    params->resume_after = state_file_resume_after(s->state);
+    params->restore = restore_state;
+}
+
 static enum status run(struct simulating *s)
 {
     struct run_output output = output_of(s);
@@ -85,6 +125,7 @@ static enum status run(struct simulating *s)
     struct simulation_params params = plan_simulation_params(s->plan, &run_params);
     struct runtime_result result;
     params.optimum = s->optimum;
+    arrange_state(s, &params);
     run_params.checkpoint = run_output_checkpoint;
     run_params.checkpoint_context = &output;
     run_params.trained = digest_trained;
@@ -109,10 +150,61 @@ static void print_plan(const struct simulating *s)
     printf("simulation       %s time\n", s->config->simulate.time);
 }
 
+/* Settings that are not what the run began with: most leave its course alone, and the simulator finds out if not. */
+static enum status compare_settings(const struct simulating *s)
+{
+    struct config *before = config_create();
+    struct text list = {0};
+    char *path = run_directory_file(s->directory, "config.yaml");
+    enum status status = config_load(before, path);
+    if (status == STATUS_OK && config_differences(before, s->config, &list) > 0)
+        log_warning("this run goes on with other settings than it began with: %s", text_view(&list));
+    free(path);
+    text_release(&list);
+    config_destroy(before);
+    return status;
+}
+
+/* The folder of the run, and the state in it to go on from; without --resume a new one. */
+static enum status open_directory(struct simulating *s)
+{
+    bool names_file = s->resume != NULL && strcmp(s->resume, "auto") != 0;
+    s->directory = run_output_directory(s->config, s->config_path);
+    if (s->resume == NULL || !run_directory_exists(s->directory)) {
+        if (names_file) {
+            log_error("--resume %s: %s is no run's folder; set run.dir to the one that the state lies in", s->resume,
+                      s->directory);
+            return STATUS_USAGE;
+        }
+        return run_directory_create(s->directory, run_output_write_config, s->config);
+    }
+    if (names_file)
+        TRY(state_file_open(s->resume, &s->state));
+    else
+        TRY(state_file_newest(s->directory, &s->state));
+    if (s->state == NULL)
+        log_info("no state is kept in %s: the run starts at the beginning", s->directory);
+    TRY(compare_settings(s));
+    return run_directory_reopen(s->directory, run_output_write_config, s->config);
+}
+
+/* A run that has come to its end has nothing to go on with. */
+static bool is_done(struct simulating *s)
+{
+    char *directory = run_output_directory(s->config, s->config_path);
+    bool done = s->resume != NULL && run_directory_done(directory);
+    if (done)
+        log_info("the run in %s has come to its end", directory);
+    free(directory);
+    return done;
+}
+
 static enum status simulate(struct simulating *s, int count, char **arguments, bool dry_run)
 {
     TRY(command_read_config(count, arguments, &s->config));
     s->config_path = arguments[0];
+    if (is_done(s))
+        return STATUS_OK;
     struct plan_place place = {.worker_count = (int)s->config->train.workers, .simulated = true};
     TRY(plan_create(s->config, &place, &s->plan));
     bool modelled = strcmp(s->config->simulate.time, "modelled") == 0;
@@ -122,9 +214,9 @@ static enum status simulate(struct simulating *s, int count, char **arguments, b
         return STATUS_OK;
     }
     TRY(plan_optimum(s->plan, &s->optimum));
-    s->directory = run_output_directory(s->config, s->config_path);
-    TRY(run_directory_create(s->directory, run_output_write_config, s->config));
+    TRY(open_directory(s));
     s->directory_made = true;
+    interrupt_listen();
     TRY(open_record(s));
     return run(s);
 }
@@ -137,10 +229,13 @@ int command_simulate(int count, char **arguments)
     for (int i = 0; i < count; i++)
         text_add(&s.command, " %s", arguments[i]);
     count = command_take_flag("--dry-run", count, arguments, &dry_run);
-    enum status status = simulate(&s, count, arguments, dry_run);
+    enum status status = command_take_option("--resume", &count, arguments, &s.resume);
+    if (status == STATUS_OK)
+        status = simulate(&s, count, arguments, dry_run);
     record_close(s.record);
     if (s.directory_made)
         run_directory_finish(s.directory, status);
+    state_file_close(s.state);
     optimum_destroy(s.optimum);
     worker_group_release(&s.group);
     plan_destroy(s.plan);

@@ -21,6 +21,22 @@ void config_write(const struct config *config, FILE *out)
     }
 }
 
+int config_differences(const struct config *before, const struct config *now, struct text *list)
+{
+    int count = 0;
+    for (size_t i = 0; i < schema_count(); i++) {
+        const struct schema_row *row = schema_row(i);
+        struct text was = {0}, is = {0};
+        config_value_write(row, before, &was);
+        config_value_write(row, now, &is);
+        if (strcmp(text_view(&was), text_view(&is)) != 0)
+            text_add(list, "%s%s: %s, was %s", count++ > 0 ? "; " : "", row->name, text_view(&is), text_view(&was));
+        text_release(&was);
+        text_release(&is);
+    }
+    return count;
+}
+
 static const char *shown_default(const struct schema_row *row)
 {
     return row->preset != NULL ? row->preset : "(required)";

@@ -242,6 +242,10 @@ const struct schema_row schema_table[] = {
      .details = "Summed over workers; each tests its own replica on its share of the test set. 0: at the end only."},
     {KEY(run, checkpoint_every_epochs), CLOSED(0, 1e6), .preset = "25", .summary = "epochs between two checkpoints",
      .details = "Summed over workers. 0: only the final one."},
+    {KEY(run, state_every_epochs), CLOSED(0, 1e6), .preset = "0", .summary = "epochs between two states",
+     .details = "`simulate`: all that a run is, for --resume; several times the parameters of every worker. 0: only "
+                "when it is asked to leave (SIGTERM, SIGUSR1, Ctrl-C)."},
+    {KEY(run, keep_states), CLOSED(1, 1000), .preset = "2", .summary = "states kept, the newest ones"},
     {KEY(run, trace), .preset = "false", .summary = "write trace.json",
      .details = "Both threads of every worker over time, for Perfetto or chrome://tracing."},
     {KEY(run, tensorboard), .preset = "false", .summary = "write TensorBoard event files"},

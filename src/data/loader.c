@@ -198,3 +198,9 @@ void loader_release(struct loader *loader)
     pthread_cond_signal(&loader->freed);
     pthread_mutex_unlock(&loader->mutex);
 }
+
+void loader_seek(struct loader *loader, uint64_t number)
+{
+    assert(loader->params.slots == 0 && !loader->taken && number >= loader->params.first);
+    loader->freed_count = number - loader->params.first;
+}

@@ -372,6 +372,26 @@ void worker_reset(struct worker *worker, double t)
     worker_cast(worker);
 }
 
+float *worker_point(struct worker *worker)
+{
+    return worker->point;
+}
+
+double *worker_time(struct worker *worker)
+{
+    const struct algo_ops *ops = worker->params.algo;
+    return ops->time != NULL ? ops->time(worker->algo) : NULL;
+}
+
+void worker_resume(struct worker *worker, uint64_t steps)
+{
+    assert(shares_engine(worker) && !worker->loaded);
+    worker->step = steps;
+    worker->cast = false;
+    worker->engine->owner = NULL;
+    loader_seek(worker->loader, steps);
+}
+
 double worker_learning_rate(const struct worker *worker, double progress)
 {
     return schedule_rate(&worker->params.schedule, progress);

@@ -68,6 +68,15 @@ test_simulate() {
     run_well "again" 1 simulate "$config" train.workers=4 optimizer.lr=0.05 device.precision=bf16 \
         "run.dir=$scratch/again"
     check "the same bytes" cmp "$scratch/sim-bf16/final.safetensors" "$scratch/again/final.safetensors"
+    run_well "with states" 1 simulate "$config" train.workers=4 optimizer.lr=0.05 device.precision=bf16 \
+        run.state_every_epochs=0.4 run.keep_states=9 "run.dir=$scratch/states"
+    check "the same bytes with them" cmp "$scratch/sim-bf16/final.safetensors" "$scratch/states/final.safetensors"
+    # As a run that was killed after the first of them.
+    mv "$scratch/states/metrics.jsonl" "$scratch/states/metrics-0.jsonl" && echo running >"$scratch/states/status"
+    find "$scratch/states" -name 'state-*' | sort | tail -n +2 | xargs rm -f
+    run_well "on from a state" 1 simulate "$config" train.workers=4 optimizer.lr=0.05 device.precision=bf16 \
+        run.state_every_epochs=0.4 run.keep_states=9 "run.dir=$scratch/states" --resume auto
+    check "the same bytes then" cmp "$scratch/sim-bf16/final.safetensors" "$scratch/states/final.safetensors"
     run_well "all-reduce, simulated" 1 simulate "$config" train.workers=2 algorithm.name=allreduce \
         "run.dir=$scratch/sim-allreduce"
     run_well "modelled time" 1 simulate "$config" train.workers=4 simulate.time=modelled "run.dir=$scratch/modelled"

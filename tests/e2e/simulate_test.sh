@@ -9,7 +9,7 @@ config=$scratch/simulate.yaml
 cat >"$config" <<'YAML'
 seed: 1
 data:          {name: shapes, train_count: 192, test_count: 64, augment: true}
-model:         {name: convnet, width: 8}
+model:         {name: convnet, width: 16}
 graph:         {name: ring}
 optimizer:     {lr: 0.05, lr_per_samples: 0}
 schedule:      {name: step, warmup_epochs: 0.5}

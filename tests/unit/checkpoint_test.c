@@ -195,8 +195,13 @@ static void judges_files_of_others(void **state)
     for (int i = 0; i < spec->parameter_count + spec->buffer_count; i++) {
         bool buffer = i >= spec->parameter_count;
         const struct net_tensor *tensor = buffer ? &spec->buffers[i - spec->parameter_count] : &spec->parameters[i];
-        entries[count++] = (struct safetensors_entry){tensor->name, SAFETENSORS_F32, tensor->rank, tensor->shape,
-                                                      (buffer ? replica.buffers : replica.parameters) + tensor->offset};
+        entries[count++] = (struct safetensors_entry){tensor->name,
+                                                      SAFETENSORS_F32,
+                                                      tensor->rank,
+                                                      tensor->shape,
+                                                      (buffer ? replica.buffers : replica.parameters) + tensor->offset,
+                                                      NULL,
+                                                      NULL};
     }
     char said[4096];
     assert_int_equal(safetensors_write(path, entries, count, NULL, 0), STATUS_OK);

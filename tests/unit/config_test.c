@@ -214,7 +214,7 @@ static void test_words(void **state)
         fixture, "data: {partition: sharde}\n",
         ":1: data.partition: \"sharde\" is not known; give one of shared | iid | dirichlet (did you mean \"shared\"?)");
     expect(fixture, "communication: {transport: pigeon}\n",
-           ":1: communication.transport: \"pigeon\" is not known; give one of auto | ipc | put | sendrecv");
+           ":1: communication.transport: \"pigeon\" is not known; give one of auto | ipc | cuda | put | sendrecv");
     expect(fixture, "run: {log_level: }\n",
            ":1: run.log_level: has no value; give one of error | warning | info | debug");
     expect(fixture, "data: {name: }\n", ":1: data.name: has no value; give a text, or \"\" for none");

@@ -60,8 +60,8 @@ static void writes_the_format(void **state)
     const float values[3] = {1, 2, 3};
     const int64_t number = 7;
     const size_t shape[2] = {3, 1};
-    const struct safetensors_entry entries[] = {{"w", SAFETENSORS_F32, 2, shape, values},
-                                                {"n", SAFETENSORS_I64, 0, NULL, &number}};
+    const struct safetensors_entry entries[] = {{"w", SAFETENSORS_F32, 2, shape, values, NULL, NULL},
+                                                {"n", SAFETENSORS_I64, 0, NULL, &number, NULL, NULL}};
     const struct safetensors_pair metadata[] = {{"model", "a \"b\"\n"}};
     static const char header[] = "{\"__metadata__\":{\"model\":\"a \\\"b\\\"\\n\"},"
                                  "\"n\":{\"shape\":[],\"dtype\":\"I64\",\"data_offsets\":[0,8]},"
@@ -90,9 +90,9 @@ static void reads_what_it_wrote(void **state)
     const float values[6] = {1, -2, 3.5f, 0, 1e-30f, 6};
     const int64_t number = -5;
     const size_t shape[4] = {1, 2, 3, 1}, empty[1] = {0};
-    const struct safetensors_entry entries[] = {{"z.weight", SAFETENSORS_F32, 4, shape, values},
-                                                {"count", SAFETENSORS_I64, 0, NULL, &number},
-                                                {"empty", SAFETENSORS_F32, 1, empty, values}};
+    const struct safetensors_entry entries[] = {{"z.weight", SAFETENSORS_F32, 4, shape, values, NULL, NULL},
+                                                {"count", SAFETENSORS_I64, 0, NULL, &number, NULL, NULL},
+                                                {"empty", SAFETENSORS_F32, 1, empty, values, NULL, NULL}};
     const struct safetensors_pair metadata[] = {{"model", "mlp"}, {"epoch", "3"}};
     assert_int_equal(safetensors_write(path, entries, 3, metadata, 2), STATUS_OK);
     struct safetensors_file *file;

@@ -27,8 +27,7 @@ static void schedule_tick(struct simulation *sim, int worker)
 
 static enum status gradient(struct simulation *sim, int worker)
 {
-    struct sim_worker *w = &sim->workers[worker];
-    worker_cast_at(w->worker, sim->now);
+    sim_cast_at(sim, worker);
     TRY(sim_gradient(sim, worker));
     sim_update(sim, worker, sim->now, sim_progress(sim));
     sim_span(sim, worker, LANE_COMPUTE, SPAN_UPDATE, sim->now, sim->now, -1);

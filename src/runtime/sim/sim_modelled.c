@@ -515,6 +515,18 @@ static enum status handle(struct modelled *m, const struct heap_event *event)
 
 /* --- the run --- */
 
+/* Snapshots that have been taken and not been applied at both ends. */
+static void add_snapshots(void *context, struct simulation_state *state)
+{
+    const struct modelled *m = context;
+    size_t count = worker_parameter_size(m->sim->workers[0].worker);
+    for (int k = 0; k < 2 * m->meeting_count; k++) {
+        const struct meeting *meeting = &m->meetings[k / 2];
+        if (meeting->open && meeting->taken[k % 2])
+            sim_state_snapshot(state, k / 2, k % 2, meeting->snapshots[k % 2], count);
+    }
+}
+
 /* No more gradients: what is due is dropped, unless the rate is enforced, and counted. */
 static void drop_due(struct modelled *m)
 {
@@ -574,6 +586,8 @@ enum status sim_run_modelled(struct simulation *sim)
         if (sim->run->graph != NULL)
             m.sides[i].due = memory_zalloc((size_t)graph_degree(sim->run->graph, i), sizeof m.sides[i].due[0]);
     }
+    sim->add_vectors = add_snapshots;
+    sim->add_context = &m;
     enum status status = run_events(&m);
     for (int k = 0; k < m.meeting_count; k++)
         for (int end = 0; end < 2; end++)

@@ -15,6 +15,10 @@ void sim_report_step(struct simulation *sim, int worker)
 {
     struct sim_worker *w = &sim->workers[worker];
     struct sim_since *since = &w->since;
+    if (sim->again) {
+        *since = (struct sim_since){.begin = sim->now, .exchanges = w->exchanges};
+        return;
+    }
     double span = sim->now - since->begin;
     size_t batch = worker_batch(w->worker);
     uint64_t exchanges = w->exchanges - since->exchanges;

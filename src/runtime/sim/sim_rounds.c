@@ -59,13 +59,15 @@ static enum status compute_all(struct rounds *rounds, double *longest)
         }
         *longest = fmax(*longest, work);
         TRY(sim_gradient(sim, i));
+        if (sim->again)
+            continue;
         const float *gradient = worker_gradient_vector(w->worker);
         if (i == 0)
             p->ops->snapshot(p->device, true, 0, count, gradient, NULL, rounds->sum);
         else
             p->ops->add(p->device, count, gradient, rounds->sum);
     }
-    if (sim->count > 1)
+    if (sim->count > 1 && !sim->again)
         p->ops->scale(p->device, count, 1.0f / (float)sim->count, rounds->sum);
     return STATUS_OK;
 }
@@ -93,7 +95,7 @@ static void apply_all(struct rounds *rounds, double end)
         w->since.idle += end - rounds->ready[i];
         sim_span(sim, i, LANE_COMPUTE, SPAN_COMPUTE, begin, rounds->ready[i], -1);
         sim_span(sim, i, LANE_COMPUTE, SPAN_WAIT, rounds->ready[i], end, -1);
-        if (sim->count > 1)
+        if (sim->count > 1 && !sim->again)
             p->ops->snapshot(p->device, true, 0, count, rounds->sum, NULL, worker_gradient_vector(w->worker));
         sim_update(sim, i, (double)(w->steps + 1), progress);
     }

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "runtime/sim/sim_closing.h"
 #include "runtime/sim/simulation_state.h"
@@ -126,6 +127,13 @@ static enum status run_all(struct simulation *sim, struct runtime_result *out)
     for (int i = 0; i < sim->count; i++)
         sim_begin(sim, i);
     TRY(run_events(sim));
+    if (sim->again) {
+        log_error(
+            "the kept state is not of this run, which ends before it, after %llu gradients: set the settings back "
+            "that have changed (train.epochs), or start anew",
+            (unsigned long long)sim->gradients);
+        return STATUS_DATA;
+    }
     sim->now = sim->end;
     TRY(sim_results(sim));
     report_rest(sim);
@@ -150,6 +158,8 @@ enum status runtime_sim_run(const struct simulation_params *params, struct worke
         .next_network = params->run->log_every * (uint64_t)worker_count,
         .next_evaluation = params->run->eval_every_epochs,
         .next_checkpoint = params->run->checkpoint_every_epochs,
+        .next_state = params->state_every_epochs,
+        .again = params->resume_after > 0,
         .best_accuracy = -1,
     };
     enum status status = init(&sim, workers);

@@ -35,8 +35,15 @@ static void tell(const struct simulation *sim, enum event_kind kind, int worker,
 
 void sim_begin(struct simulation *sim, int worker)
 {
-    worker_cast(sim->workers[worker].worker);
+    if (!sim->again)
+        worker_cast(sim->workers[worker].worker);
     tell(sim, EVENT_BEGIN, worker, -1, 0, 0, 0);
+}
+
+void sim_cast_at(struct simulation *sim, int worker)
+{
+    if (!sim->again)
+        worker_cast_at(sim->workers[worker].worker, sim->now);
 }
 
 /* The oldest result that has not been looked at. */
@@ -63,6 +70,11 @@ static enum status take_result(struct simulation *sim)
 enum status sim_gradient(struct simulation *sim, int worker)
 {
     struct worker *of = sim->workers[worker].worker;
+    if (sim->again) {
+        sim->workers[worker].resulted++;
+        sim->workers[worker].since.steps++;
+        return STATUS_OK;
+    }
     TRY(worker_load(of));
     TRY(worker_gradient(of, NULL, NULL, NULL));
     sim->waiting[sim->waiting_count++] = worker;
@@ -81,16 +93,17 @@ enum status sim_results(struct simulation *sim)
 void sim_update(struct simulation *sim, int worker, double t, double progress)
 {
     struct sim_worker *w = &sim->workers[worker];
-    worker_update(w->worker, t, progress);
+    if (!sim->again)
+        worker_update(w->worker, t, progress);
     w->steps++;
     tell(sim, EVENT_UPDATE, worker, -1, 0, t, progress);
-    worker_cast(w->worker);
+    if (!sim->again)
+        worker_cast(w->worker);
     tell(sim, EVENT_BEGIN, worker, -1, 0, t, progress);
     sim->gradients++;
 }
 
-/* Is something due at every `period` epochs now, not at the end? Moves `next` on. */
-static bool due(const struct simulation *sim, double period, double *next)
+bool sim_due(const struct simulation *sim, double period, double *next)
 {
     double epoch = (double)sim->gradients / sim->run->gradients_per_epoch;
     if (period <= 0 || epoch < *next || sim_finished(sim))
@@ -109,19 +122,21 @@ enum status sim_after_step(struct simulation *sim, int worker)
     }
     if (run->log_every > 0 && sim->gradients >= sim->next_network) {
         sim->next_network += run->log_every * (uint64_t)sim->count;
-        sim_report_network(sim);
+        if (!sim->again)
+            sim_report_network(sim);
     }
-    if (due(sim, run->eval_every_epochs, &sim->next_evaluation))
+    if (sim_due(sim, run->eval_every_epochs, &sim->next_evaluation) && !sim->again)
         TRY(sim_evaluate(sim));
-    if (due(sim, run->checkpoint_every_epochs, &sim->next_checkpoint))
+    if (sim_due(sim, run->checkpoint_every_epochs, &sim->next_checkpoint) && !sim->again)
         sim_checkpoint(sim, false, (double)sim->gradients / run->gradients_per_epoch);
-    return STATUS_OK;
+    return sim_state_after_step(sim);
 }
 
 void sim_snapshot(struct simulation *sim, int worker, int peer, uint64_t meeting, double t, float *out)
 {
     struct sim_worker *w = &sim->workers[worker];
-    worker_snapshot(w->worker, t, 0, worker_parameter_size(w->worker), out);
+    if (!sim->again)
+        worker_snapshot(w->worker, t, 0, worker_parameter_size(w->worker), out);
     tell(sim, EVENT_SNAPSHOT, worker, peer, meeting, t, sim_progress(sim));
 }
 
@@ -129,11 +144,12 @@ void sim_apply(struct simulation *sim, int worker, int peer, uint64_t meeting, d
                const float *theirs)
 {
     struct sim_worker *w = &sim->workers[worker];
-    double distance = worker_pair_distance(w->worker, own, theirs);
-    worker_exchange(w->worker, t, own, theirs);
+    if (!sim->again) {
+        w->distance_sum += worker_pair_distance(w->worker, own, theirs);
+        worker_exchange(w->worker, t, own, theirs);
+    }
     tell(sim, EVENT_APPLY, worker, peer, meeting, t, sim_progress(sim));
     w->exchanges++;
-    w->distance_sum += distance;
 }
 
 void sim_count_meeting(struct simulation *sim, int edge)

@@ -43,6 +43,12 @@ struct simulation {
     uint64_t next_network;                   /* gradients of all at which the network is looked at next */
     double next_evaluation, next_checkpoint; /* epochs */
     double best_accuracy;
+    bool again;           /* going through events that an earlier process has lived through: no gradients, no vectors */
+    uint64_t after_steps; /* calls of sim_after_step: names a moment between two gradients */
+    double next_state;    /* epochs */
+    /* Adds vectors that are neither a worker's nor this struct's (sim_state_snapshot); NULL: there are none. */
+    void (*add_vectors)(void *context, struct simulation_state *state);
+    void *add_context;
     int waiting[NET_RESULTS]; /* workers whose last gradient's result has not been looked at, the oldest first */
     int waiting_count;
     struct network_report last; /* the last one told */
@@ -76,7 +82,9 @@ enum status sim_gradient(struct simulation *sim, int worker);
 enum status sim_results(struct simulation *sim);
 /* Gradient event at the worker's own time t, and the working copy of the next. `progress` is the run's before it. */
 void sim_update(struct simulation *sim, int worker, double t, double progress);
-/* What follows a gradient: reports, evaluation, checkpoint. */
+/* Is something due at every `period` epochs now, not at the end? Moves `next` on. */
+bool sim_due(const struct simulation *sim, double period, double *next);
+/* What follows a gradient: reports, evaluation, checkpoint, state. */
 enum status sim_after_step(struct simulation *sim, int worker);
 void sim_snapshot(struct simulation *sim, int worker, int peer, uint64_t meeting, double t, float *out);
 void sim_apply(struct simulation *sim, int worker, int peer, uint64_t meeting, double t, const float *own,
@@ -90,6 +98,17 @@ double sim_duration(const struct simulation *sim, int worker, uint64_t step);
 double sim_finish_time(const struct simulation *sim, int worker, double begin, double work);
 void sim_span(const struct simulation *sim, int worker, enum span_lane lane, enum span_kind kind, double begin,
               double end, int peer);
+
+/* Working copy ← x at this moment. */
+void sim_cast_at(struct simulation *sim, int worker);
+
+/* --- sim_state.c --- */
+
+/* After each gradient: keep the state when that is due or asked for; or, while events are gone through again, take it
+ * up where it was kept. STATUS_REQUEUE: kept, and asked to leave. */
+enum status sim_state_after_step(struct simulation *sim);
+/* One more vector of a state: a snapshot on its way. */
+void sim_state_snapshot(struct simulation_state *state, int meeting, int end, float *vector, size_t count);
 
 /* --- sim_report.c --- */
 

@@ -1,0 +1,19 @@
+/* What the process is asked for by signals.
+ *
+ *     SIGTERM, SIGUSR1    keep the state and leave: a batch system is about to end the job
+ *     SIGINT (Ctrl-C)     the same; a second one leaves at once
+ *     SIGUSR2             say how far everybody is */
+#ifndef GRAPEVINE_BASE_INTERRUPT_H
+#define GRAPEVINE_BASE_INTERRUPT_H
+
+#include <signal.h>
+#include <stdbool.h>
+
+/* From now on signals are noted, instead of ending the process. By the main thread, once. */
+void interrupt_listen(void);
+/* Other than 0 once it is asked to leave: the signal's number. */
+const volatile sig_atomic_t *interrupt_leave(void);
+/* A report has been asked for since the last call. */
+bool interrupt_take_report(void);
+
+#endif

@@ -1,0 +1,356 @@
+/* The whole state of a run as a safetensors file: a tensor for each vector, one of numbers, one of digests.
+ *
+ *     "numbers" I64 (n)     the simulator's
+ *     "digests" I64 (v + 1) of the vectors in the order of their names' appearance in "order", then of the numbers
+ *     "order" in the metadata: the vectors' names, separated by spaces */
+#include "app/state_file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/run_directory.h"
+#include "app/safetensors.h"
+#include "base/digest.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
+
+static const char prefix[] = "state-", suffix[] = ".safetensors", format_name[] = "grapevine-state-1";
+
+struct state_file {
+    struct safetensors_file *file; /* owned */
+    int64_t *numbers;              /* owned (number_count) */
+    int64_t *digests;              /* owned (digest_count) */
+    size_t number_count, digest_count;
+    struct state_file_info info;
+};
+
+/* --- writing --- */
+
+/* One vector on its way to the file. */
+struct passage {
+    const struct device_ops *ops;
+    struct device *device;
+    const struct simulation_vector *vector;
+    int64_t *digest; /* where its digest goes */
+};
+
+static void fill(void *context, void *to)
+{
+    const struct passage *passage = context;
+    size_t count = passage->vector->count;
+    passage->ops->vector_read(passage->device, passage->vector->vector, count, to);
+    *passage->digest = (int64_t)digest_bytes(0, to, count * sizeof(float));
+}
+
+static char *path_of(const char *directory, uint64_t gradients)
+{
+    char *name = text_format("%s%012" PRIu64 "%s", prefix, gradients, suffix);
+    char *path = run_directory_file(directory, name);
+    free(name);
+    return path;
+}
+
+static enum status write_file(const char *path, const struct safetensors_entry *entries, size_t count,
+                              const struct simulation_state *state, const struct state_file_info *info)
+{
+    struct text order = {0};
+    char bytes[32], gradients[32];
+    for (size_t i = 0; i < state->vector_count; i++)
+        text_add(&order, "%s%s", i > 0 ? " " : "", state->vectors[i].name);
+    snprintf(bytes, sizeof bytes, "%" PRIu64, info->metrics_bytes);
+    snprintf(gradients, sizeof gradients, "%" PRIu64, state->gradients);
+    const struct safetensors_pair metadata[] = {{"format", format_name},
+                                                {"grapevine", GRAPEVINE_VERSION},
+                                                {"gradients", gradients},
+                                                {"metrics_bytes", bytes},
+                                                {"order", text_view(&order)}};
+    enum status status = safetensors_write(path, entries, count, metadata, sizeof metadata / sizeof metadata[0]);
+    text_release(&order);
+    return status;
+}
+
+/* The names of all states in the folder, the newest first; owned by the caller. */
+static size_t list_states(const char *directory, char ***out)
+{
+    struct dirent **found = NULL;
+    int count = scandir(directory, &found, NULL, alphasort);
+    size_t kept = 0;
+    *out = memory_zalloc(count > 0 ? (size_t)count : 1, sizeof **out);
+    for (int i = count - 1; i >= 0; i--) {
+        const char *name = found[i]->d_name;
+        size_t length = strlen(name), ends = sizeof suffix - 1;
+        if (strncmp(name, prefix, sizeof prefix - 1) == 0 && length > ends && strcmp(name + length - ends, suffix) == 0)
+            (*out)[kept++] = memory_copy_text(name);
+    }
+    for (int i = 0; i < count; i++)
+        free(found[i]);
+    free(found);
+    return kept;
+}
+
+static void free_names(char **names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(names[i]);
+    free(names);
+}
+
+static void remove_file(const char *directory, const char *name)
+{
+    char *path = run_directory_file(directory, name);
+    if (unlink(path) != 0)
+        log_warning("%s cannot be removed: %s", path, strerror(errno));
+    free(path);
+}
+
+static void remove_old(const char *directory, int kept)
+{
+    char **names;
+    size_t count = list_states(directory, &names);
+    for (size_t i = (size_t)kept; i < count; i++)
+        remove_file(directory, names[i]);
+    free_names(names, count);
+}
+
+enum status state_file_write(const char *directory, int kept, const struct device_ops *ops, struct device *device,
+                             const struct simulation_state *state, const struct state_file_info *info)
+{
+    size_t count = state->vector_count, digest_count = count + 1, number_count = state->number_count;
+    struct passage *passages = memory_zalloc(count, sizeof passages[0]);
+    struct safetensors_entry *entries = memory_zalloc(count + 2, sizeof entries[0]);
+    int64_t *digests = memory_zalloc(digest_count, sizeof digests[0]);
+    for (size_t i = 0; i < count; i++) {
+        const struct simulation_vector *vector = &state->vectors[i];
+        passages[i] = (struct passage){.ops = ops, .device = device, .vector = vector, .digest = &digests[i]};
+        entries[i] = (struct safetensors_entry){.name = vector->name,
+                                                .type = SAFETENSORS_F32,
+                                                .rank = 1,
+                                                .shape = &vector->count,
+                                                .fill = fill,
+                                                .context = &passages[i]};
+    }
+    digests[count] = (int64_t)digest_bytes(0, state->numbers, number_count * sizeof state->numbers[0]);
+    entries[count] = (struct safetensors_entry){
+        .name = "numbers", .type = SAFETENSORS_I64, .rank = 1, .shape = &number_count, .data = state->numbers};
+    entries[count + 1] = (struct safetensors_entry){
+        .name = "digests", .type = SAFETENSORS_I64, .rank = 1, .shape = &digest_count, .data = digests};
+    char *path = path_of(directory, state->gradients);
+    enum status status = ops->health(device);
+    if (status == STATUS_OK)
+        status = write_file(path, entries, count + 2, state, info);
+    if (status == STATUS_OK && (status = ops->health(device)) == STATUS_OK)
+        remove_old(directory, kept);
+    free(path);
+    free(digests);
+    free(entries);
+    free(passages);
+    return status;
+}
+
+/* --- reading --- */
+
+static enum status __attribute__((format(printf, 2, 3))) refuse(const struct state_file *file, const char *format, ...)
+{
+    char what[256];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(what, sizeof what, format, arguments);
+    va_end(arguments);
+    log_error("%s cannot be gone on from: %s; choose another state (--resume FILE), or start anew in another folder",
+              file->file->path, what);
+    return STATUS_DATA;
+}
+
+static enum status read_whole_numbers(struct state_file *file, const char *name, int64_t **out, size_t *count)
+{
+    const struct safetensors_tensor *tensor = safetensors_find(file->file, name);
+    if (tensor == NULL || tensor->type != SAFETENSORS_I64 || tensor->rank != 1 || tensor->count == 0)
+        return refuse(file, "it has no whole numbers \"%s\"", name);
+    *count = (size_t)tensor->count;
+    *out = memory_zalloc(*count, sizeof **out);
+    return safetensors_read_int64(file->file, tensor, *out);
+}
+
+static enum status read_head(struct state_file *file)
+{
+    const char *format = safetensors_metadata(file->file, "format");
+    const char *bytes = safetensors_metadata(file->file, "metrics_bytes");
+    int64_t metrics_bytes;
+    if (format == NULL || strcmp(format, format_name) != 0)
+        return refuse(file, "it is no state of a simulated run");
+    if (bytes == NULL || !text_parse_int64(bytes, &metrics_bytes) || metrics_bytes < 0)
+        return refuse(file, "its header does not say how long the metrics were");
+    file->info.metrics_bytes = (uint64_t)metrics_bytes;
+    TRY(read_whole_numbers(file, "numbers", &file->numbers, &file->number_count));
+    TRY(read_whole_numbers(file, "digests", &file->digests, &file->digest_count));
+    uint64_t digest = digest_bytes(0, file->numbers, file->number_count * sizeof file->numbers[0]);
+    if ((uint64_t)file->digests[file->digest_count - 1] != digest)
+        return refuse(file, "its numbers have changed since they were written");
+    return STATUS_OK;
+}
+
+/* Call visit(name, place) for each name of the order; false where one of the calls said so. */
+typedef enum status visit_fn(struct state_file *file, const char *name, size_t place, void *context);
+
+static enum status visit_order(struct state_file *file, visit_fn *visit, void *context)
+{
+    const char *order = safetensors_metadata(file->file, "order");
+    char *copy = memory_copy_text(order != NULL ? order : ""), *rest = copy;
+    enum status status = STATUS_OK;
+    size_t place = 0;
+    for (char *name; status == STATUS_OK && (name = strsep(&rest, " ")) != NULL && *name != '\0'; place++)
+        status = place + 1 < file->digest_count ? visit(file, name, place, context)
+                                                : refuse(file, "it has more vectors than digests");
+    free(copy);
+    if (status == STATUS_OK && place + 1 != file->digest_count)
+        return refuse(file, "it has fewer vectors than digests");
+    return status;
+}
+
+/* The vector of that name, into memory that the caller owns, checked. */
+static enum status read_vector(struct state_file *file, const char *name, size_t place, float **out, size_t *count)
+{
+    const struct safetensors_tensor *tensor = safetensors_find(file->file, name);
+    char shown[64];
+    if (tensor == NULL)
+        return refuse(file, "the vector \"%s\" is missing", safetensors_printable(shown, name));
+    *count = (size_t)tensor->count;
+    float *values = memory_alloc_aligned((*count + 1) * sizeof values[0]);
+    enum status status = safetensors_read_floats(file->file, tensor, values);
+    uint64_t digest = digest_bytes(0, values, *count * sizeof values[0]);
+    if (status == STATUS_OK && digest != (uint64_t)file->digests[place])
+        status = refuse(file, "the vector \"%s\" has changed since it was written", safetensors_printable(shown, name));
+    if (status == STATUS_OK)
+        *out = values;
+    else
+        memory_free_aligned(values);
+    return status;
+}
+
+static enum status check_vector(struct state_file *file, const char *name, size_t place, void *context)
+{
+    float *values = NULL;
+    size_t count = 0;
+    (void)context;
+    TRY(read_vector(file, name, place, &values, &count));
+    memory_free_aligned(values);
+    return STATUS_OK;
+}
+
+enum status state_file_open(const char *path, struct state_file **out)
+{
+    struct state_file *file = memory_zalloc(1, sizeof *file);
+    enum status status = safetensors_open(path, &file->file);
+    if (status == STATUS_OK)
+        status = read_head(file);
+    if (status == STATUS_OK)
+        status = visit_order(file, check_vector, NULL);
+    if (status == STATUS_OK)
+        *out = file;
+    else
+        state_file_close(file);
+    return status;
+}
+
+static void remove_unfinished(const char *directory)
+{
+    DIR *folder = opendir(directory);
+    if (folder == NULL)
+        return;
+    for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder))
+        if (strncmp(entry->d_name, prefix, sizeof prefix - 1) == 0 && strstr(entry->d_name, ".part-") != NULL)
+            remove_file(directory, entry->d_name);
+    closedir(folder);
+}
+
+enum status state_file_newest(const char *directory, struct state_file **out)
+{
+    char **names;
+    size_t count = list_states(directory, &names);
+    *out = NULL;
+    for (size_t i = 0; i < count && *out == NULL; i++) {
+        char *path = run_directory_file(directory, names[i]);
+        log_hold(true);
+        enum status status = state_file_open(path, out);
+        log_hold(false);
+        if (status != STATUS_OK)
+            log_warning("%s is not whole; the state before it is looked for", path);
+        free(path);
+    }
+    free_names(names, count);
+    remove_unfinished(directory);
+    return STATUS_OK;
+}
+
+void state_file_close(struct state_file *file)
+{
+    if (file == NULL)
+        return;
+    if (file->file != NULL)
+        safetensors_close(file->file);
+    free(file->numbers);
+    free(file->digests);
+    free(file);
+}
+
+const char *state_file_path(const struct state_file *file)
+{
+    return file->file->path;
+}
+
+uint64_t state_file_resume_after(const struct state_file *file)
+{
+    return (uint64_t)file->numbers[0];
+}
+
+struct state_file_info state_file_info(const struct state_file *file)
+{
+    return file->info;
+}
+
+struct target {
+    const struct device_ops *ops;
+    struct device *device;
+    struct simulation_state *state;
+};
+
+static enum status set_vector(struct state_file *file, const char *name, size_t place, void *context)
+{
+    const struct target *to = context;
+    const struct simulation_vector *wanted = place < to->state->vector_count ? &to->state->vectors[place] : NULL;
+    float *values = NULL;
+    size_t count = 0;
+    if (wanted == NULL || strcmp(wanted->name, name) != 0)
+        return refuse(file,
+                      "it is of a run with other workers, another algorithm or another time: \"%s\" is there, "
+                      "\"%s\" is expected",
+                      name, wanted != NULL ? wanted->name : "nothing more");
+    TRY(read_vector(file, name, place, &values, &count));
+    enum status status = STATUS_OK;
+    if (count != wanted->count)
+        status = refuse(file, "it is of another model: \"%s\" has %zu elements, %zu are expected", name, count,
+                        wanted->count);
+    else
+        to->ops->vector_write(to->device, wanted->vector, count, values);
+    memory_free_aligned(values);
+    return status;
+}
+
+enum status state_file_read(struct state_file *file, const struct device_ops *ops, struct device *device,
+                            struct simulation_state *state)
+{
+    struct target target = {.ops = ops, .device = device, .state = state};
+    if (file->number_count != state->number_count)
+        return refuse(file, "it is of a run with another number of workers");
+    memcpy(state->numbers, file->numbers, file->number_count * sizeof file->numbers[0]);
+    if (file->digest_count != state->vector_count + 1)
+        return refuse(file, "it has %zu vectors, %zu are expected", file->digest_count - 1, state->vector_count);
+    return visit_order(file, set_vector, &target);
+}
