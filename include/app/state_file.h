@@ -1,7 +1,8 @@
-/* The whole state of a simulated run, in files of its run directory: state-<gradients>.safetensors.
+/* The whole state of a run, in files of its run directory: state-<gradients>.safetensors of a simulation, and of a real
+ * run one of each rank, state-<gradients>-rank-<i>-of-<n>.safetensors.
  *
  * A file is there whole or not at all, and its content is checked against digests when it is read: a run that was
- * killed at any moment goes on from the newest file that is good. */
+ * killed at any moment goes on from the newest state that is good. */
 #ifndef GRAPEVINE_APP_STATE_FILE_H
 #define GRAPEVINE_APP_STATE_FILE_H
 
@@ -9,33 +10,44 @@
 
 #include "base/status.h"
 #include "device/device.h"
-#include "runtime/simulation.h"
+#include "runtime/run_state.h"
 
-/* Beside the simulator's own. */
-struct state_file_info {
-    uint64_t metrics_bytes; /* how long the metrics were */
+struct state_file_place {
+    const char *directory; /* borrowed */
+    int rank, size;        /* of a real run; size 0: a simulation */
 };
 
-/* Write `state`, and remove all but the newest `kept` files. STATUS_MACHINE (logged): nothing has changed. */
-enum status state_file_write(const char *directory, int kept, const struct device_ops *ops, struct device *device,
-                             const struct simulation_state *state, const struct state_file_info *info);
+/* Beside the runtime's own. */
+struct state_file_info {
+    uint64_t metrics_bytes; /* how long this process' metrics were */
+};
+
+/* Write `state`. STATUS_MACHINE (logged): nothing has changed. */
+enum status state_file_write(const struct state_file_place *place, const struct device_ops *ops, struct device *device,
+                             const struct run_state *state, const struct state_file_info *info);
+/* Remove all but the newest `kept` files of this process. */
+void state_file_prune(const struct state_file_place *place, int kept);
+
+enum { STATE_FILES_MOST = 64 };
+/* The states that are there, of all ranks, the newest first: out (STATE_FILES_MOST) gradients. Returns how many.
+ * Unfinished files that a killed process has left are removed. */
+int state_file_list(const struct state_file_place *place, uint64_t out[STATE_FILES_MOST]);
 
 struct state_file;
 
-/* The newest file of the directory that is whole, opened; a warning names each that is not. Unfinished files that a
- * killed process has left are removed. *out is NULL where there is none. */
-enum status state_file_newest(const char *directory, struct state_file **out);
+/* This process' part of such a state. STATUS_DATA (logged): it is not whole. */
+enum status state_file_open_at(const struct state_file_place *place, uint64_t gradients, struct state_file **out);
 /* One file by its path. STATUS_DATA (logged): it is not there, or not whole. */
 enum status state_file_open(const char *path, struct state_file **out);
 void state_file_close(struct state_file *file); /* NULL is fine */
 
 const char *state_file_path(const struct state_file *file);
-uint64_t state_file_resume_after(const struct state_file *file);
+int64_t state_file_first_number(const struct state_file *file);
 struct state_file_info state_file_info(const struct state_file *file);
 
 /* Set the vectors and numbers of `state`, whose names and counts are the caller's. STATUS_DATA (logged: file, name,
  * found, expected): the file has others. */
 enum status state_file_read(struct state_file *file, const struct device_ops *ops, struct device *device,
-                            struct simulation_state *state);
+                            struct run_state *state);
 
 #endif

@@ -13,6 +13,11 @@
 void interrupt_listen(void);
 /* Other than 0 once it is asked to leave: the signal's number. */
 const volatile sig_atomic_t *interrupt_leave(void);
+/* As if a signal had come: another process has been asked. */
+void interrupt_raise(void);
+/* While armed, being asked to leave also sets *interrupt_cancel(): work that takes long is abandoned. */
+void interrupt_arm(bool armed);
+const volatile sig_atomic_t *interrupt_cancel(void);
 /* A report has been asked for since the last call. */
 bool interrupt_take_report(void);
 

@@ -16,6 +16,7 @@
 #ifndef GRAPEVINE_DEVICE_DEVICE_H
 #define GRAPEVINE_DEVICE_DEVICE_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -32,6 +33,8 @@ struct device_params {
     const char *precision; /* "auto", "fp32", … as the backend offers */
     bool deterministic;    /* the same input gives the same bits, where the backend could be faster otherwise */
     int local_rank;        /* GPU = local_rank mod device count */
+    /* Once it is not 0, a pass of a network that takes long may be broken off: STATUS_REQUEUE. NULL: never. */
+    const volatile sig_atomic_t *cancel;
 };
 
 /* Constants of one gradient event, kernels/update.h has the formulas. */

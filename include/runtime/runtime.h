@@ -3,6 +3,7 @@
 #ifndef GRAPEVINE_RUNTIME_RUNTIME_H
 #define GRAPEVINE_RUNTIME_RUNTIME_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -12,6 +13,7 @@
 #include "graph/mixing.h"
 #include "runtime/job.h"
 #include "runtime/observer.h"
+#include "runtime/run_state.h"
 #include "runtime/scenario.h"
 #include "worker/worker.h"
 
@@ -49,6 +51,15 @@ struct runtime_params {
      * event left them. May be NULL. */
     void (*trained)(void *context);
     void *trained_context;
+    /* Under MPI. Once *leave is not 0 on any rank, all stop after the present gradient, or in the middle of it where
+     * the device breaks it off, end their meetings, and call `save_state` with what they are; then the run ends with
+     * STATUS_REQUEUE. NULL: it is never asked to. `save_state` is collective. */
+    const volatile sig_atomic_t *leave;
+    enum status (*save_state)(void *context, const struct run_state *state);
+    /* A run that goes on: sets the vectors and numbers of `state`, whose names and counts are there, to what was kept.
+     * The worker was made with its first_step. NULL: it starts at the beginning. */
+    enum status (*restore_state)(void *context, struct run_state *state);
+    void *state_context; /* of both */
 };
 
 enum { RUNTIME_MEETINGS_WORKERS_MAX = 4096 }; /* beyond, who met whom is not kept as a matrix */
@@ -80,7 +91,7 @@ struct runtime_result {
 /* Train until all workers together have done gradient_total gradients, average, treat the batch-norm statistics,
  * test. On return the worker holds the averaged model. Every rank calls it. STATUS_MACHINE (logged): MPI failed, or a
  * wait ran out: the message names it, and the workers where they are known. STATUS_USAGE (logged): a loss is not
- * finite. Else what the worker's verbs return. */
+ * finite. STATUS_REQUEUE: asked to leave, and the state is kept. Else what the worker's verbs return. */
 enum status runtime_mpi_run(const struct runtime_params *params, struct job *job, struct worker *worker,
                             const struct observer *observer, struct runtime_result *out);
 /* All zero (predictions: not known), arrays for so many workers. */

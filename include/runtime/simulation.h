@@ -21,6 +21,7 @@
 
 #include "base/status.h"
 #include "runtime/observer.h"
+#include "runtime/run_state.h"
 #include "runtime/runtime.h"
 #include "runtime/scenario.h"
 #include "worker/worker.h"
@@ -30,21 +31,6 @@ struct optimum;
 enum simulated_time { SIMULATED_IDEAL, SIMULATED_MODELLED };
 
 enum duration_law { DURATION_CONSTANT, DURATION_NORMAL, DURATION_LOGNORMAL, DURATION_EXPONENTIAL };
-
-/* What a run between two gradients is, as far as going through its events again, without gradients and vectors, would
- * not tell: vectors in device memory, and numbers. Its layout is the simulator's own. */
-struct simulation_vector {
-    char name[40];
-    float *vector; /* borrowed (count), device memory */
-    size_t count;
-};
-
-struct simulation_state {
-    struct simulation_vector *vectors; /* (vector_count) */
-    int64_t *numbers;                  /* (number_count); the first is resume_after */
-    size_t vector_count, number_count;
-    uint64_t gradients; /* of all workers, so far */
-};
 
 struct simulation_params {
     const struct runtime_params *run; /* borrowed; transport, chunks and buckets say nothing here */
@@ -63,14 +49,14 @@ struct simulation_params {
     /* Called with the whole state, which it keeps: every `state_every_epochs` (0: never), and when *stop has become
      * other than 0, after which the run ends with STATUS_REQUEUE. A failure (logged) ends the run only in the latter
      * case. */
-    enum status (*save)(void *context, const struct simulation_state *state);
+    enum status (*save)(void *context, const struct run_state *state);
     double state_every_epochs;
     const volatile sig_atomic_t *stop; /* NULL: is never asked to */
     /* To go on from a state: the first of its numbers (0: from the beginning), and what sets all vectors and numbers of
      * `state`, whose names and counts are there, to what was kept. STATUS_DATA (logged) where they are not the same
      * ones. */
     uint64_t resume_after;
-    enum status (*restore)(void *context, struct simulation_state *state);
+    enum status (*restore)(void *context, struct run_state *state);
     void *state_context; /* of both */
 };
 

@@ -48,6 +48,7 @@ struct worker_params {
                        * without, the gradient is taken at x as it is by then */
     const float *initial_parameters; /* (parameter_size), host memory; read by worker_create only */
     const float *initial_buffers;    /* (buffer_size), host memory; likewise */
+    uint64_t first_step; /* gradients that it has computed before, in a run that goes on; without a shared engine */
 };
 
 struct worker;
@@ -104,9 +105,10 @@ const struct device_ops *worker_device_ops(const struct worker *worker);
 struct device *worker_device(const struct worker *worker);
 /* x was set from outside: x̃ ← x, working copy ← x. */
 void worker_reset(struct worker *worker, double t);
-/* The rest of what a replica is, for a run that goes on where another has ended. With a shared engine. The point of the
- * gradient under way, (parameter_size), NULL unless keeps_point; the time of the algorithm's last event, NULL where it
- * keeps none; and: `steps` gradients have been computed, and all vectors set from outside. */
+/* The rest of what a replica is, for a run that goes on where another has ended. The point of the gradient under way,
+ * (parameter_size), NULL unless keeps_point; the time of the algorithm's last event, NULL where it keeps none; and:
+ * `steps` gradients have been computed (without a shared engine: as first_step has it), and all vectors set from
+ * outside. */
 float *worker_point(struct worker *worker);
 double *worker_time(struct worker *worker);
 void worker_resume(struct worker *worker, uint64_t steps);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "app/checkpoint.h"
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -93,6 +94,12 @@ static enum status init_parameters(struct plan *plan)
     return checkpoint_read(path, plan->spec, CHECKPOINT_INIT, plan->initial_parameters, plan->initial_buffers);
 }
 
+/* Between a real worker's updates nobody waits for its gradient, unless all do. */
+static bool may_break_off(const struct plan *plan)
+{
+    return !plan->place.simulated && (plan->algo->meets == ALGO_MEETS_ONE || plan->place.worker_count == 1);
+}
+
 static enum status open_device(struct plan *plan)
 {
     const struct config *config = plan->config;
@@ -102,6 +109,7 @@ static enum status open_device(struct plan *plan)
         .precision = config->device.precision,
         .deterministic = config->device.deterministic,
         .local_rank = plan->place.local_rank,
+        .cancel = may_break_off(plan) ? interrupt_cancel() : NULL,
     };
     plan->ops = device_choose(config->device.name);
     if (plan->ops == NULL)

@@ -9,6 +9,7 @@
 #include "app/command.h"
 #include "app/run_directory.h"
 #include "app/summary.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
 
@@ -167,4 +168,18 @@ struct event_log_header run_output_events(const struct run_output *output)
     snprintf(header.algorithm, sizeof header.algorithm, "%s", plan->algo->name);
     snprintf(header.time, sizeof header.time, "%s", plan->place.simulated ? output->config->simulate.time : "real");
     return header;
+}
+
+enum status run_output_compare_settings(const struct config *config, const char *directory)
+{
+    struct config *before = config_create();
+    struct text list = {0};
+    char *path = run_directory_file(directory, "config.yaml");
+    enum status status = config_load(before, path);
+    if (status == STATUS_OK && config_differences(before, config, &list) > 0)
+        log_warning("this run goes on with other settings than it began with: %s", text_view(&list));
+    free(path);
+    text_release(&list);
+    config_destroy(before);
+    return status;
 }

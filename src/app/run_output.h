@@ -31,6 +31,9 @@ void run_output_checkpoint(void *context, bool best, double epoch, const float *
  * time of a simulated training, whose result has virtual times; NAN for another. STATUS_MACHINE (logged). */
 enum status run_output_finish(const struct run_output *output, const struct runtime_result *result,
                               struct worker *worker, double real_s);
+/* Of a run that goes on: a warning names the settings that are not what it began with. Most leave its course alone.
+ * STATUS_USAGE (logged): the directory's configuration cannot be read. */
+enum status run_output_compare_settings(const struct config *config, const char *directory);
 /* First lines of the event logs. */
 struct event_log_header run_output_events(const struct run_output *output);
 

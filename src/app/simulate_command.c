@@ -85,11 +85,13 @@ static enum status finish(struct simulating *s, const struct runtime_result *res
     return run_output_finish(&output, result, s->group.workers[result->first_living], real_s);
 }
 
-static enum status save_state(void *context, const struct simulation_state *state)
+static enum status save_state(void *context, const struct run_state *state)
 {
     struct simulating *s = context;
     struct state_file_info info = {.metrics_bytes = record_sync(s->record)};
-    TRY(state_file_write(s->directory, (int)s->config->run.keep_states, s->plan->ops, s->plan->device, state, &info));
+    struct state_file_place place = {.directory = s->directory};
+    TRY(state_file_write(&place, s->plan->ops, s->plan->device, state, &info));
+    state_file_prune(&place, (int)s->config->run.keep_states);
     if (*interrupt_leave() != 0)
         log_warning(
             "asked to leave (signal %d) after %llu of %llu gradients: the state is kept in %s; the same command "
@@ -99,7 +101,7 @@ static enum status save_state(void *context, const struct simulation_state *stat
     return STATUS_OK;
 }
 
-static enum status restore_state(void *context, struct simulation_state *state)
+static enum status restore_state(void *context, struct run_state *state)
 {
     struct simulating *s = context;
     TRY(state_file_read(s->state, s->plan->ops, s->plan->device, state));
@@ -114,7 +116,7 @@ static void arrange_state(struct simulating *s, struct simulation_params *params
     params->state_context = s;
     if (s->state == NULL)
         return;
-    params->resume_after = state_file_resume_after(s->state);
+    params->resume_after = (uint64_t)state_file_first_number(s->state);
     params->restore = restore_state;
 }
 
@@ -150,19 +152,19 @@ static void print_plan(const struct simulating *s)
     printf("simulation       %s time\n", s->config->simulate.time);
 }
 
-/* Settings that are not what the run began with: most leave its course alone, and the simulator finds out if not. */
-static enum status compare_settings(const struct simulating *s)
+/* The newest state that is whole; a warning names each that is not. */
+static void find_newest(struct simulating *s)
 {
-    struct config *before = config_create();
-    struct text list = {0};
-    char *path = run_directory_file(s->directory, "config.yaml");
-    enum status status = config_load(before, path);
-    if (status == STATUS_OK && config_differences(before, s->config, &list) > 0)
-        log_warning("this run goes on with other settings than it began with: %s", text_view(&list));
-    free(path);
-    text_release(&list);
-    config_destroy(before);
-    return status;
+    struct state_file_place place = {.directory = s->directory};
+    uint64_t found[STATE_FILES_MOST];
+    int count = state_file_list(&place, found);
+    for (int i = 0; i < count && s->state == NULL; i++) {
+        log_hold(true);
+        if (state_file_open_at(&place, found[i], &s->state) != STATUS_OK)
+            log_warning("state-%012llu.safetensors is not whole; the one before it is looked for",
+                        (unsigned long long)found[i]);
+        log_hold(false);
+    }
 }
 
 /* The folder of the run, and the state in it to go on from; without --resume a new one. */
@@ -181,10 +183,10 @@ static enum status open_directory(struct simulating *s)
     if (names_file)
         TRY(state_file_open(s->resume, &s->state));
     else
-        TRY(state_file_newest(s->directory, &s->state));
+        find_newest(s);
     if (s->state == NULL)
         log_info("no state is kept in %s: the run starts at the beginning", s->directory);
-    TRY(compare_settings(s));
+    TRY(run_output_compare_settings(s->config, s->directory));
     return run_directory_reopen(s->directory, run_output_write_config, s->config);
 }
 

@@ -37,7 +37,7 @@ struct state_file {
 struct passage {
     const struct device_ops *ops;
     struct device *device;
-    const struct simulation_vector *vector;
+    const struct run_state_vector *vector;
     int64_t *digest; /* where its digest goes */
 };
 
@@ -49,16 +49,20 @@ static void fill(void *context, void *to)
     *passage->digest = (int64_t)digest_bytes(0, to, count * sizeof(float));
 }
 
-static char *path_of(const char *directory, uint64_t gradients)
+static char *path_of(const struct state_file_place *place, int rank, uint64_t gradients)
 {
-    char *name = text_format("%s%012" PRIu64 "%s", prefix, gradients, suffix);
-    char *path = run_directory_file(directory, name);
-    free(name);
+    struct text name = {0};
+    text_add(&name, "%s%012" PRIu64, prefix, gradients);
+    if (place->size > 0)
+        text_add(&name, "-rank-%d-of-%d", rank, place->size);
+    text_add(&name, "%s", suffix);
+    char *path = run_directory_file(place->directory, text_view(&name));
+    text_release(&name);
     return path;
 }
 
 static enum status write_file(const char *path, const struct safetensors_entry *entries, size_t count,
-                              const struct simulation_state *state, const struct state_file_info *info)
+                              const struct run_state *state, const struct state_file_info *info)
 {
     struct text order = {0};
     char bytes[32], gradients[32];
@@ -76,30 +80,44 @@ static enum status write_file(const char *path, const struct safetensors_entry *
     return status;
 }
 
-/* The names of all states in the folder, the newest first; owned by the caller. */
-static size_t list_states(const char *directory, char ***out)
+static bool is_there(const struct state_file_place *place, int rank, uint64_t gradients)
 {
-    struct dirent **found = NULL;
-    int count = scandir(directory, &found, NULL, alphasort);
-    size_t kept = 0;
-    *out = memory_zalloc(count > 0 ? (size_t)count : 1, sizeof **out);
-    for (int i = count - 1; i >= 0; i--) {
-        const char *name = found[i]->d_name;
-        size_t length = strlen(name), ends = sizeof suffix - 1;
-        if (strncmp(name, prefix, sizeof prefix - 1) == 0 && length > ends && strcmp(name + length - ends, suffix) == 0)
-            (*out)[kept++] = memory_copy_text(name);
-    }
-    for (int i = 0; i < count; i++)
-        free(found[i]);
-    free(found);
-    return kept;
+    char *path = path_of(place, rank, gradients);
+    bool there = access(path, F_OK) == 0;
+    free(path);
+    return there;
 }
 
-static void free_names(char **names, size_t count)
+static int newest_first(const void *a, const void *b)
 {
-    for (size_t i = 0; i < count; i++)
-        free(names[i]);
-    free(names);
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+    return (left < right) - (left > right);
+}
+
+/* Gradients of this process' own files, the newest first; owned by the caller. */
+static size_t list_own(const struct state_file_place *place, uint64_t **out)
+{
+    DIR *folder = opendir(place->directory);
+    size_t count = 0;
+    *out = NULL;
+    for (struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
+        uint64_t gradients;
+        char *end;
+        if (strncmp(entry->d_name, prefix, sizeof prefix - 1) != 0)
+            continue;
+        gradients = strtoull(entry->d_name + sizeof prefix - 1, &end, 10);
+        char *path = path_of(place, place->rank, gradients);
+        if (strcmp(path + strlen(path) - strlen(entry->d_name), entry->d_name) == 0) {
+            *out = memory_realloc(*out, count + 1, sizeof **out);
+            (*out)[count++] = gradients;
+        }
+        free(path);
+    }
+    if (folder != NULL)
+        closedir(folder);
+    if (count > 0)
+        qsort(*out, count, sizeof **out, newest_first);
+    return count;
 }
 
 static void remove_file(const char *directory, const char *name)
@@ -110,24 +128,28 @@ static void remove_file(const char *directory, const char *name)
     free(path);
 }
 
-static void remove_old(const char *directory, int kept)
+void state_file_prune(const struct state_file_place *place, int kept)
 {
-    char **names;
-    size_t count = list_states(directory, &names);
-    for (size_t i = (size_t)kept; i < count; i++)
-        remove_file(directory, names[i]);
-    free_names(names, count);
+    uint64_t *own;
+    size_t count = list_own(place, &own);
+    for (size_t i = (size_t)kept; i < count; i++) {
+        char *path = path_of(place, place->rank, own[i]);
+        if (unlink(path) != 0)
+            log_warning("%s cannot be removed: %s", path, strerror(errno));
+        free(path);
+    }
+    free(own);
 }
 
-enum status state_file_write(const char *directory, int kept, const struct device_ops *ops, struct device *device,
-                             const struct simulation_state *state, const struct state_file_info *info)
+enum status state_file_write(const struct state_file_place *place, const struct device_ops *ops, struct device *device,
+                             const struct run_state *state, const struct state_file_info *info)
 {
     size_t count = state->vector_count, digest_count = count + 1, number_count = state->number_count;
     struct passage *passages = memory_zalloc(count, sizeof passages[0]);
     struct safetensors_entry *entries = memory_zalloc(count + 2, sizeof entries[0]);
     int64_t *digests = memory_zalloc(digest_count, sizeof digests[0]);
     for (size_t i = 0; i < count; i++) {
-        const struct simulation_vector *vector = &state->vectors[i];
+        const struct run_state_vector *vector = &state->vectors[i];
         passages[i] = (struct passage){.ops = ops, .device = device, .vector = vector, .digest = &digests[i]};
         entries[i] = (struct safetensors_entry){.name = vector->name,
                                                 .type = SAFETENSORS_F32,
@@ -141,12 +163,12 @@ enum status state_file_write(const char *directory, int kept, const struct devic
         .name = "numbers", .type = SAFETENSORS_I64, .rank = 1, .shape = &number_count, .data = state->numbers};
     entries[count + 1] = (struct safetensors_entry){
         .name = "digests", .type = SAFETENSORS_I64, .rank = 1, .shape = &digest_count, .data = digests};
-    char *path = path_of(directory, state->gradients);
+    char *path = path_of(place, place->rank, state->gradients);
     enum status status = ops->health(device);
     if (status == STATUS_OK)
         status = write_file(path, entries, count + 2, state, info);
-    if (status == STATUS_OK && (status = ops->health(device)) == STATUS_OK)
-        remove_old(directory, kept);
+    if (status == STATUS_OK)
+        status = ops->health(device);
     free(path);
     free(digests);
     free(entries);
@@ -184,7 +206,7 @@ static enum status read_head(struct state_file *file)
     const char *bytes = safetensors_metadata(file->file, "metrics_bytes");
     int64_t metrics_bytes;
     if (format == NULL || strcmp(format, format_name) != 0)
-        return refuse(file, "it is no state of a simulated run");
+        return refuse(file, "it is no state of a run");
     if (bytes == NULL || !text_parse_int64(bytes, &metrics_bytes) || metrics_bytes < 0)
         return refuse(file, "its header does not say how long the metrics were");
     file->info.metrics_bytes = (uint64_t)metrics_bytes;
@@ -270,23 +292,29 @@ static void remove_unfinished(const char *directory)
     closedir(folder);
 }
 
-enum status state_file_newest(const char *directory, struct state_file **out)
+int state_file_list(const struct state_file_place *place, uint64_t out[STATE_FILES_MOST])
 {
-    char **names;
-    size_t count = list_states(directory, &names);
-    *out = NULL;
-    for (size_t i = 0; i < count && *out == NULL; i++) {
-        char *path = run_directory_file(directory, names[i]);
-        log_hold(true);
-        enum status status = state_file_open(path, out);
-        log_hold(false);
-        if (status != STATUS_OK)
-            log_warning("%s is not whole; the state before it is looked for", path);
-        free(path);
+    uint64_t *own;
+    size_t count = list_own(place, &own);
+    int listed = 0;
+    for (size_t i = 0; i < count && listed < STATE_FILES_MOST; i++) {
+        bool whole = true;
+        for (int rank = 0; rank < place->size && whole; rank++)
+            whole = is_there(place, rank, own[i]);
+        if (whole)
+            out[listed++] = own[i];
     }
-    free_names(names, count);
-    remove_unfinished(directory);
-    return STATUS_OK;
+    free(own);
+    remove_unfinished(place->directory);
+    return listed;
+}
+
+enum status state_file_open_at(const struct state_file_place *place, uint64_t gradients, struct state_file **out)
+{
+    char *path = path_of(place, place->rank, gradients);
+    enum status status = state_file_open(path, out);
+    free(path);
+    return status;
 }
 
 void state_file_close(struct state_file *file)
@@ -305,9 +333,9 @@ const char *state_file_path(const struct state_file *file)
     return file->file->path;
 }
 
-uint64_t state_file_resume_after(const struct state_file *file)
+int64_t state_file_first_number(const struct state_file *file)
 {
-    return (uint64_t)file->numbers[0];
+    return file->numbers[0];
 }
 
 struct state_file_info state_file_info(const struct state_file *file)
@@ -318,13 +346,13 @@ struct state_file_info state_file_info(const struct state_file *file)
 struct target {
     const struct device_ops *ops;
     struct device *device;
-    struct simulation_state *state;
+    struct run_state *state;
 };
 
 static enum status set_vector(struct state_file *file, const char *name, size_t place, void *context)
 {
     const struct target *to = context;
-    const struct simulation_vector *wanted = place < to->state->vector_count ? &to->state->vectors[place] : NULL;
+    const struct run_state_vector *wanted = place < to->state->vector_count ? &to->state->vectors[place] : NULL;
     float *values = NULL;
     size_t count = 0;
     if (wanted == NULL || strcmp(wanted->name, name) != 0)
@@ -344,7 +372,7 @@ static enum status set_vector(struct state_file *file, const char *name, size_t 
 }
 
 enum status state_file_read(struct state_file *file, const struct device_ops *ops, struct device *device,
-                            struct simulation_state *state)
+                            struct run_state *state)
 {
     struct target target = {.ops = ops, .device = device, .state = state};
     if (file->number_count != state->number_count)

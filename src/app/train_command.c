@@ -1,4 +1,4 @@
-/* grapevine train CONFIG [key=value ...] [--dry-run]: one training run, one worker per rank.
+/* grapevine train CONFIG [key=value ...] [--dry-run] [--resume auto]: one training run, one worker per rank.
  *
  * Order: configuration, MPI, plan, run directory, worker, run, results. What every rank must agree on before it goes on
  * is agreed on (job_agree), so that an error comes out once and all ranks leave together. */
@@ -15,6 +15,8 @@
 #include "app/record.h"
 #include "app/run_directory.h"
 #include "app/run_output.h"
+#include "app/state_file.h"
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -29,12 +31,16 @@ struct training {
     bool dry_run;
     struct config *config; /* owned */
     struct job job;
-    struct plan *plan;       /* owned */
-    char *directory;         /* owned; the run directory's name */
-    bool directory_made;     /* by rank 0, on a file system that all ranks see */
-    struct record *record;   /* owned */
-    struct worker *worker;   /* owned */
-    struct optimum *optimum; /* owned; NULL: not known, or another rank's */
+    struct plan *plan;        /* owned */
+    char *directory;          /* owned; the run directory's name */
+    bool directory_made;      /* by rank 0, on a file system that all ranks see */
+    const char *resume;       /* the option's value; NULL: not given */
+    bool is_done;             /* the run in it has come to its end */
+    bool goes_on;             /* the directory is that of a run that was interrupted */
+    struct state_file *state; /* owned; NULL: the run starts at the beginning */
+    struct record *record;    /* owned */
+    struct worker *worker;    /* owned */
+    struct optimum *optimum;  /* owned; NULL: not known, or another rank's */
 };
 
 static struct run_output output_of(const struct training *training)
@@ -61,11 +67,113 @@ static void warn_of_binding(void)
             "--map-by slot:PE=2");
 }
 
+/* --- states --- */
+
+static struct state_file_place place_of(const struct training *training)
+{
+    return (struct state_file_place){
+        .directory = training->directory, .rank = training->job.rank, .size = training->job.size};
+}
+
+/* Every rank writes its part; they are the run's newest state once all parts are there. */
+static enum status save_state(void *context, const struct run_state *state)
+{
+    struct training *training = context;
+    struct state_file_place place = place_of(training);
+    struct state_file_info info = {.metrics_bytes = record_sync(training->record)};
+    const struct plan *plan = training->plan;
+    log_hold(true);
+    enum status status =
+        job_agree(&training->job, "state", state_file_write(&place, plan->ops, plan->device, state, &info));
+    log_hold(false);
+    TRY(status);
+    state_file_prune(&place, (int)training->config->run.keep_states);
+    if (training->job.rank == 0)
+        log_warning("asked to leave after %llu of %llu gradients: the state is kept in %s; the same command with "
+                    "--resume auto goes on",
+                    (unsigned long long)state->gradients, (unsigned long long)plan->gradient_total,
+                    training->directory);
+    return STATUS_OK;
+}
+
+static enum status restore_state(void *context, struct run_state *state)
+{
+    struct training *training = context;
+    TRY(state_file_read(training->state, training->plan->ops, training->plan->device, state));
+    if (training->job.rank == 0)
+        log_info("goes on from %s and those of the other ranks", state_file_path(training->state));
+    return STATUS_OK;
+}
+
+/* What rank 0 finds in the directory, for all. */
+struct found_states {
+    double is_done, goes_on, count;
+    uint64_t gradients[STATE_FILES_MOST];
+};
+
+static enum status look_for_states(struct training *training)
+{
+    struct found_states found = {0};
+    struct state_file_place place = place_of(training);
+    if (training->job.rank == 0 && run_directory_exists(training->directory)) {
+        found.is_done = run_directory_done(training->directory);
+        found.goes_on = 1;
+        found.count = state_file_list(&place, found.gradients);
+    }
+    TRY(job_broadcast(&training->job, "states in the run directory", &found, sizeof found));
+    training->is_done = found.is_done > 0;
+    training->goes_on = found.goes_on > 0;
+    for (int i = 0; i < (int)found.count && training->state == NULL; i++) {
+        log_hold(true);
+        double bad = state_file_open_at(&place, found.gradients[i], &training->state) != STATUS_OK;
+        log_hold(false);
+        TRY(job_sum_doubles(&training->job, "states of all ranks", &bad, 1));
+        if (bad == 0)
+            continue;
+        state_file_close(training->state);
+        training->state = NULL;
+        log_warning("the state after %llu gradients is not whole; the one before it is looked for",
+                    (unsigned long long)found.gradients[i]);
+    }
+    return STATUS_OK;
+}
+
+static enum status check_resume(struct training *training)
+{
+    if (training->resume == NULL)
+        return STATUS_OK;
+    if (strcmp(training->resume, "auto") != 0) {
+        log_error("--resume %s: a training run goes on from its newest state alone; give --resume auto",
+                  training->resume);
+        return STATUS_USAGE;
+    }
+    if (training->config->run.record) {
+        log_error(
+            "run.record: the events of a run that goes on are not known to its replay; leave --resume out, or set "
+            "run.record=false");
+        return STATUS_USAGE;
+    }
+    return STATUS_OK;
+}
+
+static enum status compare_settings(struct training *training)
+{
+    if (training->job.rank != 0 || !training->goes_on)
+        return STATUS_OK;
+    if (training->state == NULL)
+        log_info("no state of %d ranks is kept in %s: the run starts at the beginning", training->job.size,
+                 training->directory);
+    return run_output_compare_settings(training->config, training->directory);
+}
+
 static enum status make_directory(struct training *training)
 {
     enum status status = STATUS_OK;
-    if (training->job.rank == 0)
-        status = run_directory_create(training->directory, run_output_write_config, training->config);
+    if (training->job.rank != 0)
+        return STATUS_OK;
+    if (training->goes_on)
+        return run_directory_reopen(training->directory, run_output_write_config, training->config);
+    status = run_directory_create(training->directory, run_output_write_config, training->config);
     return status;
 }
 
@@ -81,6 +189,8 @@ static enum status open_record(struct training *training)
         .tensorboard = training->config->run.tensorboard,
         .progress = training->job.rank == 0 ? stdout : NULL,
         .columns = progress_line_columns(),
+        .goes_on = training->state != NULL,
+        .metrics_bytes = training->state != NULL ? state_file_info(training->state).metrics_bytes : 0,
     };
     return record_create(&params, &training->record);
 }
@@ -132,6 +242,7 @@ static enum status wait_for_optimum(struct training *training)
 static enum status make_worker(struct training *training)
 {
     struct worker_params params = plan_worker_params(training->plan);
+    params.first_step = training->state != NULL ? (uint64_t)state_file_first_number(training->state) : 0;
     return worker_create(&params, &training->worker);
 }
 
@@ -174,6 +285,10 @@ static enum status run(struct training *training)
     params.checkpoint_context = &output;
     params.trained = digest_trained;
     params.trained_context = training;
+    params.leave = interrupt_leave();
+    params.save_state = save_state;
+    params.restore_state = training->state != NULL ? restore_state : NULL;
+    params.state_context = training;
     TRY(runtime_mpi_run(&params, &training->job, training->worker, record_observer(training->record), &result));
     enum status status = finish_record(training, &result);
     runtime_result_release(&result);
@@ -183,6 +298,15 @@ static enum status run(struct training *training)
 static enum status train(struct training *training)
 {
     TRY(together(training, "configuration", read_config));
+    TRY(together(training, "resume", check_resume));
+    training->directory = run_output_directory(training->config, training->config_path);
+    if (training->resume != NULL && !training->dry_run)
+        TRY(look_for_states(training));
+    if (training->is_done) {
+        log_info("the run in %s has come to its end", training->directory);
+        return STATUS_OK;
+    }
+    TRY(together(training, "settings", compare_settings));
     TRY(together(training, "plan", make_plan));
     TRY(share_start(training));
     TRY(together(training, "worker", make_worker));
@@ -194,9 +318,9 @@ static enum status train(struct training *training)
         return STATUS_OK;
     }
     TRY(wait_for_optimum(training));
-    training->directory = run_output_directory(training->config, training->config_path);
     TRY(together(training, "run directory", make_directory));
     training->directory_made = true;
+    interrupt_listen();
     TRY(together(training, "record", open_record));
     if (training->job.rank == 0) {
         warn_of_binding();
@@ -208,12 +332,18 @@ static enum status train(struct training *training)
 static void release(struct training *training)
 {
     record_close(training->record);
+    state_file_close(training->state);
     optimum_destroy(training->optimum);
     worker_destroy(training->worker);
     plan_destroy(training->plan);
     config_destroy(training->config);
     text_release(&training->command);
     free(training->directory);
+}
+
+static enum status take_option(struct training *training)
+{
+    return command_take_option("--resume", &training->argument_count, training->arguments, &training->resume);
 }
 
 int command_train(int count, char **arguments)
@@ -224,6 +354,8 @@ int command_train(int count, char **arguments)
         text_add(&training.command, " %s", arguments[i]);
     training.argument_count = command_take_flag("--dry-run", count, arguments, &training.dry_run);
     enum status status = job_start(NULL, NULL, &training.job);
+    if (status == STATUS_OK)
+        status = together(&training, "arguments", take_option);
     if (status == STATUS_OK)
         status = train(&training);
     /* Rank 0 writes how the run ended; a rank that fails alone does, before it ends the others. */

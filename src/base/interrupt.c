@@ -1,11 +1,29 @@
 /* Signals, noted. */
 #include "base/interrupt.h"
 
-static volatile sig_atomic_t leave_signal, report_asked;
+static volatile sig_atomic_t leave_signal, report_asked, armed_now, cancel;
 
 static void on_leave(int signal)
 {
     leave_signal = signal;
+    if (armed_now)
+        cancel = 1;
+}
+
+void interrupt_raise(void)
+{
+    on_leave(leave_signal != 0 ? leave_signal : SIGTERM);
+}
+
+void interrupt_arm(bool armed)
+{
+    armed_now = armed;
+    cancel = armed && leave_signal != 0;
+}
+
+const volatile sig_atomic_t *interrupt_cancel(void)
+{
+    return &cancel;
 }
 
 static void on_report(int signal)

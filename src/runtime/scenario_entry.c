@@ -36,8 +36,7 @@ struct reading {
     struct scenario_entry entry;
 };
 
-static enum status refuse(const struct reading *reading, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+static enum status refuse(const struct reading *reading, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static enum status refuse(const struct reading *reading, const char *format, ...)
 {
@@ -84,8 +83,7 @@ static enum status read_worker(const struct reading *reading, const char *word, 
     if (!text_parse_int64(word, &value))
         return refuse(reading, "'%.40s' is not a worker's number", word);
     if (value < 0 || value >= count)
-        return refuse(reading, "worker %lld does not exist: this run has %d, numbered from 0", (long long)value,
-                      count);
+        return refuse(reading, "worker %lld does not exist: this run has %d, numbered from 0", (long long)value, count);
     *worker = (int)value;
     return STATUS_OK;
 }

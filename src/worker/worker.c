@@ -62,6 +62,7 @@ static enum status create_loader(struct worker *worker)
         .worker = p->worker,
         .seed = p->seed,
         .augment = p->augment,
+        .first = p->first_step,
         .slots = shares_engine(worker) ? 0 : LOADER_SLOTS,
         .picks = p->pictures != NULL,
         .lent_images = worker->engine->images,
@@ -109,6 +110,7 @@ enum status worker_create(const struct worker_params *params, struct worker **ou
     assert(params->worker >= 0 && params->worker < params->worker_count);
     struct worker *worker = memory_zalloc(1, sizeof *worker);
     worker->params = *params;
+    worker->step = params->first_step;
     enum status status = create_parts(worker);
     worker->params.initial_parameters = worker->params.initial_buffers = NULL;
     if (status == STATUS_OK)
@@ -385,9 +387,14 @@ double *worker_time(struct worker *worker)
 
 void worker_resume(struct worker *worker, uint64_t steps)
 {
-    assert(shares_engine(worker) && !worker->loaded);
-    worker->step = steps;
+    assert(!worker->loaded);
     worker->cast = false;
+    if (!shares_engine(worker)) {
+        assert(steps == worker->params.first_step);
+        worker_cast(worker);
+        return;
+    }
+    worker->step = steps;
     worker->engine->owner = NULL;
     loader_seek(worker->loader, steps);
 }

@@ -182,7 +182,7 @@ test_settings() {
     refuse "no value" 1 2 'resume needs a value' simulate "$config" --resume
     refuse "no such state" 1 3 'nothing.safetensors' simulate "$config" "run.dir=$run" \
         --resume "$scratch/nothing.safetensors"
-    refuse "a model that is no state" 1 3 'no state of a simulated run' simulate "$config" "run.dir=$run" \
+    refuse "a model that is no state" 1 3 'no state of a run' simulate "$config" "run.dir=$run" \
         --resume "$scratch/done/final.safetensors"
     refuse "no run's folder" 1 2 'is no run.s folder' simulate "$config" "run.dir=$scratch/none" \
         --resume "$(states_of "$run" | head -n 1)"

@@ -26,6 +26,7 @@ static enum status cpu_create(const struct device_params *params, struct device 
     struct device *device = memory_zalloc(1, sizeof *device);
     omp_set_num_threads(params->threads);
     device->threads = params->threads;
+    device->cancel = params->cancel;
     dnnl_status_t result = dnnl_engine_create(&device->engine, dnnl_cpu, 0);
     if (result == dnnl_success)
         result = dnnl_stream_create(&device->stream, device->engine, dnnl_stream_default_flags);

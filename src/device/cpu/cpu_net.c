@@ -276,6 +276,13 @@ static void load_images(struct net *net, const struct net_batch *batch)
     memset(to + loaded, 0, (cpu_shape_count(&net->values[0].shape) - loaded) * sizeof *to);
 }
 
+/* Between two operations: unless the pass is to be broken off. */
+static enum status go_on(const struct net *net)
+{
+    const volatile sig_atomic_t *cancel = net->device->cancel;
+    return cancel != NULL && *cancel != 0 ? STATUS_REQUEUE : STATUS_OK;
+}
+
 enum status cpu_net_forward(struct net *net, enum net_mode mode, const struct net_batch *batch, uint64_t dropout_seed,
                             struct net_result *result)
 {
@@ -286,8 +293,10 @@ enum status cpu_net_forward(struct net *net, enum net_mode mode, const struct ne
     net->dropout_seed = dropout_seed;
     net->trained = mode == NET_TRAIN;
     load_images(net, batch);
-    for (int k = 0; k < net->spec.node_count; k++)
+    for (int k = 0; k < net->spec.node_count; k++) {
+        TRY(go_on(net));
         TRY(net->ops[k].class->forward(net, &net->ops[k], mode));
+    }
     struct net_result *place = &net->results[net->passes++ % NET_RESULTS];
     cpu_loss(net, mode, batch, place);
     if (result != NULL)
@@ -329,6 +338,7 @@ enum status cpu_net_backward(struct net *net, net_ready_fn *ready, void *context
     omp_set_num_threads(net->device->threads);
     for (int k = net->spec.node_count - 1; k >= 0; k--) {
         const struct net_node *node = &net->spec.nodes[k];
+        TRY(go_on(net));
         TRY(cpu_net_backward_node(net, k));
         backend_net_report(&net->spec, node, ready, context);
     }

@@ -1,75 +1,22 @@
 /* The communication thread of a worker whose algorithm meets one peer at a time. */
-#include "runtime/mpi/communicator.h"
+#include "runtime/mpi/communicator_parts.h"
 
-#include <assert.h>
 #include <math.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/random.h"
 #include "base/stopwatch.h"
 #include "base/text.h"
-#include "base/thread.h"
-#include "graph/edge_clock.h"
 #include "runtime/mpi/closing_barrier.h"
-#include "runtime/mpi/exchange.h"
-#include "runtime/mpi/injected_link.h"
-#include "runtime/mpi/injection.h"
-#include "runtime/mpi/pairing.h"
-#include "runtime/mpi/progress.h"
-#include "runtime/mpi/snapshot_way.h"
-#include "runtime/mpi/worker_clock.h"
 
 /* How long the thread sleeps between polls: short while a meeting goes on, growing while nothing happens. */
 static const double sleep_least_s = 50e-6, sleep_most_s = 2e-3;
 static const double backoff_least_s = 200e-6, backoff_most_s = 10e-3;
 static const double publish_least_s = 2e-3;
 static const double rate_poll_s = 0.02;
-
-/* Meetings that are due with one neighbor. */
-struct due {
-    uint64_t ticks;      /* pending */
-    double not_before_s; /* after a refusal: when to ask again */
-    double backoff_s;
-};
-
-struct communicator {
-    struct communicator_params params;
-    int degree, id;
-    /* set before the thread starts */
-    struct snapshot_way way;
-    struct thread thread;
-    /* the communication thread's own */
-    struct pairing pairing;
-    struct edge_clock ticks;
-    struct progress progress;
-    struct exchange exchange;
-    struct due *due;    /* owned (degree) */
-    uint64_t *meetings; /* owned (worker_count) */
-    bool *stale;        /* owned (degree): the neighbor has not been sent our latest progress */
-    struct random_stream backoff;
-    struct injection injection;
-    struct injected_link *links; /* owned (degree) */
-    int asked;                   /* neighbor of our last ask that has neither been met nor refused, or PAIRING_NOBODY */
-    double published_s, changed_s;
-    bool done; /* no gradient and no meeting of ours is due any more */
-    enum status status;
-    /* shared */
-    pthread_mutex_t lock; /* guards the worker's vectors */
-    pthread_mutex_t counts_mutex;
-    struct communicator_counts counts;       /* guarded by counts_mutex */
-    struct communicator_neighbor *neighbors; /* owned (degree), guarded by counts_mutex */
-    struct worker_clock clock;               /* has its own mutex */
-    struct wakeup rate_wakeup;               /* compute waits here for meetings to be served */
-    atomic_uint_fast64_t load;               /* meetings due with peers that answer; a hint, any order will do */
-    atomic_uint_fast64_t global_steps;       /* a count that only grows; any order will do */
-    atomic_bool stop;                        /* set once by the communication thread; nothing is published through it */
-    atomic_bool halt;                        /* set once by the compute thread: end at once, the run has failed */
-    atomic_bool compute_done;                /* set once by the compute thread, after its last gradient */
-};
 
 static void note(struct communicator *c, enum status status)
 {
@@ -196,8 +143,21 @@ static void publish_gradients(struct communicator *c)
     pthread_mutex_unlock(&c->counts_mutex);
 }
 
+/* Asked here, or another worker was: everybody stops, and says so to the others. */
+static void look_whether_leaving(struct communicator *c)
+{
+    const volatile sig_atomic_t *asked = c->params.run->leave;
+    if (asked == NULL || c->progress.leaving || (*asked == 0 && !progress_leaving(&c->progress)))
+        return;
+    progress_leave(&c->progress);
+    interrupt_raise(); /* a gradient under way is broken off */
+    atomic_store(&c->stop, true);
+    wakeup_set(&c->rate_wakeup);
+}
+
 static bool spread_progress(struct communicator *c, double now_s)
 {
+    look_whether_leaving(c);
     bool changed = progress_set(&c->progress, worker_clock_steps(&c->clock), c->done);
     for (int j = 0; j < c->degree; j++)
         changed |= progress_merge(&c->progress, c->way.ops->read_counts(c->way.transport, j));
@@ -279,7 +239,7 @@ static bool round_once(struct communicator *c)
     happened |= pairing_sweep(&c->pairing, now_s, patience_s(c));
     note_refusal(c, refused, now_s);
     report_given_up(c, given_up);
-    if (!progress_all_done(&c->progress)) {
+    if (!progress_all_done(&c->progress) && !c->progress.leaving) {
         int neighbor = choose(c, now_s);
         if (neighbor != PAIRING_NOBODY && pairing_ask(&c->pairing, neighbor, stopwatch_now())) {
             c->asked = neighbor;
@@ -294,10 +254,11 @@ static bool round_once(struct communicator *c)
  * what is due with silent peers, is dropped and counted. Then the worker is done. */
 static void look_whether_done(struct communicator *c)
 {
-    if (c->done || !atomic_load(&c->compute_done) || (c->params.run->enforce_rate && atomic_load(&c->load) > 0))
+    bool serves_first = c->params.run->enforce_rate && !c->progress.leaving;
+    if (c->done || !atomic_load(&c->compute_done) || (serves_first && atomic_load(&c->load) > 0))
         return;
     uint64_t dropped = 0;
-    for (int j = 0; j < c->degree; j++) {
+    for (int j = 0; j < c->degree && !c->progress.leaving; j++) { /* else it is kept */
         dropped += c->due[j].ticks;
         c->due[j].ticks = 0;
     }

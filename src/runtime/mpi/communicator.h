@@ -70,6 +70,28 @@ void communicator_halt(struct communicator *communicator);
  * job->limit_s, or MPI failed. */
 enum status communicator_finish(struct communicator *communicator);
 
+/* What a communicator is between two gradients, beside the vectors. Arrays are owned. */
+struct communicator_saved {
+    struct communicator_counts counts;
+    double average_s;    /* of a gradient */
+    uint64_t steps;      /* of this worker */
+    double time;         /* its own, which events have reached */
+    uint64_t *due;       /* (degree): meetings drawn and not yet served */
+    uint64_t *met;       /* (degree): meetings with each neighbor */
+    uint64_t *meetings;  /* (worker_count) */
+    uint64_t *gradients; /* (worker_count): of everybody */
+    size_t degree, worker_count;
+};
+
+void communicator_saved_init(struct communicator_saved *saved, const struct graph *graph, int worker);
+void communicator_saved_release(struct communicator_saved *saved);
+/* After finish. */
+void communicator_save(struct communicator *communicator, struct communicator_saved *saved);
+/* Before start. */
+void communicator_resume(struct communicator *communicator, const struct communicator_saved *saved);
+/* After finish: somebody was asked to leave, and the run's gradients are not done. The same on every rank. */
+bool communicator_left(const struct communicator *communicator);
+
 /* After finish: meetings with each worker (worker_count), borrowed. */
 const uint64_t *communicator_meetings(const struct communicator *communicator);
 const char *communicator_transport_name(const struct communicator *communicator);

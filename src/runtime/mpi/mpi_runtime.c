@@ -9,43 +9,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/stopwatch.h"
 #include "base/thread.h"
 #include "runtime/mpi/closing.h"
-#include "runtime/mpi/communicator.h"
-#include "runtime/mpi/injection.h"
-#include "runtime/mpi/reducer.h"
-#include "runtime/mpi/theory_report.h"
-#include "runtime/runtime.h"
-
-/* Sums since the last step report. */
-struct since_report {
-    double begin_s, loss, idle_s, load_s, distance_sum;
-    uint64_t steps, correct, exchanges;
-};
-
-struct trainer {
-    const struct runtime_params *params;
-    struct job *job;
-    struct worker *worker;
-    const struct observer *observer;
-    struct communicator *communicator; /* owned; NULL unless the algorithm meets one peer and there is one */
-    struct reducer *reducer;           /* owned; NULL unless it meets everyone and there are others */
-    struct theory_report *theory;      /* owned; NULL without a communicator */
-    double origin_s;
-    struct injection injection;
-    double paused_s; /* in the present gradient */
-    uint64_t steps;
-    double update_progress;                  /* of the run, as the last update had it */
-    double idle_s, load_s;                   /* of the whole run */
-    double next_evaluation, next_checkpoint; /* epochs */
-    double best_accuracy;
-    int run_ahead;     /* gradients whose results are not waited for */
-    uint64_t resulted; /* gradients whose results are known */
-    struct since_report since;
-};
+#include "runtime/mpi/trainer.h"
 
 static double now(const struct trainer *trainer)
 {
@@ -148,10 +118,30 @@ static enum status take_results(struct trainer *trainer, uint64_t called, uint64
     return behind == 0 && trainer->reducer != NULL ? reducer_settle(trainer->reducer, 0) : STATUS_OK;
 }
 
+/* Statistics as they were before a gradient that is broken off: whoever goes on makes it again. */
+static void keep_buffers(struct trainer *trainer)
+{
+    size_t count = worker_buffer_size(trainer->worker);
+    if (trainer->buffers != NULL)
+        memcpy(trainer->buffers, worker_buffers(trainer->worker), count * sizeof trainer->buffers[0]);
+}
+
+static void put_buffers_back(struct trainer *trainer)
+{
+    size_t count = worker_buffer_size(trainer->worker);
+    if (trainer->buffers != NULL)
+        memcpy(worker_buffers(trainer->worker), trainer->buffers, count * sizeof trainer->buffers[0]);
+}
+
 static enum status compute_gradient(struct trainer *trainer)
 {
     double begin_s = now(trainer);
-    TRY(worker_gradient(trainer->worker, trainer->reducer != NULL ? reducer_ready : NULL, trainer->reducer, NULL));
+    keep_buffers(trainer);
+    enum status status =
+        worker_gradient(trainer->worker, trainer->reducer != NULL ? reducer_ready : NULL, trainer->reducer, NULL);
+    if (status == STATUS_REQUEUE)
+        put_buffers_back(trainer);
+    TRY(status);
     TRY(take_results(trainer, trainer->steps + 1, (uint64_t)trainer->run_ahead));
     trainer->paused_s = injection_slow_down(&trainer->injection, begin_s);
     span(trainer, SPAN_COMPUTE, begin_s);
@@ -300,9 +290,9 @@ static enum status look_at_epoch(struct trainer *trainer)
     const struct runtime_params *params = trainer->params;
     double epoch = (double)global_steps(trainer) / params->gradients_per_epoch;
     if (params->eval_every_epochs > 0 && epoch >= trainer->next_evaluation && !finished(trainer)) {
+        TRY(evaluate(trainer, epoch)); /* one that is broken off comes again */
         while (trainer->next_evaluation <= epoch)
             trainer->next_evaluation += params->eval_every_epochs;
-        TRY(evaluate(trainer, epoch));
     }
     if (params->checkpoint_every_epochs > 0 && epoch >= trainer->next_checkpoint && !finished(trainer)) {
         while (trainer->next_checkpoint <= epoch)
@@ -312,9 +302,43 @@ static enum status look_at_epoch(struct trainer *trainer)
     return STATUS_OK;
 }
 
+/* Asked to leave: with a communicator its thread finds out, and all-reduces agree on it. */
+static enum status look_whether_leaving(struct trainer *trainer, bool *leaves)
+{
+    const volatile sig_atomic_t *asked = trainer->params->leave;
+    *leaves = asked != NULL && *asked != 0 && trainer->communicator == NULL;
+    if (asked == NULL || trainer->reducer == NULL)
+        return STATUS_OK;
+    /* A device that runs ahead would wait for the host at each: every few steps will do. */
+    uint64_t every = trainer->run_ahead > 0 ? 8 : 1;
+    double sum = *leaves;
+    *leaves = false;
+    if (trainer->steps % every != 0)
+        return STATUS_OK;
+    TRY(job_sum_doubles(trainer->job, "leaving", &sum, 1)); /* the reducer's thread is idle */
+    *leaves = sum > 0;
+    return STATUS_OK;
+}
+
+static void report_state(const struct trainer *trainer)
+{
+    struct communicator_counts counts = counts_of(trainer);
+    log_on_this_rank(
+        LOG_INFO, "worker %d: %llu gradients (%llu of %llu by all), %llu meetings, %llu due, %.1f s waited for others",
+        trainer->job->rank, (unsigned long long)trainer->steps, (unsigned long long)global_steps(trainer),
+        (unsigned long long)trainer->params->gradient_total, (unsigned long long)counts.exchanges,
+        (unsigned long long)counts.pending, trainer->idle_s);
+}
+
 static enum status train(struct trainer *trainer)
 {
     while (!finished(trainer)) {
+        bool leaves;
+        if (interrupt_take_report())
+            report_state(trainer);
+        TRY(look_whether_leaving(trainer, &leaves));
+        if (leaves)
+            return STATUS_REQUEUE;
         TRY(prepare_step(trainer));
         if (trainer->communicator != NULL)
             communicator_begin_step(trainer->communicator, stopwatch_now());
@@ -326,10 +350,25 @@ static enum status train(struct trainer *trainer)
         }
         TRY(look_at_epoch(trainer));
     }
-    TRY(take_results(trainer, trainer->steps, 0));
-    if (trainer->since.steps > 0)
+    return take_results(trainer, trainer->steps, 0);
+}
+
+/* Until the run's gradients are done, or it is left; *left: the latter, on all ranks. */
+static enum status train_and_close(struct trainer *trainer, bool *left)
+{
+    interrupt_arm(trainer->params->leave != NULL);
+    enum status status = train(trainer);
+    interrupt_arm(false);
+    *left = status == STATUS_REQUEUE;
+    if (*left)
+        status = take_results(trainer, trainer->steps, 0);
+    if (trainer->communicator != NULL && status == STATUS_OK) {
+        status = communicator_finish(trainer->communicator);
+        *left = communicator_left(trainer->communicator);
+    }
+    if (status == STATUS_OK && !*left && trainer->since.steps > 0)
         report_step(trainer);
-    return STATUS_OK;
+    return status;
 }
 
 static enum status open_communication(struct trainer *trainer)
@@ -360,6 +399,8 @@ static enum status open_communication(struct trainer *trainer)
         .origin_s = trainer->origin_s,
     };
     TRY(communicator_create(&params, &trainer->communicator));
+    if (trainer->params->restore_state != NULL)
+        communicator_resume(trainer->communicator, &trainer->saved);
     trainer->theory = theory_report_create(trainer->params, trainer->job->rank);
     return communicator_start(trainer->communicator);
 }
@@ -442,22 +483,40 @@ static void make_way(const struct trainer *trainer)
         thread_set_nice(nice_of_compute);
 }
 
+/* All ranks or none. */
+static enum status take_up(struct trainer *trainer)
+{
+    if (trainer->params->restore_state == NULL)
+        return STATUS_OK;
+    log_hold(true);
+    enum status status = job_agree(trainer->job, "kept state", trainer_take_up(trainer));
+    if (status != STATUS_OK && !trainer->job->agreed)
+        log_release();
+    log_hold(false);
+    return status;
+}
+
 static enum status run_all(struct trainer *trainer, struct runtime_result *out)
 {
     TRY(job_barrier(trainer->job, "start of training"));
+    TRY(take_up(trainer));
     event(trainer, EVENT_BEGIN, 0, 0); /* the worker was made with its working copy */
     TRY(open_communication(trainer));
     make_way(trainer);
     /* Where others meet this worker, its updates happen when its gradients are really done: what is due between two of
      * them must not queue behind gradients that have been called for. */
     trainer->run_ahead = trainer->communicator == NULL ? worker_run_ahead(trainer->worker) : 0;
-    double begin_s = now(trainer);
-    trainer->since.begin_s = begin_s;
-    enum status status = train(trainer);
+    double begin_s = now(trainer) - trainer->before_s;
+    bool left;
+    if (trainer->params->restore_state == NULL)
+        trainer->since.begin_s = begin_s;
+    enum status status = train_and_close(trainer, &left);
     double training_s = now(trainer) - begin_s;
-    if (trainer->communicator != NULL && status == STATUS_OK)
-        status = communicator_finish(trainer->communicator);
     TRY(status);
+    if (left) {
+        trainer->before_s = training_s;
+        return trainer_keep(trainer);
+    }
     if (trainer->params->trained != NULL)
         trainer->params->trained(trainer->params->trained_context);
     TRY(gather(trainer, training_s, out));
@@ -491,11 +550,17 @@ enum status runtime_mpi_run(const struct runtime_params *params, struct job *job
         .scenario = params->scenario, .worker = job->rank, .origin_s = trainer.origin_s, .tells = true};
     TRY(injection_death_start(&death, &trainer.injection));
     runtime_result_init(out, (size_t)job->size);
+    if (params->graph != NULL)
+        communicator_saved_init(&trainer.saved, params->graph, job->rank);
+    if (worker_device_ops(worker)->host_memory)
+        trainer.buffers = memory_zalloc(worker_buffer_size(worker) + 1, sizeof trainer.buffers[0]);
     enum status status = run_all(&trainer, out);
+    communicator_saved_release(&trainer.saved);
+    free(trainer.buffers);
     injection_death_stop(&death);
     reducer_destroy(trainer.reducer);
     theory_report_destroy(trainer.theory);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK || status == STATUS_REQUEUE)
         communicator_destroy(trainer.communicator);
     else if (trainer.communicator != NULL)
         communicator_halt(trainer.communicator);

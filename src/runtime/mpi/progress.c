@@ -5,19 +5,21 @@
 
 #include "base/memory.h"
 
+enum { DONE = 1, LEAVING = 2 };
+
 uint64_t progress_word(uint64_t gradients, bool done)
 {
-    return (gradients + 1) << 1 | (done ? 1 : 0);
+    return (gradients + 1) << 2 | (done ? DONE : 0);
 }
 
 uint64_t progress_gradients(uint64_t word)
 {
-    return word < 2 ? 0 : (word >> 1) - 1;
+    return word < 4 ? 0 : (word >> 2) - 1;
 }
 
 bool progress_done(uint64_t word)
 {
-    return (word & 1) != 0;
+    return (word & DONE) != 0;
 }
 
 void progress_init(struct progress *progress, int worker, int worker_count)
@@ -34,7 +36,7 @@ void progress_release(struct progress *progress)
 
 bool progress_set(struct progress *progress, uint64_t gradients, bool done)
 {
-    uint64_t word = progress_word(gradients, done);
+    uint64_t word = progress_word(gradients, done) | (progress->leaving ? LEAVING : 0);
     bool changed = progress->words[progress->worker] != word;
     progress->words[progress->worker] = word;
     return changed;
@@ -51,6 +53,25 @@ bool progress_merge(struct progress *progress, const uint64_t *words)
         }
     }
     return changed;
+}
+
+void progress_leave(struct progress *progress)
+{
+    progress->leaving |= !progress_done(progress->words[progress->worker]);
+}
+
+bool progress_leaving(const struct progress *progress)
+{
+    for (int i = 0; i < progress->worker_count; i++)
+        if ((progress->words[i] & LEAVING) != 0)
+            return true;
+    return progress->leaving;
+}
+
+void progress_resume(struct progress *progress, const uint64_t *gradients)
+{
+    for (int i = 0; i < progress->worker_count; i++)
+        progress->words[i] = progress_word(gradients[i], false);
 }
 
 uint64_t progress_sum(const struct progress *progress)

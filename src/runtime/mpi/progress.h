@@ -1,7 +1,9 @@
 /* How far everybody is, without a centre: each worker knows a count for every worker, and passes on the largest it
  * has seen.
  *
- * A count travels as one word that only grows: (gradients + 1) << 1 | done; 0 means that nothing is known yet. */
+ * A count travels as one word that only grows: (gradients + 1) << 2 | leaving << 1 | done; 0 means that nothing is
+ * known yet. A worker that is leaving has been asked to stop before the run's end, or knows of one that has; it says so
+ * before it is done or never, so that all who know everybody's last words agree. */
 #ifndef GRAPEVINE_RUNTIME_MPI_PROGRESS_H
 #define GRAPEVINE_RUNTIME_MPI_PROGRESS_H
 
@@ -14,6 +16,7 @@ bool progress_done(uint64_t word);
 
 struct progress {
     int worker, worker_count;
+    bool leaving;    /* this worker is */
     uint64_t *words; /* owned (worker_count) */
 };
 
@@ -23,6 +26,12 @@ void progress_release(struct progress *progress);
 bool progress_set(struct progress *progress, uint64_t gradients, bool done);
 /* Take over what a neighbor knows (worker_count words, each read whole); true if anything was new. */
 bool progress_merge(struct progress *progress, const uint64_t *words);
+/* This worker leaves, unless it is done. */
+void progress_leave(struct progress *progress);
+/* Somebody leaves. */
+bool progress_leaving(const struct progress *progress);
+/* Of a run that goes on: every worker has done at least so many gradients (worker_count). */
+void progress_resume(struct progress *progress, const uint64_t *gradients);
 uint64_t progress_sum(const struct progress *progress);
 bool progress_all_done(const struct progress *progress);
 

@@ -39,6 +39,8 @@ double worker_clock_time(struct worker_clock *clock, double now_s)
         /* Below 0: the gradient began after the caller had looked at the clock. */
         time += share < 0 ? 0 : share < 1 ? share : 1;
     }
+    if (time < clock->floor)
+        time = clock->floor;
     pthread_mutex_unlock(&clock->mutex);
     return time;
 }

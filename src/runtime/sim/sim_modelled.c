@@ -516,7 +516,7 @@ static enum status handle(struct modelled *m, const struct heap_event *event)
 /* --- the run --- */
 
 /* Snapshots that have been taken and not been applied at both ends. */
-static void add_snapshots(void *context, struct simulation_state *state)
+static void add_snapshots(void *context, struct run_state *state)
 {
     const struct modelled *m = context;
     size_t count = worker_parameter_size(m->sim->workers[0].worker);

@@ -17,45 +17,21 @@
 enum { OF_AFTER_STEPS, OF_GRADIENTS, OF_WORKERS, OF_NOW, OF_BEST, NUMBERS };
 enum { OF_STEPS, OF_DEAD, OF_TIME, OF_CORRECT, OF_LOSS, OF_DISTANCE, OF_DISTANCE_BEFORE, NUMBERS_OF_WORKER };
 
-static int64_t bits_of(double value)
-{
-    int64_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
-static double from_bits(int64_t bits)
-{
-    double value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static void add_named(struct simulation_state *state, const char *name, float *vector, size_t count)
-{
-    if (vector == NULL || count == 0)
-        return;
-    state->vectors = memory_realloc(state->vectors, state->vector_count + 1, sizeof state->vectors[0]);
-    struct simulation_vector *added = &state->vectors[state->vector_count++];
-    *added = (struct simulation_vector){.vector = vector, .count = count};
-    snprintf(added->name, sizeof added->name, "%s", name);
-}
-
-void sim_state_snapshot(struct simulation_state *state, int meeting, int end, float *vector, size_t count)
+void sim_state_snapshot(struct run_state *state, int meeting, int end, float *vector, size_t count)
 {
     char name[40];
     snprintf(name, sizeof name, "meeting.%d.%d", meeting, end);
-    add_named(state, name, vector, count);
+    run_state_add(state, name, vector, count);
 }
 
-static void add_vector(struct simulation_state *state, int worker, const char *which, float *vector, size_t count)
+static void add_vector(struct run_state *state, int worker, const char *which, float *vector, size_t count)
 {
     char name[40];
     snprintf(name, sizeof name, "worker.%d.%s", worker, which);
-    add_named(state, name, vector, count);
+    run_state_add(state, name, vector, count);
 }
 
-static void add_worker(const struct simulation *sim, int index, struct simulation_state *state)
+static void add_worker(const struct simulation *sim, int index, struct run_state *state)
 {
     const struct sim_worker *w = &sim->workers[index];
     size_t count = worker_parameter_size(w->worker);
@@ -68,24 +44,24 @@ static void add_worker(const struct simulation *sim, int index, struct simulatio
     const double *time = worker_time(w->worker);
     numbers[OF_STEPS] = (int64_t)w->steps;
     numbers[OF_DEAD] = w->dead;
-    numbers[OF_TIME] = bits_of(time != NULL ? *time : 0);
+    numbers[OF_TIME] = run_state_bits(time != NULL ? *time : 0);
     numbers[OF_CORRECT] = (int64_t)w->since.correct;
-    numbers[OF_LOSS] = bits_of(w->since.loss);
-    numbers[OF_DISTANCE] = bits_of(w->distance_sum);
-    numbers[OF_DISTANCE_BEFORE] = bits_of(w->since.distance_sum);
+    numbers[OF_LOSS] = run_state_bits(w->since.loss);
+    numbers[OF_DISTANCE] = run_state_bits(w->distance_sum);
+    numbers[OF_DISTANCE_BEFORE] = run_state_bits(w->since.distance_sum);
 }
 
 /* As it is now. */
-static struct simulation_state gather(const struct simulation *sim)
+static struct run_state gather(const struct simulation *sim)
 {
-    struct simulation_state state = {.number_count = NUMBERS + (size_t)sim->count * NUMBERS_OF_WORKER,
-                                     .gradients = sim->gradients};
+    struct run_state state = {.number_count = NUMBERS + (size_t)sim->count * NUMBERS_OF_WORKER,
+                              .gradients = sim->gradients};
     state.numbers = memory_zalloc(state.number_count, sizeof state.numbers[0]);
     state.numbers[OF_AFTER_STEPS] = (int64_t)sim->after_steps;
     state.numbers[OF_GRADIENTS] = (int64_t)sim->gradients;
     state.numbers[OF_WORKERS] = sim->count;
-    state.numbers[OF_NOW] = bits_of(sim->now);
-    state.numbers[OF_BEST] = bits_of(sim->best_accuracy);
+    state.numbers[OF_NOW] = run_state_bits(sim->now);
+    state.numbers[OF_BEST] = run_state_bits(sim->best_accuracy);
     for (int i = 0; i < sim->count; i++)
         add_worker(sim, i, &state);
     if (sim->add_vectors != NULL)
@@ -93,23 +69,17 @@ static struct simulation_state gather(const struct simulation *sim)
     return state;
 }
 
-static void release(struct simulation_state *state)
-{
-    free(state->vectors);
-    free(state->numbers);
-}
-
 static enum status keep(struct simulation *sim)
 {
     TRY(sim_results(sim));
-    struct simulation_state state = gather(sim);
+    struct run_state state = gather(sim);
     enum status status = sim->params->save(sim->params->state_context, &state);
-    release(&state);
+    run_state_release(&state);
     return status;
 }
 
 /* The course of the run up to here is the one that the state was kept of. */
-static enum status compare(const struct simulation *sim, const struct simulation_state *now, const int64_t *kept)
+static enum status compare(const struct simulation *sim, const struct run_state *now, const int64_t *kept)
 {
     bool same = kept[OF_AFTER_STEPS] == now->numbers[OF_AFTER_STEPS] && kept[OF_WORKERS] == sim->count &&
                 kept[OF_GRADIENTS] == now->numbers[OF_GRADIENTS] && kept[OF_NOW] == now->numbers[OF_NOW];
@@ -122,7 +92,7 @@ static enum status compare(const struct simulation *sim, const struct simulation
     log_error("the kept state is not of this run: its gradient %" PRId64 " came at %.9g, here gradient %" PRIu64
               " comes at %.9g; settings that decide when events happen have changed (seed, train, graph, "
               "communication, simulate, inject): set them back, or start anew",
-              kept[OF_GRADIENTS], from_bits(kept[OF_NOW]), sim->gradients, sim->now);
+              kept[OF_GRADIENTS], run_state_double(kept[OF_NOW]), sim->gradients, sim->now);
     return STATUS_DATA;
 }
 
@@ -131,29 +101,29 @@ static void take_up_worker(struct simulation *sim, int index, const int64_t *num
     struct sim_worker *w = &sim->workers[index];
     double *time = worker_time(w->worker);
     if (time != NULL)
-        *time = from_bits(numbers[OF_TIME]);
+        *time = run_state_double(numbers[OF_TIME]);
     w->since.correct = (size_t)numbers[OF_CORRECT];
-    w->since.loss = from_bits(numbers[OF_LOSS]);
-    w->distance_sum = from_bits(numbers[OF_DISTANCE]);
-    w->since.distance_sum = from_bits(numbers[OF_DISTANCE_BEFORE]);
+    w->since.loss = run_state_double(numbers[OF_LOSS]);
+    w->distance_sum = run_state_double(numbers[OF_DISTANCE]);
+    w->since.distance_sum = run_state_double(numbers[OF_DISTANCE_BEFORE]);
     worker_resume(w->worker, w->steps);
 }
 
 static enum status take_up(struct simulation *sim)
 {
-    struct simulation_state now = gather(sim), kept = now;
+    struct run_state now = gather(sim), kept = now;
     kept.numbers = memory_zalloc(now.number_count, sizeof kept.numbers[0]);
     enum status status = sim->params->restore(sim->params->state_context, &kept);
     if (status == STATUS_OK)
         status = compare(sim, &now, kept.numbers);
     if (status == STATUS_OK) {
         sim->again = false;
-        sim->best_accuracy = from_bits(kept.numbers[OF_BEST]);
+        sim->best_accuracy = run_state_double(kept.numbers[OF_BEST]);
         for (int i = 0; i < sim->count; i++)
             take_up_worker(sim, i, kept.numbers + NUMBERS + (size_t)i * NUMBERS_OF_WORKER);
     }
     free(kept.numbers);
-    release(&now);
+    run_state_release(&now);
     return status;
 }
 

@@ -47,7 +47,7 @@ struct simulation {
     uint64_t after_steps; /* calls of sim_after_step: names a moment between two gradients */
     double next_state;    /* epochs */
     /* Adds vectors that are neither a worker's nor this struct's (sim_state_snapshot); NULL: there are none. */
-    void (*add_vectors)(void *context, struct simulation_state *state);
+    void (*add_vectors)(void *context, struct run_state *state);
     void *add_context;
     int waiting[NET_RESULTS]; /* workers whose last gradient's result has not been looked at, the oldest first */
     int waiting_count;
@@ -108,7 +108,7 @@ void sim_cast_at(struct simulation *sim, int worker);
  * up where it was kept. STATUS_REQUEUE: kept, and asked to leave. */
 enum status sim_state_after_step(struct simulation *sim);
 /* One more vector of a state: a snapshot on its way. */
-void sim_state_snapshot(struct simulation_state *state, int meeting, int end, float *vector, size_t count);
+void sim_state_snapshot(struct run_state *state, int meeting, int end, float *vector, size_t count);
 
 /* --- sim_report.c --- */
 

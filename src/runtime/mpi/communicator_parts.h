@@ -1,0 +1,61 @@
+/* What a communicator is made of. Private to communicator.c and communicator_state.c. */
+#ifndef GRAPEVINE_RUNTIME_MPI_COMMUNICATOR_PARTS_H
+#define GRAPEVINE_RUNTIME_MPI_COMMUNICATOR_PARTS_H
+
+#include <stdatomic.h>
+
+#include "base/random.h"
+#include "base/thread.h"
+#include "graph/edge_clock.h"
+#include "runtime/mpi/communicator.h"
+#include "runtime/mpi/exchange.h"
+#include "runtime/mpi/injected_link.h"
+#include "runtime/mpi/injection.h"
+#include "runtime/mpi/pairing.h"
+#include "runtime/mpi/progress.h"
+#include "runtime/mpi/snapshot_way.h"
+#include "runtime/mpi/worker_clock.h"
+
+/* Meetings that are due with one neighbor. */
+struct due {
+    uint64_t ticks;      /* pending */
+    double not_before_s; /* after a refusal: when to ask again */
+    double backoff_s;
+};
+
+struct communicator {
+    struct communicator_params params;
+    int degree, id;
+    /* set before the thread starts */
+    struct snapshot_way way;
+    struct thread thread;
+    /* the communication thread's own */
+    struct pairing pairing;
+    struct edge_clock ticks;
+    struct progress progress;
+    struct exchange exchange;
+    struct due *due;    /* owned (degree) */
+    uint64_t *meetings; /* owned (worker_count) */
+    bool *stale;        /* owned (degree): the neighbor has not been sent our latest progress */
+    struct random_stream backoff;
+    struct injection injection;
+    struct injected_link *links; /* owned (degree) */
+    int asked;                   /* neighbor of our last ask that has neither been met nor refused, or PAIRING_NOBODY */
+    double published_s, changed_s;
+    bool done; /* no gradient and no meeting of ours is due any more */
+    enum status status;
+    /* shared */
+    pthread_mutex_t lock; /* guards the worker's vectors */
+    pthread_mutex_t counts_mutex;
+    struct communicator_counts counts;       /* guarded by counts_mutex */
+    struct communicator_neighbor *neighbors; /* owned (degree), guarded by counts_mutex */
+    struct worker_clock clock;               /* has its own mutex */
+    struct wakeup rate_wakeup;               /* compute waits here for meetings to be served */
+    atomic_uint_fast64_t load;               /* meetings due with peers that answer; a hint, any order will do */
+    atomic_uint_fast64_t global_steps;       /* a count that only grows; any order will do */
+    atomic_bool stop;                        /* set once by the communication thread; nothing is published through it */
+    atomic_bool halt;                        /* set once by the compute thread: end at once, the run has failed */
+    atomic_bool compute_done;                /* set once by the compute thread, after its last gradient */
+};
+
+#endif

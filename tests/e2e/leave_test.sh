@@ -1,0 +1,156 @@
+#!/usr/bin/env bash
+# A real run that is asked to leave keeps the state of all its workers, leaves with status 75, and goes on where it was
+# (`train --resume auto`). Where nothing depends on time (one worker; two that add their gradients) it ends in the same
+# bits as a run that never stopped, also when a gradient was broken off; else in the same number of gradients and
+# meetings. Whoever gets the signal tells the others.
+# shellcheck source=tests/script_fixture.bash disable=SC2317  # the parts are called by name
+. "$(dirname "$0")/../script_fixture.bash"
+
+config=$scratch/leave.yaml
+cat >"$config" <<'YAML'
+seed: 3
+data:          {name: shapes, train_count: 1024, test_count: 64, augment: true}
+model:         {name: convnet, width: 16}
+graph:         {name: ring}
+optimizer:     {lr: 0.05, lr_per_samples: 0}
+schedule:      {name: cosine, warmup_epochs: 1}
+train:         {batch: 16, epochs: 24}
+batch_norm:    {batches: 2}
+device:        {name: cpu, threads: 1}
+run:           {log_every: 10, eval_every_epochs: 4, checkpoint_every_epochs: 0}
+YAML
+
+# Start a run in the background: $1 ranks, $2 its directory, keys and options.
+start() {
+    local ranks=$1 directory=$2 words=()
+    shift 2
+    [ "$ranks" = 1 ] || read -ra words <<<"$launcher -n $ranks"
+    "${words[@]}" "$grapevine" train "$config" "run.dir=$directory" "$@" >"$scratch/out" 2>"$scratch/err" </dev/null &
+    running=$!
+    command_line="train on $ranks ranks: $*"
+}
+
+# Wait until rank $2 of the run in $1 has told of more than it had: $3 lines.
+wait_for_lines() {
+    until [ "$(cat "$1/metrics-$2.jsonl" 2>/dev/null | wc -l)" -gt "$3" ] || ! kill -0 "$running" 2>/dev/null; do
+        sleep 0.02
+    done
+}
+
+# Signal $1 to rank $2 (or "all") of the running job of $3 ranks.
+send() {
+    local signal=$1 which=$2 ranks=$3 processes
+    if [ "$ranks" = 1 ]; then
+        kill -s "$signal" "$running"
+        return
+    fi
+    mapfile -t processes < <(pgrep -P "$running" -f 'grapevine train')
+    if [ "$which" = all ]; then
+        kill -s "$signal" "${processes[@]}"
+    else
+        kill -s "$signal" "${processes[$which]}"
+    fi
+}
+
+# Run on $2 ranks in $1, keys: asked to leave again and again, by another rank and signal each time; then to its end.
+in_parts() {
+    local run=$1 ranks=$2 turn signal which lines
+    shift 2
+    for turn in 0 1 2; do
+        lines=$(cat "$run/metrics-0.jsonl" 2>/dev/null | wc -l)
+        start "$ranks" "$run" "$@" --resume auto
+        wait_for_lines "$run" 0 $((lines + 1 + turn))
+        signal=TERM which=$((turn % ranks))
+        [ "$turn" = 1 ] && signal=USR1 which=all
+        sleep "0.0$((turn * 3))"
+        send $signal "$which" "$ranks"
+        wait "$running"
+        status=$?
+        verdict "${run##*/}, turn $turn: it leaves" "$([ "$status" = 75 ] || echo "exit status $status, expected 75")"
+        check "its status" grep -qx '75 requeue' "$run/status"
+        check "how to go on is said" grep -q 'resume auto goes on' "$scratch/err"
+        check "every rank's state is there" test "$(find "$run" -name "state-*-of-$ranks.safetensors" | wc -l)" -ge "$ranks"
+    done
+    run_well "${run##*/}: to its end" "$ranks" train "$config" "run.dir=$run" "$@" --resume auto
+    check "it went on" grep -q 'goes on from' "$scratch/err" "$scratch/out"
+    check "no more states than are to be kept" test "$(find "$run" -name "state-*" | wc -l)" -le $((2 * ranks))
+}
+
+# What does not depend on time ends in the same bits.
+test_same_bits() {
+    local case ranks name
+    for case in "1 acid" "1 gossip" "2 allreduce"; do
+        read -r ranks name <<<"$case"
+        run_well "$name on $ranks, without a stop" "$ranks" train "$config" "run.dir=$scratch/whole-$name" \
+            "algorithm.name=$name"
+        in_parts "$scratch/parts-$name" "$ranks" "algorithm.name=$name"
+        check "$name on $ranks: the same model" cmp "$scratch/whole-$name/final.safetensors" \
+            "$scratch/parts-$name/final.safetensors"
+        check "$name on $ranks: the same curves" "$PYTHON" tests/e2e/inspect_run.py curves "$scratch/whole-$name" \
+            "$scratch/parts-$name" 0
+    done
+}
+
+# Workers that meet: all gradients are made, every tick is served once, nobody starts anew.
+test_meetings() {
+    local case algorithm graph
+    for case in "acid ring" "gossip complete"; do
+        read -r algorithm graph <<<"$case"
+        in_parts "$scratch/$algorithm" 4 "algorithm.name=$algorithm" "graph.name=$graph" train.epochs=60
+        check "$algorithm: its summary" "$PYTHON" tests/e2e/inspect_run.py summary "$scratch/$algorithm" \
+            rate_tolerance=0.2
+        check "$algorithm: gradients, meetings and time go on" "$PYTHON" - "$scratch/$algorithm" <<'PYTHON'
+import json, sys
+run = sys.argv[1]
+s = json.load(open(f"{run}/summary.json"))
+rows = [json.loads(line) for line in open(f"{run}/metrics.jsonl")]
+steps = [row for row in rows if "loss" in row and not row.get("network")]
+for rank in range(4):
+    own = [row for row in steps if row["rank"] == rank]
+    for key in ("step", "time", "exchanges", "global_step"):
+        values = [row[key] for row in own]
+        assert values == sorted(values), f"{key} of rank {rank} goes back"
+    assert len({row["step"] for row in own}) == len(own), f"rank {rank} tells of a step twice"
+total = 1024 * 60 // 16
+assert total <= s["gradients"] <= 1.05 * total, s["gradients"]
+served = 2 * s["exchanges"] / s["gradients"]
+assert abs(served - 1) < 0.1, f"{served} meetings for each gradient"
+assert s["ticks"] - s["ticks_unserved"] == s["exchanges"], (s["ticks"], s["ticks_unserved"], s["exchanges"])
+PYTHON
+    done
+}
+
+# A part of the state is missing or damaged: the one before it is taken, on all ranks.
+test_damage() {
+    local run=$scratch/damaged newest
+    start 2 "$run" algorithm.name=allreduce
+    wait_for_lines "$run" 0 1
+    send TERM 0 2
+    wait "$running"
+    start 2 "$run" algorithm.name=allreduce --resume auto
+    wait_for_lines "$run" 0 5
+    send TERM 1 2
+    wait "$running"
+    newest=$(find "$run" -name 'state-*-rank-1-of-2.safetensors' | sort | tail -n 1)
+    printf '\xff' | dd of="$newest" bs=1 seek=100000 conv=notrunc status=none
+    run_well "a damaged part" 2 train "$config" "run.dir=$run" algorithm.name=allreduce --resume auto
+    check "it is told" grep -q 'is not whole' "$scratch/err"
+    check "an older one is taken" grep -q 'goes on from' "$scratch/err" "$scratch/out"
+    [ -d "$scratch/whole-allreduce" ] &&
+        check "the same model" cmp "$scratch/whole-allreduce/final.safetensors" "$run/final.safetensors"
+    run_well "a run that is done" 2 train "$config" "run.dir=$run" algorithm.name=allreduce --resume auto
+    check "it says so" grep -q 'has come to its end' "$scratch/err" "$scratch/out"
+}
+
+test_refusals() {
+    refuse "a file" 2 2 'resume && auto' train "$config" "run.dir=$scratch/never" --resume "$config"
+    refuse "a recorded run" 2 2 'run.record && replay' train "$config" "run.dir=$scratch/never" run.record=true \
+        --resume auto
+    check "nothing was written" test ! -e "$scratch/never"
+}
+
+# A part of the name of a test function as argument runs that one only.
+for part in same_bits meetings damage refusals; do
+    case $part in *${1:-}*) "test_$part" ;; esac
+done
+finish
