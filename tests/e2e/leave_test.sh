@@ -69,7 +69,8 @@ in_parts() {
         verdict "${run##*/}, turn $turn: it leaves" "$([ "$status" = 75 ] || echo "exit status $status, expected 75")"
         check "its status" grep -qx '75 requeue' "$run/status"
         check "how to go on is said" grep -q 'resume auto goes on' "$scratch/err"
-        check "every rank's state is there" test "$(find "$run" -name "state-*-of-$ranks.safetensors" | wc -l)" -ge "$ranks"
+        check "every rank's state is there" \
+            test "$(find "$run" -name "state-*-of-$ranks.safetensors" | wc -l)" -ge "$ranks"
     done
     run_well "${run##*/}: to its end" "$ranks" train "$config" "run.dir=$run" "$@" --resume auto
     check "it went on" grep -q 'goes on from' "$scratch/err" "$scratch/out"

@@ -15,7 +15,7 @@ enum { WORKERS_MAX = 12 };
 static void a_word_says_gradients_and_done(void **state)
 {
     (void)state;
-    static const uint64_t gradients[] = {0, 1, 2, 1000, UINT64_C(1) << 40, (UINT64_C(1) << 63) - 2};
+    static const uint64_t gradients[] = {0, 1, 2, 1000, UINT64_C(1) << 40, (UINT64_C(1) << 62) - 2};
     assert_int_equal(progress_gradients(0), 0);
     assert_false(progress_done(0));
     for (size_t k = 0; k < sizeof gradients / sizeof gradients[0]; k++)
@@ -37,6 +37,50 @@ static void words_grow_with_gradients_then_done(void **state)
             assert_true(word > last);
             last = word;
         }
+}
+
+/* Whoever leaves says so before it is done, or never; whoever hears of it knows, through others too. */
+static void leaving_is_told_before_the_end(void **state)
+{
+    (void)state;
+    struct progress first, second;
+    progress_init(&first, 0, 2);
+    progress_init(&second, 1, 2);
+    progress_set(&first, 5, false);
+    assert_false(progress_leaving(&first));
+    uint64_t before = first.words[0];
+    progress_leave(&first);
+    assert_true(progress_leaving(&first));
+    assert_true(progress_set(&first, 5, false)); /* is news */
+    assert_true(first.words[0] > before);
+    assert_int_equal(progress_gradients(first.words[0]), 5);
+    assert_false(progress_done(first.words[0]));
+    progress_set(&second, 7, true);
+    progress_leave(&second); /* too late: it has said its last word */
+    assert_false(progress_set(&second, 7, true));
+    assert_false(progress_leaving(&second));
+    assert_true(progress_merge(&second, first.words));
+    assert_true(progress_leaving(&second));
+    assert_true(progress_set(&first, 5, true));
+    assert_true(progress_merge(&second, first.words));
+    assert_true(progress_leaving(&second) && progress_all_done(&second));
+    assert_int_equal(progress_sum(&second), 12);
+    progress_release(&first);
+    progress_release(&second);
+}
+
+static void a_run_that_goes_on_knows_of_everybody(void **state)
+{
+    (void)state;
+    const uint64_t gradients[] = {3, 0, 9};
+    struct progress progress;
+    progress_init(&progress, 2, 3);
+    progress_resume(&progress, gradients);
+    assert_int_equal(progress_sum(&progress), 12);
+    assert_false(progress_leaving(&progress));
+    assert_false(progress_all_done(&progress));
+    assert_false(progress_set(&progress, 9, false));
+    progress_release(&progress);
 }
 
 static void setting_tells_whether_anything_changed(void **state)
@@ -228,6 +272,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_word_says_gradients_and_done),
         cmocka_unit_test(words_grow_with_gradients_then_done),
+        cmocka_unit_test(leaving_is_told_before_the_end),
+        cmocka_unit_test(a_run_that_goes_on_knows_of_everybody),
         cmocka_unit_test(setting_tells_whether_anything_changed),
         cmocka_unit_test(merging_keeps_the_largest_of_each),
         cmocka_unit_test(all_are_done_when_each_is),

@@ -2,9 +2,9 @@
  *
  *     t = steps + min(1, elapsed / average duration)     between begin and end of a gradient, else t = steps
  *
- * In a run that goes on t never falls below the `floor` that it had reached before. The average is exponential, ½ and ½.
- * Time stands still whenever no gradient is being computed (evaluation, a wait for enforce_rate) and while the process
- * is suspended (the share is capped), so no burst of ticks follows a pause.
+ * In a run that goes on t never falls below the `floor` that it had reached before. The average is exponential, ½ and
+ * ½. Time stands still whenever no gradient is being computed (evaluation, a wait for enforce_rate) and while the
+ * process is suspended (the share is capped), so no burst of ticks follows a pause.
  * The compute thread writes, both threads read; the caller passes real time. */
 #ifndef GRAPEVINE_RUNTIME_MPI_WORKER_CLOCK_H
 #define GRAPEVINE_RUNTIME_MPI_WORKER_CLOCK_H
