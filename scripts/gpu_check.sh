@@ -50,7 +50,7 @@ exchange|$program|240|580|two ranks on one GPU, with and without exchanges
 transports|$program|60|400|two ranks by each way of snapshots, and their replays: the same bits
 memory|$program|40|200|64 virtual workers: the GPU's memory
 determinism|$program|60|300|the same seed twice
-table|$program|120|590|the arms of the CIFAR-10 table, simulated; goes on where it stopped
+table|$program|120|550|the arms of the CIFAR-10 table, simulated; goes on where it stopped
 STAGES
 }
 
@@ -370,7 +370,7 @@ stage_determinism() {
     "$python" tests/bench/gpu_runs.py same "$dir/determinism-one" "$dir/determinism-other"
 }
 
-# An arm that has ended is kept; one that was cut off begins anew.
+# An arm that has ended is kept; one that was cut off goes on from the state that it kept when it was asked to leave.
 stage_table() {
     local arms=${GRAPEVINE_GPU_TABLE_ARMS:-allreduce gossip_complete gossip_ring acid_ring} arm n seed run status=0
     local workers=${GRAPEVINE_GPU_TABLE_WORKERS:-4 16 64} epochs=${GRAPEVINE_GPU_TABLE_EPOCHS:-10} settings more
@@ -382,6 +382,7 @@ stage_table() {
         echo "GRAPEVINE_DATA names no folder with CIFAR-10" && return 77
     fi
     mkdir -p "$dir/table"
+    trap : TERM # the simulation, which is asked too, keeps its state first
     for ((seed = 1; seed <= ${GRAPEVINE_GPU_TABLE_SEEDS:-1}; seed++)); do
         for n in $workers; do
             for arm in $arms; do
@@ -390,10 +391,14 @@ stage_table() {
                 if grep -qx '0 done' "$run/status" 2>/dev/null && [ "$(cat "$run.settings")" = "$settings" ]; then
                     echo "$run: kept" && continue
                 fi
-                rm -rf "$run" && echo "$settings" >"$run.settings"
+                [ "$(cat "$run.settings" 2>/dev/null)" = "$settings" ] || rm -rf "$run"
+                echo "$settings" >"$run.settings"
                 "$program" simulate "configs/cifar10_resnet18_$arm.yaml" "train.workers=$n" "seed=$seed" \
                     device.name=cuda "${more[@]}" run.checkpoint_every_epochs=0 run.eval_every_epochs=0 \
-                    "run.dir=$run" >"$run.log" 2>&1 || { status=$? && tail -n 5 "$run.log"; }
+                    run.keep_states=1 "run.dir=$run" --resume auto >>"$run.log" 2>&1 || {
+                    status=$? && tail -n 5 "$run.log"
+                    [ "$status" != 75 ] || return "$status"
+                }
                 "$python" tests/bench/gpu_runs.py table "$dir/table"
             done
         done
@@ -449,7 +454,7 @@ run_stage() {
         verdict="left out" status=77
         echo "$reason" >"$dir/$name.log"
     else
-        timeout --kill-after=15 "$limit" bash scripts/gpu_check.sh --inside "$name" "$dir" "$limit" \
+        timeout --kill-after=40 "$limit" bash scripts/gpu_check.sh --inside "$name" "$dir" "$limit" \
             >"$dir/$name.log" 2>&1 </dev/null || status=$?
         case $status in
         0) verdict=passed ;;

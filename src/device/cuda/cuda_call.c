@@ -18,6 +18,15 @@ static const char *remedy_of(cudaError_t code)
         return "; another process holds the GPU exclusively: see `nvidia-smi -q -d COMPUTE`";
     case cudaErrorNoKernelImageForDevice:
         return "; this build has no code for this GPU: build with CUDA_ARCHITECTURES set to its compute capability";
+    case cudaErrorIllegalAddress: /* of a kernel: found by whatever asks next */
+    case cudaErrorLaunchFailure:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorInvalidPc:
+    case cudaErrorHardwareStackError:
+    case cudaErrorAssert:
+    case cudaErrorECCUncorrectable:
+        return "; an operation before this one may have failed: GRAPEVINE_CUDA_CHECK=1 in the environment tells which";
     case cudaErrorMemoryAllocation:
         return "; lower train.batch, or let fewer ranks share the GPU";
     default:
