@@ -19,7 +19,8 @@ struct state_file_place {
 
 /* Beside the runtime's own. */
 struct state_file_info {
-    uint64_t metrics_bytes; /* how long this process' metrics were */
+    uint64_t metrics_bytes;    /* how long this process' metrics were */
+    uint64_t gradients_before; /* runtime_params.gradients_before */
 };
 
 /* Write `state`. STATUS_MACHINE (logged): nothing has changed. */
@@ -44,6 +45,10 @@ void state_file_close(struct state_file *file); /* NULL is fine */
 const char *state_file_path(const struct state_file *file);
 int64_t state_file_first_number(const struct state_file *file);
 struct state_file_info state_file_info(const struct state_file *file);
+
+/* Call `visit` with each vector, checked, until it returns something else than STATUS_OK. */
+typedef enum status state_file_visit_fn(void *context, const char *name, const float *values, size_t count);
+enum status state_file_visit(struct state_file *file, state_file_visit_fn *visit, void *context);
 
 /* Set the vectors and numbers of `state`, whose names and counts are the caller's. STATUS_DATA (logged: file, name,
  * found, expected): the file has others. */

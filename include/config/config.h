@@ -125,6 +125,9 @@ void config_write(const struct config *config, FILE *out);
 /* Add "train.epochs: 10, was 5; ..." for each key whose values differ; returns how many do. */
 int config_differences(const struct config *before, const struct config *now, struct text *list);
 
+/* All keys of a section have the same values. */
+bool config_same_section(const struct config *before, const struct config *now, const char *section);
+
 /* `grapevine config [KEY]`: every key, a section or one key, with type, default, bounds and meaning.
  * STATUS_USAGE (logged, nearest key) for an unknown one. The `out` stream is the caller's: stdout belongs to app/. */
 enum status config_describe(const char *key, FILE *out);

@@ -28,6 +28,7 @@ struct runtime_params {
     const struct graph *graph;      /* borrowed; ignored by algorithms that meet everyone */
     struct mixing_params mixing;    /* the workers' constants, for predictions; the runtime sets `poisson` */
     uint64_t gradient_total;        /* of all workers together: where the run ends */
+    uint64_t gradients_before;      /* of these, done by workers whose mean model this run begins with */
     double gradients_per_epoch;     /* of all workers together */
     uint64_t log_every;             /* gradients of one worker between step reports; 0: one at the end */
     double eval_every_epochs;       /* 0: never before the end */
@@ -61,6 +62,9 @@ struct runtime_params {
     enum status (*restore_state)(void *context, struct run_state *state);
     void *state_context; /* of both */
 };
+
+/* The first multiple of a period (epochs) after what has been done before the run; 0 where the period is. */
+double runtime_first_due(const struct runtime_params *params, double period);
 
 enum { RUNTIME_MEETINGS_WORKERS_MAX = 4096 }; /* beyond, who met whom is not kept as a matrix */
 

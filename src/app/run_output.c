@@ -170,7 +170,8 @@ struct event_log_header run_output_events(const struct run_output *output)
     return header;
 }
 
-enum status run_output_compare_settings(const struct config *config, const char *directory)
+enum status run_output_compare_settings(const struct config *config, const char *directory, bool workers,
+                                        bool *same_network)
 {
     struct config *before = config_create();
     struct text list = {0};
@@ -178,6 +179,9 @@ enum status run_output_compare_settings(const struct config *config, const char 
     enum status status = config_load(before, path);
     if (status == STATUS_OK && config_differences(before, config, &list) > 0)
         log_warning("this run goes on with other settings than it began with: %s", text_view(&list));
+    *same_network = status == STATUS_OK && config_same_section(before, config, "graph") &&
+                    config_same_section(before, config, "algorithm") &&
+                    (!workers || before->train.workers == config->train.workers);
     free(path);
     text_release(&list);
     config_destroy(before);

@@ -32,8 +32,10 @@ void run_output_checkpoint(void *context, bool best, double epoch, const float *
 enum status run_output_finish(const struct run_output *output, const struct runtime_result *result,
                               struct worker *worker, double real_s);
 /* Of a run that goes on: a warning names the settings that are not what it began with. Most leave its course alone.
- * STATUS_USAGE (logged): the directory's configuration cannot be read. */
-enum status run_output_compare_settings(const struct config *config, const char *directory);
+ * STATUS_USAGE (logged): the directory's configuration cannot be read. *same_network: its workers would meet as those
+ * of before: graph and algorithm (and `workers`, if asked) are the same; else their states do not fit. */
+enum status run_output_compare_settings(const struct config *config, const char *directory, bool workers,
+                                        bool *same_network);
 /* First lines of the event logs. */
 struct event_log_header run_output_events(const struct run_output *output);
 

@@ -12,6 +12,7 @@
 #include "app/run_directory.h"
 #include "app/run_output.h"
 #include "app/state_file.h"
+#include "app/state_mean.h"
 #include "app/worker_group.h"
 #include "base/interrupt.h"
 #include "base/log.h"
@@ -30,7 +31,9 @@ struct simulating {
     char *directory;         /* owned */
     bool directory_made;
     const char *resume;       /* the option's value; NULL: not given */
+    bool goes_on;             /* the directory is that of a run that was interrupted */
     struct state_file *state; /* owned; NULL: the run starts at the beginning */
+    struct state_mean mean;   /* what it starts from then, unless nobody's */
     struct record *record;    /* owned */
 };
 
@@ -85,10 +88,16 @@ static enum status finish(struct simulating *s, const struct runtime_result *res
     return run_output_finish(&output, result, s->group.workers[result->first_living], real_s);
 }
 
+/* Of workers whose mean this run began with. */
+static uint64_t gradients_before(const struct simulating *s)
+{
+    return s->state != NULL ? state_file_info(s->state).gradients_before : s->mean.gradients;
+}
+
 static enum status save_state(void *context, const struct run_state *state)
 {
     struct simulating *s = context;
-    struct state_file_info info = {.metrics_bytes = record_sync(s->record)};
+    struct state_file_info info = {.metrics_bytes = record_sync(s->record), .gradients_before = gradients_before(s)};
     struct state_file_place place = {.directory = s->directory};
     TRY(state_file_write(&place, s->plan->ops, s->plan->device, state, &info));
     state_file_prune(&place, (int)s->config->run.keep_states);
@@ -128,6 +137,7 @@ static enum status run(struct simulating *s)
     struct runtime_result result;
     params.optimum = s->optimum;
     arrange_state(s, &params);
+    run_params.gradients_before = gradients_before(s);
     run_params.checkpoint = run_output_checkpoint;
     run_params.checkpoint_context = &output;
     run_params.trained = digest_trained;
@@ -167,26 +177,42 @@ static void find_newest(struct simulating *s)
     }
 }
 
-/* The folder of the run, and the state in it to go on from; without --resume a new one. */
-static enum status open_directory(struct simulating *s)
+/* With --resume: the state in the run's folder, or the mean of one of other workers, or nothing. */
+static enum status look_for_state(struct simulating *s)
 {
-    bool names_file = s->resume != NULL && strcmp(s->resume, "auto") != 0;
+    bool names_file = s->resume != NULL && strcmp(s->resume, "auto") != 0, same_network;
     s->directory = run_output_directory(s->config, s->config_path);
-    if (s->resume == NULL || !run_directory_exists(s->directory)) {
-        if (names_file) {
-            log_error("--resume %s: %s is no run's folder; set run.dir to the one that the state lies in", s->resume,
-                      s->directory);
-            return STATUS_USAGE;
-        }
-        return run_directory_create(s->directory, run_output_write_config, s->config);
+    s->goes_on = s->resume != NULL && run_directory_exists(s->directory);
+    if (names_file && !s->goes_on) {
+        log_error("--resume %s: %s is no run's folder; set run.dir to the one that the state lies in", s->resume,
+                  s->directory);
+        return STATUS_USAGE;
     }
+    if (!s->goes_on)
+        return STATUS_OK;
     if (names_file)
         TRY(state_file_open(s->resume, &s->state));
     else
         find_newest(s);
+    TRY(run_output_compare_settings(s->config, s->directory, true, &same_network));
+    if (s->state != NULL && same_network)
+        return STATUS_OK;
+    state_file_close(s->state);
+    s->state = NULL;
+    s->mean = state_mean_find(s->directory);
+    if (s->mean.workers > 0)
+        return state_mean_read(s->directory, &s->mean, s->plan->spec, s->plan->initial_parameters,
+                               s->plan->initial_buffers);
+    log_info("no state is kept in %s: the run starts at the beginning", s->directory);
+    return STATUS_OK;
+}
+
+static enum status open_directory(struct simulating *s)
+{
+    if (!s->goes_on)
+        return run_directory_create(s->directory, run_output_write_config, s->config);
     if (s->state == NULL)
-        log_info("no state is kept in %s: the run starts at the beginning", s->directory);
-    TRY(run_output_compare_settings(s->config, s->directory));
+        TRY(state_mean_keep_metrics(s->directory, s->mean.gradients));
     return run_directory_reopen(s->directory, run_output_write_config, s->config);
 }
 
@@ -209,6 +235,7 @@ static enum status simulate(struct simulating *s, int count, char **arguments, b
         return STATUS_OK;
     struct plan_place place = {.worker_count = (int)s->config->train.workers, .simulated = true};
     TRY(plan_create(s->config, &place, &s->plan));
+    TRY(look_for_state(s));
     bool modelled = strcmp(s->config->simulate.time, "modelled") == 0;
     TRY(worker_group_create(s->plan, modelled && s->plan->algo->meets == ALGO_MEETS_ONE, &s->group));
     if (dry_run) {

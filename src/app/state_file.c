@@ -65,16 +65,15 @@ static enum status write_file(const char *path, const struct safetensors_entry *
                               const struct run_state *state, const struct state_file_info *info)
 {
     struct text order = {0};
-    char bytes[32], gradients[32];
+    char bytes[32], gradients[32], before[32];
     for (size_t i = 0; i < state->vector_count; i++)
         text_add(&order, "%s%s", i > 0 ? " " : "", state->vectors[i].name);
     snprintf(bytes, sizeof bytes, "%" PRIu64, info->metrics_bytes);
     snprintf(gradients, sizeof gradients, "%" PRIu64, state->gradients);
-    const struct safetensors_pair metadata[] = {{"format", format_name},
-                                                {"grapevine", GRAPEVINE_VERSION},
-                                                {"gradients", gradients},
-                                                {"metrics_bytes", bytes},
-                                                {"order", text_view(&order)}};
+    snprintf(before, sizeof before, "%" PRIu64, info->gradients_before);
+    const struct safetensors_pair metadata[] = {{"format", format_name},  {"grapevine", GRAPEVINE_VERSION},
+                                                {"gradients", gradients}, {"gradients_before", before},
+                                                {"metrics_bytes", bytes}, {"order", text_view(&order)}};
     enum status status = safetensors_write(path, entries, count, metadata, sizeof metadata / sizeof metadata[0]);
     text_release(&order);
     return status;
@@ -200,16 +199,24 @@ static enum status read_whole_numbers(struct state_file *file, const char *name,
     return safetensors_read_int64(file->file, tensor, *out);
 }
 
+/* A whole number of the metadata. */
+static enum status read_count(const struct state_file *file, const char *key, uint64_t *out)
+{
+    const char *text = safetensors_metadata(file->file, key);
+    int64_t value;
+    if (text == NULL || !text_parse_int64(text, &value) || value < 0)
+        return refuse(file, "its header has no whole number \"%s\"", key);
+    *out = (uint64_t)value;
+    return STATUS_OK;
+}
+
 static enum status read_head(struct state_file *file)
 {
     const char *format = safetensors_metadata(file->file, "format");
-    const char *bytes = safetensors_metadata(file->file, "metrics_bytes");
-    int64_t metrics_bytes;
     if (format == NULL || strcmp(format, format_name) != 0)
         return refuse(file, "it is no state of a run");
-    if (bytes == NULL || !text_parse_int64(bytes, &metrics_bytes) || metrics_bytes < 0)
-        return refuse(file, "its header does not say how long the metrics were");
-    file->info.metrics_bytes = (uint64_t)metrics_bytes;
+    TRY(read_count(file, "metrics_bytes", &file->info.metrics_bytes));
+    TRY(read_count(file, "gradients_before", &file->info.gradients_before));
     TRY(read_whole_numbers(file, "numbers", &file->numbers, &file->number_count));
     TRY(read_whole_numbers(file, "digests", &file->digests, &file->digest_count));
     uint64_t digest = digest_bytes(0, file->numbers, file->number_count * sizeof file->numbers[0]);
@@ -254,6 +261,28 @@ static enum status read_vector(struct state_file *file, const char *name, size_t
     else
         memory_free_aligned(values);
     return status;
+}
+
+struct visit {
+    state_file_visit_fn *visit;
+    void *context;
+};
+
+static enum status show_vector(struct state_file *file, const char *name, size_t place, void *context)
+{
+    const struct visit *visit = context;
+    float *values = NULL;
+    size_t count = 0;
+    TRY(read_vector(file, name, place, &values, &count));
+    enum status status = visit->visit(visit->context, name, values, count);
+    memory_free_aligned(values);
+    return status;
+}
+
+enum status state_file_visit(struct state_file *file, state_file_visit_fn *visit, void *context)
+{
+    struct visit wrapped = {.visit = visit, .context = context};
+    return visit_order(file, show_vector, &wrapped);
 }
 
 static enum status check_vector(struct state_file *file, const char *name, size_t place, void *context)

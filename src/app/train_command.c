@@ -16,6 +16,7 @@
 #include "app/run_directory.h"
 #include "app/run_output.h"
 #include "app/state_file.h"
+#include "app/state_mean.h"
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -38,6 +39,7 @@ struct training {
     bool is_done;             /* the run in it has come to its end */
     bool goes_on;             /* the directory is that of a run that was interrupted */
     struct state_file *state; /* owned; NULL: the run starts at the beginning */
+    struct state_mean mean;   /* what it starts from then, unless nobody's */
     struct record *record;    /* owned */
     struct worker *worker;    /* owned */
     struct optimum *optimum;  /* owned; NULL: not known, or another rank's */
@@ -75,12 +77,19 @@ static struct state_file_place place_of(const struct training *training)
         .directory = training->directory, .rank = training->job.rank, .size = training->job.size};
 }
 
+/* Of workers whose mean this run began with. */
+static uint64_t gradients_before(const struct training *training)
+{
+    return training->state != NULL ? state_file_info(training->state).gradients_before : training->mean.gradients;
+}
+
 /* Every rank writes its part; they are the run's newest state once all parts are there. */
 static enum status save_state(void *context, const struct run_state *state)
 {
     struct training *training = context;
     struct state_file_place place = place_of(training);
-    struct state_file_info info = {.metrics_bytes = record_sync(training->record)};
+    struct state_file_info info = {.metrics_bytes = record_sync(training->record),
+                                   .gradients_before = gradients_before(training)};
     const struct plan *plan = training->plan;
     log_hold(true);
     enum status status =
@@ -107,20 +116,40 @@ static enum status restore_state(void *context, struct run_state *state)
 
 /* What rank 0 finds in the directory, for all. */
 struct found_states {
-    double is_done, goes_on, count;
+    double is_done, goes_on, same_network, count;
     uint64_t gradients[STATE_FILES_MOST];
+    struct state_mean mean;
 };
+
+/* By rank 0. */
+static enum status look(struct training *training, struct found_states *found)
+{
+    struct state_file_place place = place_of(training);
+    bool same_network = true;
+    if (!run_directory_exists(training->directory))
+        return STATUS_OK;
+    found->goes_on = 1;
+    found->is_done = run_directory_done(training->directory);
+    if (found->is_done > 0)
+        return STATUS_OK;
+    TRY(run_output_compare_settings(training->config, training->directory, false, &same_network));
+    found->count = same_network ? state_file_list(&place, found->gradients) : 0;
+    if (found->count == 0)
+        found->mean = state_mean_find(training->directory);
+    return STATUS_OK;
+}
 
 static enum status look_for_states(struct training *training)
 {
     struct found_states found = {0};
     struct state_file_place place = place_of(training);
-    if (training->job.rank == 0 && run_directory_exists(training->directory)) {
-        found.is_done = run_directory_done(training->directory);
-        found.goes_on = 1;
-        found.count = state_file_list(&place, found.gradients);
-    }
+    log_hold(true);
+    enum status status = training->job.rank == 0 ? look(training, &found) : STATUS_OK;
+    status = job_agree(&training->job, "settings of the run that goes on", status);
+    log_hold(false);
+    TRY(status);
     TRY(job_broadcast(&training->job, "states in the run directory", &found, sizeof found));
+    training->mean = found.mean;
     training->is_done = found.is_done > 0;
     training->goes_on = found.goes_on > 0;
     for (int i = 0; i < (int)found.count && training->state == NULL; i++) {
@@ -156,14 +185,17 @@ static enum status check_resume(struct training *training)
     return STATUS_OK;
 }
 
-static enum status compare_settings(struct training *training)
+/* Nobody's state fits: the mean of other workers', which rank 0 makes known to all, or the beginning. */
+static enum status read_mean(struct training *training)
 {
-    if (training->job.rank != 0 || !training->goes_on)
+    struct plan *plan = training->plan;
+    if (training->job.rank != 0 || !training->goes_on || training->state != NULL)
         return STATUS_OK;
-    if (training->state == NULL)
-        log_info("no state of %d ranks is kept in %s: the run starts at the beginning", training->job.size,
-                 training->directory);
-    return run_output_compare_settings(training->config, training->directory);
+    if (training->mean.workers > 0)
+        return state_mean_read(training->directory, &training->mean, plan->spec, plan->initial_parameters,
+                               plan->initial_buffers);
+    log_info("no state is kept in %s: the run starts at the beginning", training->directory);
+    return STATUS_OK;
 }
 
 static enum status make_directory(struct training *training)
@@ -171,6 +203,8 @@ static enum status make_directory(struct training *training)
     enum status status = STATUS_OK;
     if (training->job.rank != 0)
         return STATUS_OK;
+    if (training->goes_on && training->state == NULL)
+        TRY(state_mean_keep_metrics(training->directory, training->mean.gradients));
     if (training->goes_on)
         return run_directory_reopen(training->directory, run_output_write_config, training->config);
     status = run_directory_create(training->directory, run_output_write_config, training->config);
@@ -285,6 +319,7 @@ static enum status run(struct training *training)
     params.checkpoint_context = &output;
     params.trained = digest_trained;
     params.trained_context = training;
+    params.gradients_before = gradients_before(training);
     params.leave = interrupt_leave();
     params.save_state = save_state;
     params.restore_state = training->state != NULL ? restore_state : NULL;
@@ -306,8 +341,8 @@ static enum status train(struct training *training)
         log_info("the run in %s has come to its end", training->directory);
         return STATUS_OK;
     }
-    TRY(together(training, "settings", compare_settings));
     TRY(together(training, "plan", make_plan));
+    TRY(together(training, "mean of a kept state", read_mean));
     TRY(share_start(training));
     TRY(together(training, "worker", make_worker));
     if (training->dry_run) {

@@ -21,20 +21,35 @@ void config_write(const struct config *config, FILE *out)
     }
 }
 
+/* Adds to the list (NULL: none) where the values differ. */
+static bool differs(const struct schema_row *row, const struct config *before, const struct config *now,
+                    struct text *list)
+{
+    struct text was = {0}, is = {0};
+    config_value_write(row, before, &was);
+    config_value_write(row, now, &is);
+    bool differ = strcmp(text_view(&was), text_view(&is)) != 0;
+    if (differ && list != NULL)
+        text_add(list, "%s%s: %s, was %s", list->length > 0 ? "; " : "", row->name, text_view(&is), text_view(&was));
+    text_release(&was);
+    text_release(&is);
+    return differ;
+}
+
 int config_differences(const struct config *before, const struct config *now, struct text *list)
 {
     int count = 0;
-    for (size_t i = 0; i < schema_count(); i++) {
-        const struct schema_row *row = schema_row(i);
-        struct text was = {0}, is = {0};
-        config_value_write(row, before, &was);
-        config_value_write(row, now, &is);
-        if (strcmp(text_view(&was), text_view(&is)) != 0)
-            text_add(list, "%s%s: %s, was %s", count++ > 0 ? "; " : "", row->name, text_view(&is), text_view(&was));
-        text_release(&was);
-        text_release(&is);
-    }
+    for (size_t i = 0; i < schema_count(); i++)
+        count += differs(schema_row(i), before, now, list);
     return count;
+}
+
+bool config_same_section(const struct config *before, const struct config *now, const char *section)
+{
+    for (size_t i = 0; i < schema_count(); i++)
+        if (strcmp(schema_row(i)->section, section) == 0 && differs(schema_row(i), before, now, NULL))
+            return false;
+    return true;
 }
 
 static const char *shown_default(const struct schema_row *row)

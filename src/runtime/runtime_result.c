@@ -25,3 +25,9 @@ void runtime_result_release(struct runtime_result *result)
     free(result->samples_per_second);
     *result = (struct runtime_result){0};
 }
+
+double runtime_first_due(const struct runtime_params *params, double period)
+{
+    double before = (double)params->gradients_before / params->gradients_per_epoch;
+    return period > 0 ? (floor(before / period) + 1) * period : 0;
+}

@@ -143,6 +143,31 @@ test_damage() {
     check "it says so" grep -q 'has come to its end' "$scratch/err" "$scratch/out"
 }
 
+# Another number of ranks, or another graph: all begin with the mean model of those before, and do what is left.
+test_others() {
+    local run=$scratch/others key ranks done
+    start 4 "$run-start" train.epochs=200
+    wait_for_lines "$run-start" 0 3
+    send TERM 2 4
+    wait "$running"
+    done=$(find "$run-start" -name 'state-*' | head -n 1 | sed 's/.*state-0*//; s/-.*//')
+    for key in "3 algorithm.name=acid" "1 algorithm.name=acid" "4 graph.name=complete" "2 algorithm.name=allreduce"; do
+        read -r ranks key <<<"$key"
+        rm -rf "$run" && cp -r "$run-start" "$run"
+        run_well "$ranks ranks, $key" "$ranks" train "$config" "run.dir=$run" "train.epochs=$((done / 64 + 6))" "$key" \
+            --resume auto
+        check "it says so" grep -q "mean of 4 workers after $done gradients is the start" "$scratch/err"
+        check "old metrics stay" test "$(find "$run" -name 'before-*-metrics-*.jsonl' | wc -l)" = 4
+        check "it does the rest" "$PYTHON" - "$run" "$done" <<'PYTHON'
+import json, sys
+run, done = sys.argv[1], int(sys.argv[2])
+s = json.load(open(f"{run}/summary.json"))
+left = (done // 64 + 6) * 64 - done
+assert left <= s["gradients"] <= 1.1 * left + 8, (s["gradients"], left)
+PYTHON
+    done
+}
+
 test_refusals() {
     refuse "a file" 2 2 'resume && auto' train "$config" "run.dir=$scratch/never" --resume "$config"
     refuse "a recorded run" 2 2 'run.record && replay' train "$config" "run.dir=$scratch/never" run.record=true \
@@ -151,7 +176,7 @@ test_refusals() {
 }
 
 # A part of the name of a test function as argument runs that one only.
-for part in same_bits meetings damage refusals; do
+for part in same_bits meetings damage others refusals; do
     case $part in *${1:-}*) "test_$part" ;; esac
 done
 finish

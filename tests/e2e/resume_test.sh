@@ -171,11 +171,7 @@ test_settings() {
     refuse "another seed" 1 3 'not of this run && seed' "${again[@]}" seed=4
     check "it says what differs" grep -q 'other settings.*seed: 4, was 3' "$scratch/err"
     rm -rf "$run" && cp -r "$several" "$run"
-    refuse "another number of workers" 1 3 'another number of workers' "${again[@]}" train.workers=5
-    rm -rf "$run" && cp -r "$several" "$run"
     refuse "another model" 1 3 'another model' "${again[@]}" model.width=17
-    rm -rf "$run" && cp -r "$several" "$run"
-    refuse "another algorithm" 1 3 'another algorithm|vectors' "${again[@]}" algorithm.name=gossip
     rm -rf "$run" && cp -r "$several" "$run"
     refuse "an end before the state" 1 3 'ends before it && train.epochs' simulate "$config" "run.dir=$run" \
         train.epochs=0.5 --resume auto
@@ -192,6 +188,37 @@ test_settings() {
     refuse "a folder in use, without --resume" 1 2 'nothing is overwritten' simulate "$config" "run.dir=$scratch/fresh"
 }
 
+# Workers that the state does not fit begin with its mean model, and do what is left of the gradients.
+test_others() {
+    local run=$scratch/others several=$scratch/several key done
+    [ -d "$several" ] || stopped_run "$several"
+    done=$(states_of "$several" | tail -n 1 | sed 's/.*state-0*//; s/\..*//')
+    for key in train.workers=5 algorithm.name=gossip graph.name=complete "simulate.time=modelled train.workers=3"; do
+        read -ra keys <<<"$key"
+        rm -rf "$run" && cp -r "$several" "$run"
+        run_well "$key" 1 simulate "$config" "run.dir=$run" train.epochs=20 --resume auto "${keys[@]}"
+        check "$key: it says so" grep -q "mean of 4 workers after $done gradients is the start" "$scratch/err"
+        check "$key: old metrics stay" test -s "$run/before-$(printf %012d "$done")-metrics-0.jsonl"
+        check "$key: the rest of the gradients" "$PYTHON" - "$run" "$done" <<'PYTHON'
+import json, sys
+run, done = sys.argv[1], int(sys.argv[2])
+s = json.load(open(f"{run}/summary.json"))
+first = json.loads(open(f"{run}/metrics.jsonl").readline())
+assert abs(s["gradients"] - (20 * 256 // 8 - done)) < 8, (s["gradients"], done)
+assert first["global_step"] > done and first["epoch"] > done * 8 / 256, first
+PYTHON
+    done
+    # Such a run is stopped and goes on as any other.
+    start "$run-twice" train.epochs=400 && sleep 0.5 && kill -TERM "$running"
+    wait "$running"
+    start "$run-twice" train.epochs=400 train.workers=2 --resume auto && sleep 0.7 && kill -TERM "$running"
+    wait "$running"
+    done=$(states_of "$run-twice" | tail -n 1 | sed 's/.*state-0*//; s/\..*//')
+    run_well "twice" 1 simulate "$config" "run.dir=$run-twice" "train.epochs=$((done * 8 / 256 + 5))" train.workers=2 \
+        --resume auto
+    check "it goes on from its own" grep -q "goes on from .*state-0*$done" "$scratch/err"
+}
+
 # Ctrl-C once keeps the state, twice leaves at once.
 test_interrupt() {
     start "$scratch/interrupted" train.epochs=400
@@ -205,7 +232,7 @@ test_interrupt() {
 }
 
 # A part of the name of a test function as argument runs that one only.
-for part in stops cut_off damage settings interrupt; do
+for part in stops cut_off damage settings others interrupt; do
     case $part in *${1:-}*) "test_$part" ;; esac
 done
 finish

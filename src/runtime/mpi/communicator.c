@@ -166,7 +166,7 @@ static bool spread_progress(struct communicator *c, double now_s)
         publish_gradients(c);
         uint64_t sum = progress_sum(&c->progress);
         atomic_store(&c->global_steps, sum);
-        if (sum >= c->params.run->gradient_total && !atomic_load(&c->stop)) {
+        if (c->params.run->gradients_before + sum >= c->params.run->gradient_total && !atomic_load(&c->stop)) {
             atomic_store(&c->stop, true);
             wakeup_set(&c->rate_wakeup);
         }

@@ -64,5 +64,6 @@ void communicator_resume(struct communicator *c, const struct communicator_saved
 
 bool communicator_left(const struct communicator *c)
 {
-    return progress_leaving(&c->progress) && progress_sum(&c->progress) < c->params.run->gradient_total;
+    return progress_leaving(&c->progress) &&
+           c->params.run->gradients_before + progress_sum(&c->progress) < c->params.run->gradient_total;
 }

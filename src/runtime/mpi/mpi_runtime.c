@@ -51,10 +51,11 @@ static void event(const struct trainer *trainer, enum event_kind kind, uint64_t 
 /* Gradients of all workers together, as far as this one knows. */
 static uint64_t global_steps(const struct trainer *trainer)
 {
+    uint64_t before = trainer->params->gradients_before;
     if (trainer->communicator == NULL)
-        return trainer->steps * (uint64_t)(trainer->reducer != NULL ? trainer->job->size : 1);
+        return before + trainer->steps * (uint64_t)(trainer->reducer != NULL ? trainer->job->size : 1);
     uint64_t known = communicator_global_steps(trainer->communicator);
-    return known > trainer->steps ? known : trainer->steps;
+    return before + (known > trainer->steps ? known : trainer->steps);
 }
 
 static double progress_of(const struct trainer *trainer)
@@ -541,8 +542,8 @@ enum status runtime_mpi_run(const struct runtime_params *params, struct job *job
         .worker = worker,
         .observer = observer,
         .origin_s = stopwatch_now(),
-        .next_evaluation = params->eval_every_epochs,
-        .next_checkpoint = params->checkpoint_every_epochs,
+        .next_evaluation = runtime_first_due(params, params->eval_every_epochs),
+        .next_checkpoint = runtime_first_due(params, params->checkpoint_every_epochs),
         .best_accuracy = -1,
     };
     struct injection_death death;

@@ -102,7 +102,7 @@ enum status trainer_keep(struct trainer *trainer)
         communicator_save(trainer->communicator, &trainer->saved);
     trainer->since.begin_s = stopwatch_now() - trainer->origin_s - trainer->since.begin_s;
     TRY(job_sum_doubles(trainer->job, "gradients of all", &gradients, 1));
-    struct run_state state = gather(trainer, (uint64_t)gradients);
+    struct run_state state = gather(trainer, params->gradients_before + (uint64_t)gradients);
     enum status status = params->save_state(params->state_context, &state);
     run_state_release(&state);
     TRY(status);

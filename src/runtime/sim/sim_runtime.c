@@ -60,7 +60,7 @@ static void fill_meetings(const struct simulation *sim, struct runtime_result *o
 static void fill_result(const struct simulation *sim, struct runtime_result *out)
 {
     out->wall_s = sim->end;
-    out->gradients = sim->gradients;
+    out->gradients = sim->gradients - sim->run->gradients_before;
     out->exchanges = sim->exchanges;
     for (int i = 0; i < sim->count; i++) {
         const struct sim_worker *w = &sim->workers[i];
@@ -155,11 +155,12 @@ enum status runtime_sim_run(const struct simulation_params *params, struct worke
         .run = params->run,
         .observer = observer,
         .count = worker_count,
-        .next_network = params->run->log_every * (uint64_t)worker_count,
-        .next_evaluation = params->run->eval_every_epochs,
-        .next_checkpoint = params->run->checkpoint_every_epochs,
-        .next_state = params->state_every_epochs,
+        .next_network = params->run->gradients_before + params->run->log_every * (uint64_t)worker_count,
+        .next_evaluation = runtime_first_due(params->run, params->run->eval_every_epochs),
+        .next_checkpoint = runtime_first_due(params->run, params->run->checkpoint_every_epochs),
+        .next_state = runtime_first_due(params->run, params->state_every_epochs),
         .again = params->resume_after > 0,
+        .gradients = params->run->gradients_before,
         .best_accuracy = -1,
     };
     enum status status = init(&sim, workers);
