@@ -3,6 +3,7 @@
 #
 #   scripts/setup.sh            what the program needs to be built and run (the same as --minimal)
 #   scripts/setup.sh --tests    and what its tests need
+#   scripts/setup.sh --long     what the long tests need beside these
 #   scripts/setup.sh --plots    and what scripts/plot_runs.py needs
 #   scripts/setup.sh --lint     and what `make lint` and `make format` need
 #
@@ -43,13 +44,15 @@ tests|libmpich-dev|mpich-devel|mpich|mpich-devel|mpich|builds for a second MPI
 tests|iproute2|iproute|iproute2|iproute2|-|runs across virtual hosts
 tests|iputils-ping|iputils|iputils|iputils|-|runs across virtual hosts
 tests|valgrind|valgrind|valgrind|valgrind|valgrind|memory checks
+long|munge|munge|munge|munge|-|batch jobs under a real Slurm
+long|slurm-wlm|slurm-slurmd|slurm-llnl|slurm|-|batch jobs under a real Slurm
 lint|clang-tidy|clang-tools-extra|clang|clang-tools|llvm|static analysis
 lint|clang-format|clang-tools-extra|clang|clang-tools|clang-format|formatting
 lint|shellcheck|ShellCheck|shellcheck|ShellCheck|shellcheck|static analysis of scripts
 TABLE
 }
 
-# Rows of the wanted sets. $1: minimal | plots | tests | lint; each includes minimal.
+# Rows of the wanted sets. $1: minimal | plots | tests | long | lint; each includes minimal.
 wanted_rows() {
     packages | awk -F'|' -v wanted="$1" '$1 == "minimal" || $1 == wanted'
 }
@@ -169,8 +172,8 @@ fetch_safetensors() {
 main() {
     local set_name=minimal
     case ${1:---minimal} in
-    --minimal | --plots | --tests | --lint) set_name=${1:---minimal} && set_name=${set_name#--} ;;
-    *) echo "usage: scripts/setup.sh [--minimal|--plots|--tests|--lint]" >&2 && return 2 ;;
+    --minimal | --plots | --tests | --long | --lint) set_name=${1:---minimal} && set_name=${set_name#--} ;;
+    *) echo "usage: scripts/setup.sh [--minimal|--plots|--tests|--long|--lint]" >&2 && return 2 ;;
     esac
     [ "${GRAPEVINE_SETUP:-}" = skip ] && return 0
     # shellcheck source=/dev/null

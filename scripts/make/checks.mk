@@ -32,6 +32,7 @@ check: check-build ## set-up, build, every check and test; the last line counts 
 	@$(RUN_TESTS) $(CHECK_TESTS)
 
 check-long: check-build ## the same and the long tests (tests/*/*_long.sh)
+	@BUILD=$(BUILD) scripts/setup.sh --long
 	@$(RUN_TESTS) $(CHECK_TESTS) $(LONG)
 
 # --- figures: every tests/bench/*_bench.sh; the programs that they run are built first ---

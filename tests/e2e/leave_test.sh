@@ -30,9 +30,14 @@ start() {
     command_line="train on $ranks ranks: $*"
 }
 
+# Lines that rank $2 of the run in $1 has told.
+lines_of() {
+    if [ -e "$1/metrics-$2.jsonl" ]; then wc -l <"$1/metrics-$2.jsonl"; else echo 0; fi
+}
+
 # Wait until rank $2 of the run in $1 has told of more than it had: $3 lines.
 wait_for_lines() {
-    until [ "$(cat "$1/metrics-$2.jsonl" 2>/dev/null | wc -l)" -gt "$3" ] || ! kill -0 "$running" 2>/dev/null; do
+    until [ "$(lines_of "$1" "$2")" -gt "$3" ] || ! kill -0 "$running" 2>/dev/null; do
         sleep 0.02
     done
 }
@@ -57,13 +62,13 @@ in_parts() {
     local run=$1 ranks=$2 turn signal which lines
     shift 2
     for turn in 0 1 2; do
-        lines=$(cat "$run/metrics-0.jsonl" 2>/dev/null | wc -l)
+        lines=$(lines_of "$run" 0)
         start "$ranks" "$run" "$@" --resume auto
         wait_for_lines "$run" 0 $((lines + 1 + turn))
         signal=TERM which=$((turn % ranks))
         [ "$turn" = 1 ] && signal=USR1 which=all
         sleep "0.0$((turn * 3))"
-        send $signal "$which" "$ranks"
+        send "$signal" "$which" "$ranks"
         wait "$running"
         status=$?
         verdict "${run##*/}, turn $turn: it leaves" "$([ "$status" = 75 ] || echo "exit status $status, expected 75")"
@@ -145,20 +150,20 @@ test_damage() {
 
 # Another number of ranks, or another graph: all begin with the mean model of those before, and do what is left.
 test_others() {
-    local run=$scratch/others key ranks done
+    local run=$scratch/others key ranks before
     start 4 "$run-start" train.epochs=200
     wait_for_lines "$run-start" 0 3
     send TERM 2 4
     wait "$running"
-    done=$(find "$run-start" -name 'state-*' | head -n 1 | sed 's/.*state-0*//; s/-.*//')
+    before=$(find "$run-start" -name 'state-*' | head -n 1 | sed 's/.*state-0*//; s/-.*//')
     for key in "3 algorithm.name=acid" "1 algorithm.name=acid" "4 graph.name=complete" "2 algorithm.name=allreduce"; do
         read -r ranks key <<<"$key"
         rm -rf "$run" && cp -r "$run-start" "$run"
-        run_well "$ranks ranks, $key" "$ranks" train "$config" "run.dir=$run" "train.epochs=$((done / 64 + 6))" "$key" \
-            --resume auto
-        check "it says so" grep -q "mean of 4 workers after $done gradients is the start" "$scratch/err"
+        run_well "$ranks ranks, $key" "$ranks" train "$config" "run.dir=$run" "$key" \
+            "train.epochs=$((before / 64 + 6))" --resume auto
+        check "it says so" grep -q "mean of 4 workers after $before gradients is the start" "$scratch/err"
         check "old metrics stay" test "$(find "$run" -name 'before-*-metrics-*.jsonl' | wc -l)" = 4
-        check "it does the rest" "$PYTHON" - "$run" "$done" <<'PYTHON'
+        check "it does the rest" "$PYTHON" - "$run" "$before" <<'PYTHON'
 import json, sys
 run, done = sys.argv[1], int(sys.argv[2])
 s = json.load(open(f"{run}/summary.json"))

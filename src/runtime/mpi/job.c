@@ -51,8 +51,45 @@ static void prefer_working_components(void)
     }
 }
 
+/* Processes that a launcher says it has started together; 0 where it says nothing. */
+static long launched(const char *variable)
+{
+    const char *text = getenv(variable);
+    return text != NULL ? strtol(text, NULL, 10) : 0;
+}
+
+/* Slurm has started several processes and told none of them how to find the others. Open MPI would end them all with a
+ * long message of its own. */
+static enum status check_srun(void)
+{
+    static const char *const means[] = {"PMIX_RANK", "PMI_RANK", "PMI_FD", "OMPI_COMM_WORLD_SIZE"};
+    for (size_t k = 0; k < sizeof means / sizeof means[0]; k++)
+        if (getenv(means[k]) != NULL)
+            return STATUS_OK;
+    if (launched("SLURM_STEP_NUM_TASKS") <= 1)
+        return STATUS_OK;
+    log_error("srun has started %ld processes that do not know each other: each would be rank 0 of 1; start them with "
+              "srun --mpi=pmix (srun --mpi=list shows what there is), or with mpirun",
+              launched("SLURM_STEP_NUM_TASKS"));
+    return STATUS_MACHINE;
+}
+
+/* A launcher and an MPI that do not know each other: every process believes to be rank 0 of 1, and would train
+ * alone. */
+static enum status check_launcher(const struct job *job)
+{
+    long by_open_mpi = launched("OMPI_COMM_WORLD_SIZE"), by_pmi = launched("PMI_SIZE");
+    if (job->size > 1 || (by_open_mpi <= 1 && by_pmi <= 1))
+        return STATUS_OK;
+    log_error("the launcher has started %ld processes, and MPI knows of one: each believes to be rank 0 of 1; use the "
+              "mpirun of the MPI that this program was built with (grapevine doctor names it), or srun --mpi=pmix",
+              by_open_mpi > by_pmi ? by_open_mpi : by_pmi);
+    return STATUS_MACHINE;
+}
+
 enum status job_start(int *argc, char ***argv, struct job *job)
 {
+    TRY(check_srun());
     prefer_working_components();
     int provided = MPI_THREAD_SINGLE;
     if (MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS) {
@@ -69,6 +106,7 @@ enum status job_start(int *argc, char ***argv, struct job *job)
             provided);
         return STATUS_MACHINE;
     }
+    TRY(check_launcher(job));
     MPI_Comm node;
     TRY_MPI(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, job->rank, MPI_INFO_NULL, &node));
     MPI_Comm_rank(node, &job->local_rank);
@@ -225,6 +263,10 @@ enum status job_agree(struct job *job, const char *step, enum status status)
 
 int job_finish(struct job *job, enum status status)
 {
+    int started = 0;
+    MPI_Initialized(&started);
+    if (!started)
+        return (int)status;
     if (status != STATUS_OK && !job->agreed && job->size > 1)
         MPI_Abort(MPI_COMM_WORLD, (int)status); /* the others may be waiting for this rank */
     else

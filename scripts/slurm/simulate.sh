@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# A simulation under Slurm: one process. It ends in the same bytes however often the job is put back into the queue.
+#
+#   sbatch --cpus-per-task=8 scripts/slurm/simulate.sh CONFIG [key=value ...]
+#   sbatch --array=1-3 scripts/slurm/simulate.sh CONFIG [key=value ...]                 # seeds 1, 2, 3
+#   sbatch --array=1-12 scripts/slurm/simulate.sh "A.yaml B.yaml C.yaml D.yaml" ...     # 4 arms, each with 3 seeds
+#
+# Element k of an array takes configuration (k - 1) mod (their number) and seed 1 + (k - 1) / (their number), and runs
+# in a folder of its own, <configuration>-s<seed> under $GRAPEVINE_RUNS (default runs).
+#SBATCH --job-name=grapevine
+#SBATCH --cpus-per-task=2
+#SBATCH --time=04:00:00
+#SBATCH --signal=USR1@120
+#SBATCH --requeue
+#SBATCH --open-mode=append
+set -uo pipefail
+
+read -ra configs <<<"${1:?usage: sbatch scripts/slurm/simulate.sh CONFIG [key=value ...]}"
+shift
+build=${BUILD:-build}
+element=$((${SLURM_ARRAY_TASK_ID:-1} - 1))
+config=${configs[element % ${#configs[@]}]} seed=$((1 + element / ${#configs[@]}))
+run=${GRAPEVINE_RUNS:-runs}/$(basename "$config" .yaml)-s$seed
+for argument in "$@"; do
+    case $argument in run.dir=*) run=${argument#run.dir=} ;; esac
+done
+
+# srun, so that the signal reaches the program and not this script alone.
+srun --ntasks=1 --kill-on-bad-exit=0 "$build/grapevine" simulate "$config" "seed=$seed" "run.dir=$run" \
+    "device.threads=${SLURM_CPUS_PER_TASK:-1}" "$@" --resume auto
+status=$?
+if grep -qs '^75 ' "$run/status"; then
+    echo "job ${SLURM_JOB_ID:-?}: the state is kept, and the job goes back into the queue"
+    scontrol requeue "$SLURM_JOB_ID"
+    exit
+fi
+exit "$status"
