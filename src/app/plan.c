@@ -97,7 +97,8 @@ static enum status init_parameters(struct plan *plan)
 /* Between a real worker's updates nobody waits for its gradient, unless all do. */
 static bool may_break_off(const struct plan *plan)
 {
-    return !plan->place.simulated && (plan->algo->meets == ALGO_MEETS_ONE || plan->place.worker_count == 1);
+    bool trains = plan->algo != NULL && !plan->place.simulated;
+    return trains && (plan->algo->meets == ALGO_MEETS_ONE || plan->place.worker_count == 1);
 }
 
 static enum status open_device(struct plan *plan)
