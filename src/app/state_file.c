@@ -156,6 +156,10 @@ enum status state_file_write(const struct state_file_place *place, const struct 
                                                 .shape = &vector->count,
                                                 .fill = fill,
                                                 .context = &passages[i]};
+        if (ops->host_memory) { /* no copy */
+            entries[i].data = vector->vector;
+            digests[i] = (int64_t)digest_bytes(0, vector->vector, vector->count * sizeof(float));
+        }
     }
     digests[count] = (int64_t)digest_bytes(0, state->numbers, number_count * sizeof state->numbers[0]);
     entries[count] = (struct safetensors_entry){

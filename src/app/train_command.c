@@ -20,6 +20,7 @@
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/stopwatch.h"
 #include "base/text.h"
 
 enum { START_LIMIT_S = 120 /* until the configuration is read */, OPTIMUM_LIMIT_S = 3600 };
@@ -91,6 +92,7 @@ static enum status save_state(void *context, const struct run_state *state)
     struct state_file_info info = {.metrics_bytes = record_sync(training->record),
                                    .gradients_before = gradients_before(training)};
     const struct plan *plan = training->plan;
+    double begin_s = stopwatch_now();
     log_hold(true);
     enum status status =
         job_agree(&training->job, "state", state_file_write(&place, plan->ops, plan->device, state, &info));
@@ -98,10 +100,10 @@ static enum status save_state(void *context, const struct run_state *state)
     TRY(status);
     state_file_prune(&place, (int)training->config->run.keep_states);
     if (training->job.rank == 0)
-        log_warning("asked to leave after %llu of %llu gradients: the state is kept in %s; the same command with "
-                    "--resume auto goes on",
-                    (unsigned long long)state->gradients, (unsigned long long)plan->gradient_total,
-                    training->directory);
+        log_warning("asked to leave after %llu of %llu gradients: the state is kept in %s (in %.2f s); the same command "
+                    "with --resume auto goes on",
+                    (unsigned long long)state->gradients, (unsigned long long)plan->gradient_total, training->directory,
+                    stopwatch_now() - begin_s);
     return STATUS_OK;
 }
 

@@ -29,10 +29,15 @@ for round in 1 2 3; do
     wait $job || status=$?
     end=$(date +%s.%N)
     bytes=$(du -cb "$scratch/run$round"/state-*-of-4.safetensors | tail -n 1 | cut -f1)
-    dd if=/dev/zero of="$scratch/dd" bs=1M count=$((bytes >> 20)) conv=fsync 2>"$scratch/dd.log"
-    dd_s=$(sed -n 's/.* copied, \([0-9.e-]*\) s.*/\1/p' "$scratch/dd.log")
+    for file in "$scratch/run$round"/state-*-of-4.safetensors; do
+        dd if="$file" of="$scratch/dd" bs=1M conv=fsync 2>&1 | sed -n 's/.* copied, \([0-9.e-]*\) s.*/\1/p'
+    done >"$scratch/dd.log"
+    dd_s=$(awk '{ sum += $1 } END { print sum }' "$scratch/dd.log")
     rm -rf "$scratch/dd" "$scratch/run$round"
-    awk -v round=$round -v begin="$begin" -v end="$end" -v bytes="$bytes" -v dd="$dd_s" -v status=$status 'BEGIN {
-        printf "round %d: exit status %d, %.2f s from SIGTERM to the end (at most 4 s); %.0f MB of state, which dd with " \
-               "fsync writes in %.2f s\n", round, status, end - begin, bytes / 1e6, dd }'
+    write_s=$(sed -n 's/.* (in \([0-9.]*\) s); the same.*/\1/p' "$scratch/out")
+    awk -v round=$round -v begin="$begin" -v end="$end" -v bytes="$bytes" -v dd="$dd_s" -v status=$status \
+        -v write="$write_s" 'BEGIN {
+        printf "round %d: exit status %d, %.2f s from SIGTERM to the end (at most 4 s); %.0f MB of state in %.2f s, by dd " \
+               "with fsync in %.2f s: bandwidth over that of dd %.2f (at least 0.7)\n", round, status, end - begin,
+               bytes / 1e6, write, dd, dd / write }'
 done
