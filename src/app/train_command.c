@@ -100,8 +100,8 @@ static enum status save_state(void *context, const struct run_state *state)
     TRY(status);
     state_file_prune(&place, (int)training->config->run.keep_states);
     if (training->job.rank == 0)
-        log_warning("asked to leave after %llu of %llu gradients: the state is kept in %s (in %.2f s); the same command "
-                    "with --resume auto goes on",
+        log_warning("asked to leave after %llu of %llu gradients: the state is kept in %s (in %.2f s); the same "
+                    "command with --resume auto goes on",
                     (unsigned long long)state->gradients, (unsigned long long)plan->gradient_total, training->directory,
                     stopwatch_now() - begin_s);
     return STATUS_OK;
