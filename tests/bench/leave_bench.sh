@@ -37,7 +37,7 @@ for round in 1 2 3; do
     write_s=$(sed -n 's/.* (in \([0-9.]*\) s); the same.*/\1/p' "$scratch/out")
     awk -v round=$round -v begin="$begin" -v end="$end" -v bytes="$bytes" -v dd="$dd_s" -v status=$status \
         -v write="$write_s" 'BEGIN {
-        printf "round %d: exit status %d, %.2f s from SIGTERM to the end (at most 4 s); %.0f MB of state in %.2f s, by " \
-               "dd with fsync in %.2f s: bandwidth over that of dd %.2f (at least 0.7)\n", round, status, end - begin,
-               bytes / 1e6, write, dd, dd / write }'
+        printf "round %d: exit status %d, %.2f s from SIGTERM to the end (at most 4 s); %.0f MB of state in %.2f s, " \
+               "by dd with fsync in %.2f s: bandwidth over that of dd %.2f (at least 0.7)\n", round, status,
+               end - begin, bytes / 1e6, write, dd, dd / write }'
 done
