@@ -173,6 +173,23 @@ PYTHON
     done
 }
 
+# SIGUSR2: every rank says how far it is, and goes on.
+test_report() {
+    local rank
+    start 3 "$scratch/report" train.epochs=200
+    wait_for_lines "$scratch/report" 0 1
+    send USR2 all 3
+    sleep 0.5
+    for rank in 0 1 2; do
+        check "rank $rank says how far it is" \
+            grep -q "worker $rank: [0-9]* gradients ([0-9]* of 12800 by all)" "$scratch/err"
+    done
+    send TERM all 3
+    wait "$running"
+    status=$?
+    verdict "then it leaves" "$([ "$status" = 75 ] || echo "exit status $status, expected 75")"
+}
+
 test_refusals() {
     refuse "a file" 2 2 'resume && auto' train "$config" "run.dir=$scratch/never" --resume "$config"
     refuse "a recorded run" 2 2 'run.record && replay' train "$config" "run.dir=$scratch/never" run.record=true \
@@ -181,7 +198,7 @@ test_refusals() {
 }
 
 # A part of the name of a test function as argument runs that one only.
-for part in same_bits meetings damage others refusals; do
+for part in same_bits meetings damage others report refusals; do
     case $part in *${1:-}*) "test_$part" ;; esac
 done
 finish

@@ -223,6 +223,10 @@ PYTHON
 test_interrupt() {
     start "$scratch/interrupted" train.epochs=400
     sleep 0.6
+    kill -USR2 "$running"
+    sleep 0.2
+    check "SIGUSR2: it says how far everybody is" \
+        grep -q 'worker 3: [0-9]* gradients ([0-9]* of 12800 by all)' "$scratch/err"
     kill -INT "$running"
     wait "$running"
     status=$?

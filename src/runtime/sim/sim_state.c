@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "runtime/sim/simulation_state.h"
@@ -127,11 +128,22 @@ static enum status take_up(struct simulation *sim)
     return status;
 }
 
+static void report_workers(const struct simulation *sim)
+{
+    for (int i = 0; i < sim->count; i++)
+        log_info("worker %d: %" PRIu64 " gradients (%" PRIu64 " of %" PRIu64 " by all), %" PRIu64 " meetings, %" PRIu64
+                 " due%s",
+                 i, sim->workers[i].steps, sim->gradients, sim->run->gradient_total, sim->workers[i].exchanges,
+                 sim->workers[i].pending, sim->workers[i].dead ? ", dead" : "");
+}
+
 enum status sim_state_after_step(struct simulation *sim)
 {
     const struct simulation_params *p = sim->params;
     sim->after_steps++;
     bool due = sim_due(sim, p->state_every_epochs, &sim->next_state);
+    if (interrupt_take_report())
+        report_workers(sim);
     if (sim->again)
         return sim->after_steps == p->resume_after ? take_up(sim) : STATUS_OK;
     if (p->stop != NULL && *p->stop != 0 && !sim_finished(sim)) {
