@@ -84,4 +84,5 @@ clean: ## remove what was built
 	rm -rf $(BUILD)
 
 -include scripts/make/checks.mk
+-include scripts/make/fuzz.mk
 -include $(OBJ_LIB:.o=.d) $(OBJ_MPI:.o=.d) $(OBJ_MAIN:.o=.d) $(TEST_BIN:%=%.d) $(MPI_BIN:%=%.d)

@@ -4,15 +4,6 @@
 #include "base/digest.h"
 #include "base/memory.h"
 
-const char *replica_vector_name(enum replica_vector vector)
-{
-    static const char *const names[REPLICA_VECTORS] = {[REPLICA_X] = "x",
-                                                       [REPLICA_X_TILDE] = "x_tilde",
-                                                       [REPLICA_MOMENTUM] = "momentum",
-                                                       [REPLICA_BUFFERS] = "buffers"};
-    return names[vector];
-}
-
 static uint64_t digest_of(struct worker *worker, const float *vector, size_t count)
 {
     if (vector == NULL || count == 0)
