@@ -77,7 +77,7 @@ $(BUILD)/lint/%.ok: %.c $(filter %.h,$(C_FILES)) .clang-tidy
 
 # Not for the tests: names shared with their fixture, and statuses that a declaration hides.
 lint-scripts:
-	@shellcheck $(sort $(wildcard scripts/*.sh)) .ci/run
+	@shellcheck $(sort $(wildcard scripts/*.sh scripts/*/*.sh)) .ci/run
 	@shellcheck --severity=warning --shell=bash --exclude=SC2034,SC2154,SC2155 /dev/null \
 	    $(sort $(wildcard tests/*.bash tests/*/*.sh))
 

@@ -14,7 +14,8 @@ void run_state_add(struct run_state *state, const char *name, float *vector, siz
         return;
     state->vectors = memory_realloc(state->vectors, state->vector_count + 1, sizeof state->vectors[0]);
     struct run_state_vector *added = &state->vectors[state->vector_count++];
-    *added = (struct run_state_vector){.vector = vector, .count = count};
+    *added = (struct run_state_vector){.count = count};
+    added->vector = vector;
     snprintf(added->name, sizeof added->name, "%s", name);
 }
 
