@@ -113,6 +113,12 @@ enum status state_mean_read(const char *directory, const struct state_mean *mean
     sums.buffers = memory_zalloc(spec->buffer_size + 1, sizeof sums.buffers[0]);
     for (int rank = 0; rank < (mean->simulated ? 1 : mean->workers) && status == STATUS_OK; rank++)
         status = add_part(directory, mean, rank, &sums);
+    if (status == STATUS_OK && sums.workers == 0) {
+        log_error("%s: the kept state after %" PRIu64
+                  " gradients holds no worker's parameters; start anew in another folder",
+                  directory, mean->gradients);
+        status = STATUS_DATA;
+    }
     if (status == STATUS_OK) {
         divide(sums.parameters, sums.workers, spec->parameter_size, parameters);
         divide(sums.buffers, sums.workers, spec->buffer_size, buffers);
