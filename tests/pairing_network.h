@@ -22,8 +22,27 @@
 
 enum { WORKERS_MAX = 6, ATTEMPTS_MAX = 4096, WORDS_MAX = 5 }; /* WORDS_MAX: proved by the model */
 
+enum { CUTS_MAX = 256 };
+
 /* Kinds of words, as numbered in the contract. */
 enum { ASK = 1, CANCEL, COMMIT, REFUSE, GRANT };
+
+static inline uint64_t word_make_of(uint64_t attempt, int kind, uint64_t cut, int slot)
+{
+    return attempt << 28 | (uint64_t)kind << 24 | cut << 8 | (uint64_t)slot;
+}
+static inline uint64_t word_attempt_of(uint64_t word)
+{
+    return word >> 28;
+}
+static inline int word_kind_of(uint64_t word)
+{
+    return (int)(word >> 24 & 0xf);
+}
+static inline uint64_t word_cut_of(uint64_t word)
+{
+    return word >> 8 & 0xffff;
+}
 
 /* What one end has done in one attempt. */
 enum { ASKED = 1, COMMITTED = 2, BEGUN = 4, APPLIED = 8, TICK_SERVED = 16, TICK_OFFERED = 32 };
@@ -54,6 +73,8 @@ struct member {
     uint64_t ticks[WORKERS_MAX]; /* pending, by peer */
     bool served[WORKERS_MAX];    /* the last meeting with the peer served a tick of this one's */
     uint64_t meetings;
+    uint64_t cut;            /* the last one that it was told to take */
+    bool complete[CUTS_MAX]; /* the recorded state of a cut is */
     struct slot slots[PAIRING_RECORDS_MAX];
     bool sending[PAIRING_RECORDS_MAX]; /* the put out of the record's snapshot buffer is not locally complete */
     bool stopped;                      /* not scheduled */
@@ -76,6 +97,9 @@ struct network {
     struct member members[WORKERS_MAX];
     struct direction directions[WORKERS_MAX][WORKERS_MAX]; /* from, to */
     unsigned char (*ghost)[WORKERS_MAX][ATTEMPTS_MAX];     /* owned: what `from` has done with `to` in an attempt */
+    uint16_t (*first_cut)[WORKERS_MAX][ATTEMPTS_MAX]; /* owned: the first cut of `from` that an applied one is in */
+    uint64_t cuts_compared;                           /* pairs of neighbors, cuts that both completed */
+    uint32_t cuts_one_in; /* of the turns, how many are a cut by the worker's own decision; 0: none */
 };
 
 #define EXPECT(network, condition)                                                                            \
@@ -141,15 +165,15 @@ static inline void network_put_word(void *context, int neighbor, uint64_t word)
     struct network *network = member->network;
     const struct pairing_edge *edge = &member->pairing.edges[neighbor];
     struct direction *out = &network->directions[member->id][edge->peer];
-    unsigned char *own = ghost_at(network, member->id, edge->peer, word >> 16);
-    int kind = (int)(word >> 8 & 0xff), slot = (int)(word & 0x7f);
+    unsigned char *own = ghost_at(network, member->id, edge->peer, word_attempt_of(word));
+    int kind = word_kind_of(word), slot = (int)(word & 0x7f);
     EXPECT(network, word > out->written);
-    EXPECT(network, word >> 16 == edge->attempt);
+    EXPECT(network, word_attempt_of(word) == edge->attempt && word_cut_of(word) == member->cut);
     if (kind == ASK)
         *own |= ASKED;
     if (kind == COMMIT) {
         EXPECT(network, (*own & ASKED) && !(*own & COMMITTED));
-        EXPECT(network, !(*ghost_at(network, edge->peer, member->id, word >> 16) & COMMITTED));
+        EXPECT(network, !(*ghost_at(network, edge->peer, member->id, word_attempt_of(word)) & COMMITTED));
         *own |= COMMITTED;
     }
     if (kind == COMMIT || kind == GRANT)
@@ -236,6 +260,8 @@ static inline void network_apply(void *context, int neighbor, int record, uint64
     EXPECT(network, member->slots[record].writer == peer && member->slots[record].attempt == attempt);
     *own |= APPLIED;
     member->meetings++;
+    network->first_cut[member->id][peer][attempt] =
+        (uint16_t)(member->pairing.edges[neighbor].outstanding ? member->cut : member->cut + 1);
 }
 
 static inline bool network_drained(void *context, int record)
@@ -250,6 +276,13 @@ static inline bool network_has_tick(void *context, int neighbor)
 {
     struct member *member = context;
     return member->ticks[member_peer(member, neighbor)] > 0;
+}
+
+static inline void network_take_cut(void *context, uint64_t cut)
+{
+    struct member *member = context;
+    EXPECT(member->network, cut > member->cut && cut == member->pairing.cut && cut < CUTS_MAX);
+    member->cut = cut;
 }
 
 /* --- life of a network --- */
@@ -273,7 +306,8 @@ static inline void member_init(struct network *network, int id)
                             .arrived = network_arrived,
                             .apply = network_apply,
                             .drained = network_drained,
-                            .has_tick = network_has_tick};
+                            .has_tick = network_has_tick,
+                            .take_cut = network_take_cut};
     pairing_init(&member->pairing, &io, id, degree, peers, network->params.records);
 }
 
@@ -283,6 +317,7 @@ static inline struct network *network_create(const struct network_params *params
     network->params = *params;
     network->chance = random_stream(params->seed, RANDOM_TEST, 0, 0);
     network->ghost = memory_zalloc(WORKERS_MAX, sizeof network->ghost[0]);
+    network->first_cut = memory_zalloc(WORKERS_MAX, sizeof network->first_cut[0]);
     for (int i = 0; i < params->worker_count; i++)
         member_init(network, i);
     return network;
@@ -293,6 +328,7 @@ static inline void network_destroy(struct network *network)
     for (int i = 0; i < network->params.worker_count; i++)
         pairing_release(&network->members[i].pairing);
     free(network->ghost);
+    free(network->first_cut);
     free(network);
 }
 
@@ -348,7 +384,10 @@ static inline void network_step(struct network *network)
     network->now_s += random_exponential(&network->chance);
     if (member->stopped)
         return;
+    if (network->cuts_one_in > 0 && member->cut + 1 < CUTS_MAX && network_chance(network, network->cuts_one_in))
+        pairing_cut(&member->pairing, member->cut + 1);
     pairing_sweep(&member->pairing, network->now_s, network->params.patience_s);
+    member->complete[member->cut] |= pairing_cut_complete(&member->pairing);
     network_check(network, member);
     if (network_chance(network, 2))
         network_ask(network, member);
@@ -411,6 +450,26 @@ static inline void network_finish(struct network *network, long steps_max)
     EXPECT(network, network_quiet(network));
 }
 
+/* For each cut that two neighbors have completed: the same meetings of theirs are in what both have recorded. */
+static inline void network_check_cuts(struct network *network)
+{
+    for (int i = 0; i < network->params.worker_count; i++)
+        for (int j = i + 1; j < network->params.worker_count; j++) {
+            const struct member *a = &network->members[i], *b = &network->members[j];
+            if (a->dead || b->dead || a->place[j] == PAIRING_NOBODY)
+                continue;
+            for (uint64_t cut = 1; cut < CUTS_MAX; cut++) {
+                if (!a->complete[cut] || !b->complete[cut])
+                    continue;
+                network->cuts_compared++;
+                for (uint64_t attempt = 1; attempt <= member_edge(a, j)->attempt; attempt++)
+                    if (*ghost_at(network, i, j, attempt) & APPLIED)
+                        EXPECT(network, (network->first_cut[i][j][attempt] <= cut) ==
+                                            (network->first_cut[j][i][attempt] <= cut));
+            }
+        }
+}
+
 /* The same attempts on both sides of every edge between the living, applied exactly where committed; if all live, every
  * tick served once. */
 static inline void network_check_end(struct network *network)
@@ -433,6 +492,7 @@ static inline void network_check_end(struct network *network)
             }
         }
     }
+    network_check_cuts(network);
     if (!all_live)
         return;
     EXPECT(network, network->served == network->drawn && committed == network->drawn);

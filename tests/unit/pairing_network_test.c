@@ -113,6 +113,35 @@ static void a_dead_worker_blocks_no_third_one(void **state)
     }
 }
 
+/* Cuts that workers begin on their own, at the same time or one after another, fast or slow. */
+static void neighbors_agree_on_what_is_in_a_cut(void **state)
+{
+    (void)state;
+    uint64_t compared = 0;
+    for (uint64_t seed = 50000; seed < 53000; seed++) {
+        struct network_params params = draw_params(seed);
+        if (seed % 5 == 0) { /* somebody dies */
+            params.records = 3;
+            params.patience_s = 60;
+        }
+        struct network *network = network_create(&params);
+        network->cuts_one_in = seed % 4 == 0 ? 20 : seed % 4 == 1 ? 100 : 500;
+        network_run(network, 1500, 3);
+        if (seed % 5 == 0)
+            network_kill(network, (int)(seed / 5 % 2));
+        network_run(network, 500, 3);
+        if (seed % 5 == 0)
+            void_ticks(network, (int)(seed / 5 % 2));
+        if (network->params.patience_s < 60)
+            network->params.patience_s = 60;
+        network_finish(network, 1000000);
+        network_check_end(network);
+        compared += network->cuts_compared;
+        network_destroy(network);
+    }
+    assert_true(compared > 30000);
+}
+
 /* Everybody always wants everybody: nobody is left out, whoever was met before. */
 static void nobody_starves_in_a_complete_graph_of_three(void **state)
 {
@@ -146,6 +175,7 @@ int main(void)
         cmocka_unit_test(no_state_needs_time_outs_to_get_out_of),
         cmocka_unit_test(a_stopped_worker_holds_up_nobody_and_catches_up),
         cmocka_unit_test(a_dead_worker_blocks_no_third_one),
+        cmocka_unit_test(neighbors_agree_on_what_is_in_a_cut),
         cmocka_unit_test(nobody_starves_in_a_complete_graph_of_three),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,9 +9,9 @@ static const int peers_of_desk[NEIGHBORS] = {2, 8, 3};
 static const double forever_s = 1e9;
 
 struct event {
-    enum { EVENT_PUT, EVENT_BEGIN, EVENT_APPLY } kind;
+    enum { EVENT_PUT, EVENT_BEGIN, EVENT_APPLY, EVENT_CUT } kind;
     int neighbor;
-    uint64_t word; /* of a put */
+    uint64_t word; /* of a put; the number of a cut */
     int record, peer_slot;
     uint64_t attempt;
     bool by_my_tick;
@@ -28,7 +28,7 @@ struct desk {
 
 static uint64_t word(uint64_t attempt, int kind, int slot)
 {
-    return attempt << 16 | (uint64_t)kind << 8 | (uint64_t)slot;
+    return word_make_of(attempt, kind, 0, slot);
 }
 
 static void desk_log(struct desk *desk, struct event event)
@@ -76,11 +76,16 @@ static bool desk_has_tick(void *context, int neighbor)
     return ((struct desk *)context)->tick[neighbor];
 }
 
+static void desk_take_cut(void *context, uint64_t cut)
+{
+    desk_log(context, (struct event){.kind = EVENT_CUT, .word = cut});
+}
+
 static struct desk *desk_open(int records)
 {
     struct desk *desk = memory_zalloc(1, sizeof *desk);
-    struct pairing_io io = {desk,         desk_read_word, desk_put_word, desk_begin,
-                            desk_arrived, desk_apply,     desk_drained,  desk_has_tick};
+    struct pairing_io io = {desk,       desk_read_word, desk_put_word, desk_begin,   desk_arrived,
+                            desk_apply, desk_drained,   desk_has_tick, desk_take_cut};
     pairing_init(&desk->pairing, &io, WORKER, NEIGHBORS, peers_of_desk, records);
     return desk;
 }
@@ -128,8 +133,9 @@ static const struct event *next_event(struct desk *desk, int kind, int neighbor)
 static void expect_put(struct desk *desk, int neighbor, uint64_t attempt, int kind, int slot)
 {
     uint64_t put = next_event(desk, EVENT_PUT, neighbor)->word;
-    assert_int_equal(put >> 16, attempt);
-    assert_int_equal(put >> 8 & 0xff, kind);
+    assert_int_equal(word_attempt_of(put), attempt);
+    assert_int_equal(word_kind_of(put), kind);
+    assert_int_equal(word_cut_of(put), desk->pairing.cut);
     assert_int_equal(put & 0xff, slot);
 }
 
@@ -534,6 +540,97 @@ static void an_older_word_is_not_believed(void **state)
     desk_close(desk);
 }
 
+/* --- cuts --- */
+
+static bool tell_cut(struct desk *desk, int neighbor, uint64_t attempt, int kind, uint64_t cut, int slot)
+{
+    desk->words[neighbor] = word_make_of(attempt, kind, cut, slot);
+    return desk_sweep(desk);
+}
+
+static void expect_cut(struct desk *desk, uint64_t cut)
+{
+    assert_int_equal(next_event(desk, EVENT_CUT, 0)->word, cut);
+}
+
+static void a_higher_number_is_taken_before_the_word_is_answered(void **state)
+{
+    (void)state;
+    struct desk *desk = desk_open(2);
+    tell_cut(desk, LOWER, 1, ASK, 3, 0);
+    expect_cut(desk, 3);
+    expect_put(desk, LOWER, 1, GRANT, 0); /* with the number 3 */
+    pairing_cut(&desk->pairing, 2);       /* it has a higher one */
+    assert_true(pairing_cut_complete(&desk->pairing));
+    desk_close(desk);
+}
+
+static void a_grant_that_is_committed_before_the_cut_is_in_it(void **state)
+{
+    (void)state;
+    struct desk *desk = desk_open(2);
+    tell(desk, LOWER, 1, ASK, 0);
+    expect_put(desk, LOWER, 1, GRANT, 0);
+    pairing_cut(&desk->pairing, 1);
+    expect_cut(desk, 1);
+    assert_false(pairing_cut_complete(&desk->pairing));
+    tell_cut(desk, LOWER, 1, COMMIT, 0, 1);
+    next_event(desk, EVENT_BEGIN, LOWER);
+    assert_true(desk->pairing.edges[LOWER].outstanding && !pairing_cut_complete(&desk->pairing));
+    desk->payload[LOWER] = true;
+    desk_sweep(desk);
+    next_event(desk, EVENT_APPLY, LOWER);
+    assert_true(pairing_cut_complete(&desk->pairing));
+    desk_close(desk);
+}
+
+static void a_grant_that_is_committed_after_the_cut_is_not_in_it(void **state)
+{
+    (void)state;
+    struct desk *desk = desk_open(2);
+    tell(desk, LOWER, 1, ASK, 0);
+    expect_put(desk, LOWER, 1, GRANT, 0);
+    pairing_cut(&desk->pairing, 1);
+    expect_cut(desk, 1);
+    tell_cut(desk, LOWER, 1, COMMIT, 1, 1);
+    next_event(desk, EVENT_BEGIN, LOWER);
+    assert_true(pairing_cut_complete(&desk->pairing));
+    desk_close(desk);
+}
+
+static void a_grant_that_is_withdrawn_is_not_in_the_cut(void **state)
+{
+    (void)state;
+    struct desk *desk = desk_open(2);
+    tell(desk, LOWER, 1, ASK, 0);
+    expect_put(desk, LOWER, 1, GRANT, 0);
+    pairing_cut(&desk->pairing, 1);
+    expect_cut(desk, 1);
+    tell(desk, LOWER, 1, CANCEL, 0);
+    assert_true(pairing_cut_complete(&desk->pairing));
+    desk_close(desk);
+}
+
+static void an_ask_is_committed_after_the_cut(void **state)
+{
+    (void)state;
+    struct desk *desk = desk_open(2);
+    desk_ask(desk, HIGHER);
+    expect_put(desk, HIGHER, 1, ASK, 0);
+    pairing_cut(&desk->pairing, 1);
+    expect_cut(desk, 1);
+    assert_true(pairing_cut_complete(&desk->pairing));
+    tell_cut(desk, HIGHER, 1, GRANT, 2, 1); /* the granter's newest cut is later still */
+    expect_cut(desk, 2);
+    expect_put(desk, HIGHER, 1, COMMIT, 0); /* with the number 2 */
+    next_event(desk, EVENT_BEGIN, HIGHER);
+    assert_true(pairing_cut_complete(&desk->pairing));
+    pairing_cut(&desk->pairing, 3);
+    expect_cut(desk, 3);
+    assert_false(pairing_cut_complete(&desk->pairing)); /* committed, not applied */
+    desk_close(desk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -552,6 +649,11 @@ int main(void)
         cmocka_unit_test(a_grant_ends_by_cancel_or_anything_newer),
         cmocka_unit_test(an_exchange_given_up_is_a_debt),
         cmocka_unit_test(an_older_word_is_not_believed),
+        cmocka_unit_test(a_higher_number_is_taken_before_the_word_is_answered),
+        cmocka_unit_test(a_grant_that_is_committed_before_the_cut_is_in_it),
+        cmocka_unit_test(a_grant_that_is_committed_after_the_cut_is_not_in_it),
+        cmocka_unit_test(a_grant_that_is_withdrawn_is_not_in_the_cut),
+        cmocka_unit_test(an_ask_is_committed_after_the_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* The pairing protocol of one worker. Rules, as they were model-checked:
+/* The pairing protocol of one worker. Rules, with the numbers that they have in the model:
  *
  *  #  edge state   condition (one word or one slot read)              action                        new edge state
  *  1  IDLE         free, free record, want j or owe j                 reserve record, ASK            ASKED, engaged
@@ -32,18 +32,22 @@
 enum word_kind { WORD_ASK = 1, WORD_CANCEL, WORD_COMMIT, WORD_REFUSE, WORD_GRANT };
 enum { SLOT_MASK = 0x7f, DECIDERS_TICK = 0x80, GRANTERS_TICK = 0x80 };
 
-static uint64_t word_make(uint64_t attempt, enum word_kind kind, int slot)
+static uint64_t word_make(uint64_t attempt, enum word_kind kind, uint64_t cut, int slot)
 {
-    return attempt << 16 | (uint64_t)kind << 8 | (uint64_t)slot;
+    return attempt << 28 | (uint64_t)kind << 24 | cut << 8 | (uint64_t)slot;
 }
 
 static uint64_t word_attempt(uint64_t word)
 {
-    return word >> 16;
+    return word >> 28;
 }
 static enum word_kind word_kind(uint64_t word)
 {
-    return (enum word_kind)(word >> 8 & 0xff);
+    return (enum word_kind)(word >> 24 & 0xf);
+}
+static uint64_t word_cut(uint64_t word)
+{
+    return word >> 8 & PAIRING_CUT_MAX;
 }
 static int word_slot(uint64_t word)
 {
@@ -87,7 +91,7 @@ static bool owes_anybody(const struct pairing *pairing)
 
 static void put(struct pairing *pairing, int j, enum word_kind kind, int slot)
 {
-    pairing->io.put_word(pairing->io.context, j, word_make(pairing->edges[j].attempt, kind, slot));
+    pairing->io.put_word(pairing->io.context, j, word_make(pairing->edges[j].attempt, kind, pairing->cut, slot));
 }
 
 static void reserve(struct pairing *pairing, int j)
@@ -98,10 +102,12 @@ static void reserve(struct pairing *pairing, int j)
     pairing->edges[j].record = record;
 }
 
+/* The meeting is over. */
 static void release(struct pairing *pairing, int j, enum pairing_record_state next)
 {
     pairing->records[pairing->edges[j].record] = next;
     pairing->edges[j].record = PAIRING_NOBODY;
+    pairing->edges[j].outstanding = false;
 }
 
 static void engage(struct pairing *pairing, int j, double now_s)
@@ -200,6 +206,7 @@ static bool react_granted(struct pairing *pairing, int j, double now_s)
     enum word_kind kind = word_kind(edge->word);
     if (attempt == edge->attempt && kind == WORD_COMMIT) { /* rule 12 */
         edge->state = EDGE_EXCHANGING;
+        edge->outstanding &= word_cut(edge->word) < pairing->cut;
         edge->served_mine = (edge->word & DECIDERS_TICK) == 0;
         if (pairing->engaged == j)
             pairing->engaged_since_s = now_s;
@@ -243,6 +250,7 @@ static bool react(struct pairing *pairing, int j, double now_s)
     uint64_t word = pairing->io.read_word(pairing->io.context, j);
     if (word > edge->word)
         edge->word = word;
+    pairing_cut(pairing, word_cut(edge->word));
     switch (edge->state) {
     case EDGE_IDLE:
         return react_idle(pairing, j, now_s);
@@ -325,6 +333,28 @@ void pairing_forgive(struct pairing *pairing)
 bool pairing_silent(const struct pairing *pairing, int neighbor)
 {
     return pairing->edges[neighbor].state != EDGE_IDLE && pairing->engaged != neighbor;
+}
+
+void pairing_cut(struct pairing *pairing, uint64_t cut)
+{
+    assert(cut <= PAIRING_CUT_MAX);
+    if (cut <= pairing->cut)
+        return;
+    pairing->cut = cut;
+    for (int j = 0; j < pairing->degree; j++) {
+        enum pairing_edge_state state = pairing->edges[j].state;
+        pairing->edges[j].outstanding = state == EDGE_GRANTED || state == EDGE_EXCHANGING;
+    }
+    if (pairing->io.take_cut != NULL)
+        pairing->io.take_cut(pairing->io.context, cut);
+}
+
+bool pairing_cut_complete(const struct pairing *pairing)
+{
+    for (int j = 0; j < pairing->degree; j++)
+        if (pairing->edges[j].outstanding)
+            return false;
+    return true;
 }
 
 bool pairing_quiet(const struct pairing *pairing)
