@@ -49,8 +49,10 @@ struct record;
  * be written on are shorter than they were. */
 enum status record_create(const struct record_params *params, struct record **out);
 
-/* Bring what has been written so far to the disk, and say how long this rank's metrics are. */
-uint64_t record_sync(struct record *record);
+/* How long this rank's metrics are: by the thread that reports. */
+uint64_t record_length(const struct record *record);
+/* Bring what has been written so far to the disk. Any thread, while others write. Best effort. */
+void record_sync(const struct record *record);
 
 /* What to give to the runtime; lives as long as the record. */
 const struct observer *record_observer(const struct record *record);

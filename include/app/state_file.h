@@ -19,15 +19,18 @@ struct state_file_place {
 
 /* Beside the runtime's own. */
 struct state_file_info {
-    uint64_t metrics_bytes;    /* how long this process' metrics were */
+    uint64_t metrics_bytes;    /* how long this process' metrics were: run_state.recorded */
     uint64_t gradients_before; /* runtime_params.gradients_before */
 };
 
 /* Write `state`. STATUS_MACHINE (logged): nothing has changed. */
 enum status state_file_write(const struct state_file_place *place, const struct device_ops *ops, struct device *device,
-                             const struct run_state *state, const struct state_file_info *info);
-/* Remove all but the newest `kept` files of this process. */
+                             const struct run_state *state, uint64_t gradients_before);
+/* Remove this process' old files: all but its newest `kept`, and its parts of the newest `kept` states that are there
+ * with the parts of all ranks. */
 void state_file_prune(const struct state_file_place *place, int kept);
+/* Remove this process' files of later states: the run goes on from `gradients`, and would mix its own with them. */
+void state_file_forget_later(const struct state_file_place *place, uint64_t gradients);
 
 enum { STATE_FILES_MOST = 64 };
 /* The states that are there, of all ranks, the newest first: out (STATE_FILES_MOST) gradients. Returns how many.

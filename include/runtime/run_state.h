@@ -18,6 +18,7 @@ struct run_state {
     int64_t *numbers;                 /* owned (number_count); doubles by their bits */
     size_t vector_count, number_count;
     uint64_t gradients; /* of all workers, so far */
+    uint64_t recorded;  /* how far the record of the run had got, as runtime_params.recorded has it */
 };
 
 /* One more vector; nothing where it is NULL or empty. */

@@ -57,10 +57,18 @@ struct runtime_params {
      * STATUS_REQUEUE. NULL: it is never asked to. `save_state` is collective. */
     const volatile sig_atomic_t *leave;
     enum status (*save_state)(void *context, const struct run_state *state);
+    double state_every_epochs; /* between two states that are kept while the run goes on; 0: none */
+    /* Under MPI, at these epochs: this rank's part of a consistent state of all, by a thread of its own. A failure is
+     * the callee's to report. Parts of one state have the same `gradients`: those after which it was due. Not
+     * collective; NULL: no states at intervals. */
+    void (*keep_state)(void *context, const struct run_state *state);
+    /* How far this process' record of the run has got: by the thread that calls the observer's on_step and
+     * on_evaluation. May be NULL. */
+    uint64_t (*recorded)(void *context);
     /* A run that goes on: sets the vectors and numbers of `state`, whose names and counts are there, to what was kept.
      * The worker was made with its first_step. NULL: it starts at the beginning. */
     enum status (*restore_state)(void *context, struct run_state *state);
-    void *state_context; /* of both */
+    void *state_context; /* of these */
 };
 
 /* The first multiple of a period (epochs) after what has been done before the run; 0 where the period is. */

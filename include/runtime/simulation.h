@@ -46,11 +46,10 @@ struct simulation_params {
     const struct device_ops *ops;
     struct device *device;         /* borrowed: where the workers' vectors are */
     const struct optimum *optimum; /* borrowed; NULL: not known */
-    /* Called with the whole state, which it keeps: every `state_every_epochs` (0: never), and when *stop has become
+    /* Called with the whole state, which it keeps: every run->state_every_epochs (0: never), and when *stop has become
      * other than 0, after which the run ends with STATUS_REQUEUE. A failure (logged) ends the run only in the latter
      * case. */
     enum status (*save)(void *context, const struct run_state *state);
-    double state_every_epochs;
     const volatile sig_atomic_t *stop; /* NULL: is never asked to */
     /* To go on from a state: the first of its numbers (0: from the beginning), and what sets all vectors and numbers of
      * `state`, whose names and counts are there, to what was kept. STATUS_DATA (logged) where they are not the same

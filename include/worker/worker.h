@@ -111,6 +111,13 @@ void worker_reset(struct worker *worker, double t);
  * outside. */
 float *worker_point(struct worker *worker);
 double *worker_time(struct worker *worker);
+/* Statistics as they are between two gradients, since a pass changes them long before it is over: kept (under the
+ * lock, before worker_update), taken back when a gradient is broken off, and (buffer_size, device memory) for whoever
+ * copies the replica meanwhile; as they were at the start until they are kept for the first time. Without a shared
+ * engine. */
+void worker_keep_statistics(struct worker *worker);
+void worker_take_statistics_back(struct worker *worker);
+const float *worker_kept_statistics(const struct worker *worker);
 void worker_resume(struct worker *worker, uint64_t steps);
 
 double worker_learning_rate(const struct worker *worker, double progress);
@@ -121,6 +128,9 @@ size_t worker_parameter_size(const struct worker *worker);
 size_t worker_buffer_size(const struct worker *worker);
 size_t worker_batch(const struct worker *worker);
 enum algo_meeting worker_meets(const struct worker *worker);
+const struct algo_ops *worker_algo(const struct worker *worker);
+/* Another instance of its algorithm, on a vector x (parameter_size) of the caller's. */
+enum status worker_create_algo(const struct worker *worker, float *x, struct algo **out);
 size_t worker_bytes(const struct worker *worker); /* memory it holds: vectors, and its own engine */
 
 #endif

@@ -393,6 +393,7 @@ struct runtime_params plan_runtime_params(const struct plan *plan)
         .log_every = (uint64_t)config->run.log_every,
         .eval_every_epochs = config->run.eval_every_epochs,
         .checkpoint_every_epochs = config->run.checkpoint_every_epochs,
+        .state_every_epochs = config->run.state_every_epochs,
         .validation = plan->held_out_set != NULL,
         .enforce_rate = config->communication.enforce_rate,
         .pending_limit = (size_t)config->communication.pending,
@@ -433,7 +434,6 @@ struct simulation_params plan_simulation_params(const struct plan *plan, const s
         .scenario = plan->scenario,
         .ops = plan->ops,
         .device = plan->device,
-        .state_every_epochs = config->run.state_every_epochs,
     };
 }
 

@@ -2,6 +2,7 @@
 #include "app/record.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
@@ -34,6 +35,7 @@ struct record {
     char *directory;    /* owned */
     char *metrics_path; /* owned */
     FILE *metrics;      /* owned; NULL once a write has failed, which was said */
+    uint64_t metrics_bytes;
     int rank;
     int worker_count;
     struct tensorboard **tensorboards; /* owned (worker_count), of workers rank, rank + 1, ...; NULL: not wanted */
@@ -68,6 +70,8 @@ static void write_line(struct record *record, struct text *line)
         fclose(record->metrics);
         record->metrics = NULL;
     }
+    if (record->metrics != NULL)
+        record->metrics_bytes += line->length;
     text_release(line);
 }
 
@@ -279,8 +283,10 @@ static enum status reopen_metrics(struct record *record, uint64_t bytes)
 
 static enum status open_metrics(struct record *record, const struct record_params *params)
 {
-    if (params->goes_on)
+    if (params->goes_on) {
+        record->metrics_bytes = params->metrics_bytes;
         return reopen_metrics(record, params->metrics_bytes);
+    }
     record->metrics = fopen(record->metrics_path, "we");
     if (record->metrics != NULL)
         return STATUS_OK;
@@ -288,13 +294,18 @@ static enum status open_metrics(struct record *record, const struct record_param
     return STATUS_MACHINE;
 }
 
-uint64_t record_sync(struct record *record)
+uint64_t record_length(const struct record *record)
 {
-    struct stat is;
-    if (record->metrics == NULL || fflush(record->metrics) != 0 || fsync(fileno(record->metrics)) != 0 ||
-        fstat(fileno(record->metrics), &is) != 0)
-        return 0;
-    return (uint64_t)is.st_size;
+    return record->metrics_bytes;
+}
+
+void record_sync(const struct record *record)
+{
+    int file = open(record->metrics_path, O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return;
+    fsync(file);
+    close(file);
 }
 
 enum status record_create(const struct record_params *params, struct record **out)

@@ -97,9 +97,9 @@ static uint64_t gradients_before(const struct simulating *s)
 static enum status save_state(void *context, const struct run_state *state)
 {
     struct simulating *s = context;
-    struct state_file_info info = {.metrics_bytes = record_sync(s->record), .gradients_before = gradients_before(s)};
     struct state_file_place place = {.directory = s->directory};
-    TRY(state_file_write(&place, s->plan->ops, s->plan->device, state, &info));
+    record_sync(s->record);
+    TRY(state_file_write(&place, s->plan->ops, s->plan->device, state, gradients_before(s)));
     state_file_prune(&place, (int)s->config->run.keep_states);
     if (*interrupt_leave() != 0)
         log_warning(
@@ -108,6 +108,11 @@ static enum status save_state(void *context, const struct run_state *state)
             (int)*interrupt_leave(), (unsigned long long)state->gradients, (unsigned long long)s->plan->gradient_total,
             s->directory);
     return STATUS_OK;
+}
+
+static uint64_t recorded(void *context)
+{
+    return record_length(((const struct simulating *)context)->record);
 }
 
 static enum status restore_state(void *context, struct run_state *state)
@@ -138,6 +143,8 @@ static enum status run(struct simulating *s)
     params.optimum = s->optimum;
     arrange_state(s, &params);
     run_params.gradients_before = gradients_before(s);
+    run_params.recorded = recorded;
+    run_params.state_context = s;
     run_params.checkpoint = run_output_checkpoint;
     run_params.checkpoint_context = &output;
     run_params.trained = digest_trained;

@@ -1,6 +1,6 @@
 /* The whole state of a run as a safetensors file: a tensor for each vector, one of numbers, one of digests.
  *
- *     "numbers" I64 (n)     the simulator's
+ *     "numbers" I64 (n)     the runtime's
  *     "digests" I64 (v + 1) of the vectors in the order of their names' appearance in "order", then of the numbers
  *     "order" in the metadata: the vectors' names, separated by spaces */
 #include "app/state_file.h"
@@ -43,9 +43,12 @@ struct passage {
 
 static void fill(void *context, void *to)
 {
+    enum { PIECE = 1 << 20 };
     const struct passage *passage = context;
     size_t count = passage->vector->count;
-    passage->ops->vector_read(passage->device, passage->vector->vector, count, to);
+    for (size_t first = 0; first < count; first += PIECE) /* the device may have something else to do in between */
+        passage->ops->vector_read(passage->device, passage->vector->vector + first,
+                                  count - first < PIECE ? count - first : PIECE, (float *)to + first);
     *passage->digest = (int64_t)digest_bytes(0, to, count * sizeof(float));
 }
 
@@ -62,15 +65,15 @@ static char *path_of(const struct state_file_place *place, int rank, uint64_t gr
 }
 
 static enum status write_file(const char *path, const struct safetensors_entry *entries, size_t count,
-                              const struct run_state *state, const struct state_file_info *info)
+                              const struct run_state *state, uint64_t gradients_before)
 {
     struct text order = {0};
     char bytes[32], gradients[32], before[32];
     for (size_t i = 0; i < state->vector_count; i++)
         text_add(&order, "%s%s", i > 0 ? " " : "", state->vectors[i].name);
-    snprintf(bytes, sizeof bytes, "%" PRIu64, info->metrics_bytes);
+    snprintf(bytes, sizeof bytes, "%" PRIu64, state->recorded);
     snprintf(gradients, sizeof gradients, "%" PRIu64, state->gradients);
-    snprintf(before, sizeof before, "%" PRIu64, info->gradients_before);
+    snprintf(before, sizeof before, "%" PRIu64, gradients_before);
     const struct safetensors_pair metadata[] = {{"format", format_name},  {"grapevine", GRAPEVINE_VERSION},
                                                 {"gradients", gradients}, {"gradients_before", before},
                                                 {"metrics_bytes", bytes}, {"order", text_view(&order)}};
@@ -119,29 +122,52 @@ static size_t list_own(const struct state_file_place *place, uint64_t **out)
     return count;
 }
 
-static void remove_file(const char *directory, const char *name)
+static void remove_path(const char *path)
 {
-    char *path = run_directory_file(directory, name);
     if (unlink(path) != 0)
         log_warning("%s cannot be removed: %s", path, strerror(errno));
+}
+
+static void remove_own(const struct state_file_place *place, uint64_t gradients)
+{
+    char *path = path_of(place, place->rank, gradients);
+    remove_path(path);
     free(path);
+}
+
+static bool all_are_there(const struct state_file_place *place, uint64_t gradients)
+{
+    for (int rank = 0; rank < place->size; rank++)
+        if (!is_there(place, rank, gradients))
+            return false;
+    return true;
 }
 
 void state_file_prune(const struct state_file_place *place, int kept)
 {
     uint64_t *own;
     size_t count = list_own(place, &own);
-    for (size_t i = (size_t)kept; i < count; i++) {
-        char *path = path_of(place, place->rank, own[i]);
-        if (unlink(path) != 0)
-            log_warning("%s cannot be removed: %s", path, strerror(errno));
-        free(path);
+    int whole = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool is_whole = whole < kept && all_are_there(place, own[i]);
+        whole += is_whole;
+        if (i >= (size_t)kept && !is_whole)
+            remove_own(place, own[i]);
     }
     free(own);
 }
 
+void state_file_forget_later(const struct state_file_place *place, uint64_t gradients)
+{
+    uint64_t *own;
+    size_t count = list_own(place, &own);
+    for (size_t i = 0; i < count && own[i] > gradients; i++)
+        remove_own(place, own[i]);
+    free(own);
+}
+
 enum status state_file_write(const struct state_file_place *place, const struct device_ops *ops, struct device *device,
-                             const struct run_state *state, const struct state_file_info *info)
+                             const struct run_state *state, uint64_t gradients_before)
 {
     size_t count = state->vector_count, digest_count = count + 1, number_count = state->number_count;
     struct passage *passages = memory_zalloc(count, sizeof passages[0]);
@@ -169,7 +195,7 @@ enum status state_file_write(const struct state_file_place *place, const struct 
     char *path = path_of(place, place->rank, state->gradients);
     enum status status = ops->health(device);
     if (status == STATUS_OK)
-        status = write_file(path, entries, count + 2, state, info);
+        status = write_file(path, entries, count + 2, state, gradients_before);
     if (status == STATUS_OK)
         status = ops->health(device);
     free(path);
@@ -320,8 +346,11 @@ static void remove_unfinished(const char *directory)
     if (folder == NULL)
         return;
     for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder))
-        if (strncmp(entry->d_name, prefix, sizeof prefix - 1) == 0 && strstr(entry->d_name, ".part-") != NULL)
-            remove_file(directory, entry->d_name);
+        if (strncmp(entry->d_name, prefix, sizeof prefix - 1) == 0 && strstr(entry->d_name, ".part-") != NULL) {
+            char *path = run_directory_file(directory, entry->d_name);
+            remove_path(path);
+            free(path);
+        }
     closedir(folder);
 }
 
@@ -331,10 +360,7 @@ int state_file_list(const struct state_file_place *place, uint64_t out[STATE_FIL
     size_t count = list_own(place, &own);
     int listed = 0;
     for (size_t i = 0; i < count && listed < STATE_FILES_MOST; i++) {
-        bool whole = true;
-        for (int rank = 0; rank < place->size && whole; rank++)
-            whole = is_there(place, rank, own[i]);
-        if (whole)
+        if (all_are_there(place, own[i]))
             out[listed++] = own[i];
     }
     free(own);

@@ -40,6 +40,7 @@ struct training {
     bool is_done;             /* the run in it has come to its end */
     bool goes_on;             /* the directory is that of a run that was interrupted */
     struct state_file *state; /* owned; NULL: the run starts at the beginning */
+    uint64_t done_before;     /* gradients of all after which that was kept */
     struct state_mean mean;   /* what it starts from then, unless nobody's */
     struct record *record;    /* owned */
     struct worker *worker;    /* owned */
@@ -84,18 +85,17 @@ static uint64_t gradients_before(const struct training *training)
     return training->state != NULL ? state_file_info(training->state).gradients_before : training->mean.gradients;
 }
 
-/* Every rank writes its part; they are the run's newest state once all parts are there. */
+/* The last: every rank writes its part, and all know whether all could. */
 static enum status save_state(void *context, const struct run_state *state)
 {
     struct training *training = context;
     struct state_file_place place = place_of(training);
-    struct state_file_info info = {.metrics_bytes = record_sync(training->record),
-                                   .gradients_before = gradients_before(training)};
     const struct plan *plan = training->plan;
     double begin_s = stopwatch_now();
+    record_sync(training->record);
     log_hold(true);
-    enum status status =
-        job_agree(&training->job, "state", state_file_write(&place, plan->ops, plan->device, state, &info));
+    enum status status = job_agree(
+        &training->job, "state", state_file_write(&place, plan->ops, plan->device, state, gradients_before(training)));
     log_hold(false);
     TRY(status);
     state_file_prune(&place, (int)training->config->run.keep_states);
@@ -105,6 +105,29 @@ static enum status save_state(void *context, const struct run_state *state)
                     (unsigned long long)state->gradients, (unsigned long long)plan->gradient_total, training->directory,
                     stopwatch_now() - begin_s);
     return STATUS_OK;
+}
+
+/* At intervals, by a thread of its own: the run's newest state once the parts of all ranks are there. */
+static void keep_state(void *context, const struct run_state *state)
+{
+    const struct training *training = context;
+    struct state_file_place place = place_of(training);
+    const struct plan *plan = training->plan;
+    double begin_s = stopwatch_now();
+    record_sync(training->record);
+    if (state_file_write(&place, plan->ops, plan->device, state, gradients_before(training)) != STATUS_OK) {
+        log_on_this_rank(LOG_WARNING, "the state after %llu gradients is not kept; training goes on",
+                         (unsigned long long)state->gradients);
+        return;
+    }
+    state_file_prune(&place, (int)training->config->run.keep_states);
+    log_debug("the part of worker %d in the state after %llu gradients is written (in %.2f s)", training->job.rank,
+              (unsigned long long)state->gradients, stopwatch_now() - begin_s);
+}
+
+static uint64_t recorded(void *context)
+{
+    return record_length(((const struct training *)context)->record);
 }
 
 static enum status restore_state(void *context, struct run_state *state)
@@ -159,6 +182,7 @@ static enum status look_for_states(struct training *training)
         double bad = state_file_open_at(&place, found.gradients[i], &training->state) != STATUS_OK;
         log_hold(false);
         TRY(job_sum_doubles(&training->job, "states of all ranks", &bad, 1));
+        training->done_before = found.gradients[i];
         if (bad == 0)
             continue;
         state_file_close(training->state);
@@ -203,6 +227,10 @@ static enum status read_mean(struct training *training)
 static enum status make_directory(struct training *training)
 {
     enum status status = STATUS_OK;
+    if (training->goes_on) { /* what was kept after that is another run's: its parts are not to be mixed with ours */
+        struct state_file_place place = place_of(training);
+        state_file_forget_later(&place, training->state != NULL ? training->done_before : training->mean.gradients);
+    }
     if (training->job.rank != 0)
         return STATUS_OK;
     if (training->goes_on && training->state == NULL)
@@ -324,6 +352,8 @@ static enum status run(struct training *training)
     params.gradients_before = gradients_before(training);
     params.leave = interrupt_leave();
     params.save_state = save_state;
+    params.keep_state = keep_state;
+    params.recorded = recorded;
     params.restore_state = training->state != NULL ? restore_state : NULL;
     params.state_context = training;
     TRY(runtime_mpi_run(&params, &training->job, training->worker, record_observer(training->record), &result));

@@ -243,8 +243,9 @@ const struct schema_row schema_table[] = {
     {KEY(run, checkpoint_every_epochs), CLOSED(0, 1e6), .preset = "25", .summary = "epochs between two checkpoints",
      .details = "Summed over workers. 0: only the final one."},
     {KEY(run, state_every_epochs), CLOSED(0, 1e6), .preset = "0", .summary = "epochs between two states",
-     .details = "`simulate`: all that a run is, for --resume; several times the parameters of every worker. 0: only "
-                "when it is asked to leave (SIGTERM, SIGUSR1, Ctrl-C)."},
+     .details = "Summed over workers. All that a run is, for --resume; three to four times the parameters of every "
+                "worker, in memory and on the disk; in `train` it is written while training goes on. 0: only when the "
+                "run is asked to leave (SIGTERM, SIGUSR1, Ctrl-C)."},
     {KEY(run, keep_states), CLOSED(1, 1000), .preset = "2", .summary = "states kept, the newest ones"},
     {KEY(run, trace), .preset = "false", .summary = "write trace.json",
      .details = "Both threads of every worker over time, for Perfetto or chrome://tracing."},

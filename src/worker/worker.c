@@ -26,6 +26,7 @@ struct worker {
     bool loaded;
     bool cast;              /* the last update has made the working copy too */
     uint64_t step;          /* gradients computed: names the dropout masks */
+    float *kept_buffers;    /* owned, (buffer_size), device memory: between gradients; NULL if the engine is shared */
     float *statistics;      /* owned, (buffer_size), host memory */
     double *statistics_sum; /* owned, (buffer_size) */
 };
@@ -35,7 +36,7 @@ static bool shares_engine(const struct worker *worker)
     return worker->params.engine != NULL;
 }
 
-static enum status create_algo(struct worker *worker)
+enum status worker_create_algo(const struct worker *worker, float *x, struct algo **out)
 {
     const struct worker_params *p = &worker->params;
     struct algo_params params = {
@@ -47,9 +48,9 @@ static enum status create_algo(struct worker *worker)
         .alpha = p->alpha,
         .alpha_tilde = p->alpha_tilde,
         .optimizer = p->optimizer,
-        .x = worker->x,
+        .x = x,
     };
-    return p->algo->create(&params, &worker->algo);
+    return p->algo->create(&params, out);
 }
 
 static enum status create_loader(struct worker *worker)
@@ -88,7 +89,7 @@ static enum status create_engine(struct worker *worker)
     worker->buffers = worker->engine->buffers;
     if (p->initial_buffers != NULL && p->spec->buffer_size > 0)
         p->ops->vector_write(p->device, worker->buffers, p->spec->buffer_size, p->initial_buffers);
-    return STATUS_OK;
+    return engine_vector(&params, p->spec->buffer_size, p->initial_buffers, &worker->kept_buffers);
 }
 
 static enum status create_parts(struct worker *worker)
@@ -97,7 +98,7 @@ static enum status create_parts(struct worker *worker)
     const struct net_spec *spec = p->spec;
     TRY(create_engine(worker));
     TRY(engine_vector(&worker->engine->params, spec->parameter_size, p->initial_parameters, &worker->x));
-    TRY(create_algo(worker));
+    TRY(worker_create_algo(worker, worker->x, &worker->algo));
     worker_cast(worker);
     worker->statistics = memory_zalloc(spec->buffer_size, sizeof worker->statistics[0]);
     worker->statistics_sum = memory_zalloc(spec->buffer_size, sizeof worker->statistics_sum[0]);
@@ -130,6 +131,7 @@ void worker_destroy(struct worker *worker)
         p->algo->destroy(worker->algo);
     p->ops->vector_free(p->device, worker->x);
     p->ops->vector_free(p->device, worker->point);
+    p->ops->vector_free(p->device, worker->kept_buffers);
     if (shares_engine(worker))
         p->ops->vector_free(p->device, worker->buffers);
     else
@@ -385,12 +387,33 @@ double *worker_time(struct worker *worker)
     return ops->time != NULL ? ops->time(worker->algo) : NULL;
 }
 
+void worker_keep_statistics(struct worker *worker)
+{
+    copy_vector(worker, worker->params.spec->buffer_size, worker->buffers, worker->kept_buffers);
+}
+
+void worker_take_statistics_back(struct worker *worker)
+{
+    copy_vector(worker, worker->params.spec->buffer_size, worker->kept_buffers, worker->buffers);
+}
+
+const float *worker_kept_statistics(const struct worker *worker)
+{
+    return worker->kept_buffers;
+}
+
+const struct algo_ops *worker_algo(const struct worker *worker)
+{
+    return worker->params.algo;
+}
+
 void worker_resume(struct worker *worker, uint64_t steps)
 {
     assert(!worker->loaded);
     worker->cast = false;
     if (!shares_engine(worker)) {
         assert(steps == worker->params.first_step);
+        worker_keep_statistics(worker);
         worker_cast(worker);
         return;
     }

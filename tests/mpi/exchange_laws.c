@@ -12,10 +12,14 @@
  *   4. every edge was met at its rate, λ_ij times the mean number of gradients of its ends, losses aside: χ² of the
  *      counts is below its 10⁻⁶ quantile;
  *   5. their sum is within 5 standard deviations of what the clocks promise. Where degrees differ the hub's rank makes
- *      fewer gradients than the others, so that this is less than EXCHANGES. */
+ *      fewer gradients than the others, so that this is less than EXCHANGES;
+ *   6. states recorded at intervals meanwhile are consistent: in each that all ranks have kept, 1 holds of the recorded
+ *      vectors and of the gradient events that each rank had made by then (in 4 random directions);
+ *   7. and who had met whom by then is symmetric; there are some. */
 #include <math.h>
 
 #include "mpi/mpi_fixture.h"
+#include "mpi/recorded_cuts.h"
 
 static int failures;
 
@@ -38,9 +42,11 @@ static double *sum_all(struct mpi_fixture *f)
     return sum;
 }
 
-/* One gradient event of a random direction; what it did to x + x̃ is added to `applied`. */
-static void gradient_event(struct mpi_fixture *f, struct communicator *c, uint64_t step, double *applied)
+/* One gradient event of a random direction; what it did to x + x̃ is added to `applied`. `change`: (count) of scratch. */
+static void gradient_event(struct mpi_fixture *f, struct communicator *c, struct recorded_cuts *cuts, double *change,
+                           double *applied)
 {
+    uint64_t step = cuts->step_count;
     size_t count = worker_parameter_size(f->worker);
     float *x = worker_parameters(f->worker), *x_tilde = worker_vector(f->worker, "x_tilde");
     float *gradient = worker_gradient_vector(f->worker);
@@ -51,10 +57,13 @@ static void gradient_event(struct mpi_fixture *f, struct communicator *c, uint64
     communicator_lock(c);
     communicator_end_step(c, stopwatch_now());
     for (size_t k = 0; k < count; k++)
-        applied[k] -= (double)x[k] + (double)(x_tilde != NULL ? x_tilde[k] : x[k]);
+        change[k] = -(double)x[k] - (double)(x_tilde != NULL ? x_tilde[k] : x[k]);
     worker_update(f->worker, (double)(step + 1), 0.5);
-    for (size_t k = 0; k < count; k++)
-        applied[k] += (double)x[k] + (double)(x_tilde != NULL ? x_tilde[k] : x[k]);
+    for (size_t k = 0; k < count; k++) {
+        change[k] += (double)x[k] + (double)(x_tilde != NULL ? x_tilde[k] : x[k]);
+        applied[k] += change[k];
+    }
+    recorded_cuts_step(cuts, change);
     communicator_unlock(c);
 }
 
@@ -131,21 +140,24 @@ int main(int argc, char **argv)
     f.run.gradient_total = (uint64_t)(2 * exchanges / rate) + 1;
     size_t count = worker_parameter_size(f.worker);
     double *start = sum_all(&f), *applied = memory_zalloc(count, sizeof applied[0]);
+    double *change = memory_zalloc(count, sizeof change[0]);
+    struct recorded_cuts cuts;
+    recorded_cuts_open(&cuts, &f, (double)f.run.gradient_total / 20);
     struct communicator *c = NULL;
     struct communicator_params params = mpi_fixture_communicator(&f);
+    params.cut = cuts.cut;
     must(communicator_create(&params, &c), "communicator_create");
     must(communicator_start(c), "communicator_start");
-    uint64_t step = 0;
     double begin_s = stopwatch_now();
-    for (; !communicator_stop(c); step++) {
+    while (!communicator_stop(c)) {
         communicator_wait_rate(c);
-        gradient_event(&f, c, step, applied);
+        gradient_event(&f, c, &cuts, change, applied);
     }
     must(communicator_finish(c), "communicator_finish");
     double wall_s = stopwatch_now() - begin_s;
     struct communicator_counts counts = communicator_counts(c);
-    double sums[5] = {(double)step, (double)counts.exchanges / 2, (double)counts.ticks, (double)counts.unserved,
-                      (double)counts.given_up};
+    double sums[5] = {(double)cuts.step_count, (double)counts.exchanges / 2, (double)counts.ticks,
+                      (double)counts.unserved, (double)counts.given_up};
     must(job_sum_doubles(&f.job, "counts", sums, 5), "job_sum_doubles");
     must(job_sum_doubles(&f.job, "applied", applied, count), "job_sum_doubles");
     if (f.job.rank == 0)
@@ -154,18 +166,25 @@ int main(int argc, char **argv)
                argv[1], argv[2], argv[3], f.job.size, count, communicator_transport_name(c), sums[0], sums[1], wall_s,
                sums[4]);
     check_sum(&f, start, applied, sums[0] + 2 * sums[1]);
-    double promised = check_meetings(&f, c, (double)step);
+    double promised = check_meetings(&f, c, (double)cuts.step_count);
     double served = (sums[2] - sums[3]) / sums[2];
     expect(&f.job, served >= 0.99, "meetings served over ticks drawn", served, 0.99);
     double off = fabs(sums[1] - promised), allowed = 5 * sqrt(promised) + 2 * f.job.size;
     expect(&f.job, off <= allowed, "meetings held, off what the clocks promise", off, allowed);
+    struct cuts_found found = recorded_cuts_close(&cuts);
+    expect(&f.job, found.off_most <= 1, "recorded states keep the sum too, of rounding", found.off_most, 1);
+    expect(&f.job, found.asymmetry == 0 && found.count > 0, "recorded states agree on who met whom", found.asymmetry,
+           0);
     int rank = f.job.rank;
+    if (rank == 0)
+        printf("%d states recorded\n", found.count);
     communicator_destroy(c);
     scenario_destroy(scenario);
     free(start);
     free(applied);
+    free(change);
     int failed = mpi_fixture_close(&f, failures);
     if (rank == 0)
-        printf("%d passed, %d failed\n", 6 - failures, failures);
+        printf("%d passed, %d failed\n", 8 - failures, failures);
     return failed;
 }

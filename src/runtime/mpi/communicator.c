@@ -87,11 +87,20 @@ static bool has_tick(void *context, int neighbor)
     return c->due[neighbor].ticks > 0;
 }
 
+/* The present meeting with this neighbor is, or may be, before the cut that is open. */
+static bool in_open_cut(const struct communicator *c, int neighbor)
+{
+    return c->cut_open && c->pairing.edges[neighbor].outstanding;
+}
+
 static void begin_exchange(void *context, int neighbor, int record, int peer_slot, uint64_t attempt, bool by_my_tick)
 {
     struct communicator *c = context;
-    if (by_my_tick && c->due[neighbor].ticks > 0)
+    if (by_my_tick && c->due[neighbor].ticks > 0) {
         c->due[neighbor].ticks--;
+        if (in_open_cut(c, neighbor) && c->cut_saved.due[neighbor] > 0) /* else it was drawn after the cut */
+            c->cut_saved.due[neighbor]--;
+    }
     c->due[neighbor].backoff_s = 0;
     double delay_s =
         injected_link_delay_s(&c->links[neighbor], c->way.payload_bytes, pairing_decided_here(&c->pairing, neighbor));
@@ -113,13 +122,24 @@ static bool payload_arrived(void *context, int neighbor, int record, uint64_t at
     return exchange_arrived(&c->exchange, c->pairing.edges[neighbor].peer, record, attempt);
 }
 
+static void count_in_cut(struct communicator *c, int neighbor, double distance)
+{
+    c->cut_saved.counts.exchanges++;
+    c->cut_saved.counts.distance_sum += distance;
+    c->cut_saved.met[neighbor]++;
+    c->cut_saved.meetings[c->pairing.edges[neighbor].peer]++;
+}
+
 static void apply_difference(void *context, int neighbor, int record, uint64_t attempt)
 {
     struct communicator *c = context;
     int peer = c->pairing.edges[neighbor].peer;
     (void)attempt; /* a record belongs to one attempt at a time */
-    double distance = exchange_apply(&c->exchange, peer, record);
+    struct state_cut *also_to = in_open_cut(c, neighbor) ? c->params.cut : NULL;
+    double distance = exchange_apply(&c->exchange, peer, record, also_to);
     c->meetings[peer]++;
+    if (also_to != NULL)
+        count_in_cut(c, neighbor, distance);
     pthread_mutex_lock(&c->counts_mutex);
     c->neighbors[neighbor].meetings++;
     c->counts.exchanges++;
@@ -131,6 +151,46 @@ static bool put_drained(void *context, int record)
 {
     struct communicator *c = context;
     return exchange_drained(&c->exchange, record);
+}
+
+/* --- states at intervals --- */
+
+/* The one before, if it is still open, stays incomplete. */
+static void take_cut(void *context, uint64_t number)
+{
+    struct communicator *c = context;
+    double begin_s = stopwatch_now();
+    if (c->params.cut == NULL || c->done || c->progress.leaving) /* the last state comes then */
+        return;
+    if (c->cut_open)
+        log_on_this_rank(LOG_WARNING,
+                         "worker %d: the state before this one is not kept: a meeting that belongs to it has not ended "
+                         "(does a neighbor stand still?)",
+                         c->id);
+    pthread_mutex_lock(&c->lock);
+    c->cut_open = state_cut_take(c->params.cut, number);
+    communicator_save(c, &c->cut_saved);
+    pthread_mutex_unlock(&c->lock);
+    exchange_span(&c->exchange, SPAN_CHECKPOINT, begin_s, -1);
+}
+
+/* Everybody comes to the same numbers, some a little sooner. */
+static void look_whether_cut_is_due(struct communicator *c)
+{
+    if (c->params.cut == NULL)
+        return;
+    uint64_t gradients = c->params.run->gradients_before + progress_sum(&c->progress);
+    if (gradients < c->params.run->gradient_total)
+        pairing_cut(&c->pairing, state_cut_due(c->params.cut, gradients));
+}
+
+static void look_whether_cut_is_complete(struct communicator *c)
+{
+    c->cut_open &= !c->progress.leaving;
+    if (!c->cut_open || !pairing_cut_complete(&c->pairing))
+        return;
+    c->cut_open = false;
+    state_cut_complete(c->params.cut, &c->cut_saved);
 }
 
 /* --- the thread's loop --- */
@@ -236,7 +296,9 @@ static bool round_once(struct communicator *c)
     draw_ticks(c, now_s);
     bool happened = spread_progress(c, now_s);
     note(c, exchange_poll(&c->exchange, &happened));
+    look_whether_cut_is_due(c);
     happened |= pairing_sweep(&c->pairing, now_s, patience_s(c));
+    look_whether_cut_is_complete(c);
     note_refusal(c, refused, now_s);
     report_given_up(c, given_up);
     if (!progress_all_done(&c->progress) && !c->progress.leaving) {
@@ -431,6 +493,10 @@ const char *communicator_transport_name(const struct communicator *communicator)
 
 enum status communicator_start(struct communicator *communicator)
 {
+    const struct communicator_params *params = &communicator->params;
+    if (params->cut != NULL) /* what was due before is kept already, or left out: the same on every rank */
+        communicator->pairing.cut =
+            state_cut_due(params->cut, params->run->gradients_before + progress_sum(&communicator->progress));
     return thread_start(&communicator->thread, "communication", run, communicator);
 }
 
@@ -458,7 +524,8 @@ static void init_pairing(struct communicator *c)
                             .arrived = payload_arrived,
                             .apply = apply_difference,
                             .drained = put_drained,
-                            .has_tick = has_tick};
+                            .has_tick = has_tick,
+                            .take_cut = take_cut};
     pairing_init(&c->pairing, &io, c->id, c->degree, peers, c->params.run->records);
     free(peers);
 }
@@ -507,6 +574,7 @@ enum status communicator_create(const struct communicator_params *params, struct
     wakeup_init(&c->rate_wakeup);
     worker_clock_init(&c->clock);
     progress_init(&c->progress, c->id, run_params->graph->worker_count);
+    communicator_saved_init(&c->cut_saved, run_params->graph, c->id);
     edge_clock_init(&c->ticks, run_params->graph, c->id, run_params->seed);
     c->due = memory_zalloc((size_t)c->degree, sizeof c->due[0]);
     c->stale = memory_zalloc((size_t)c->degree, sizeof c->stale[0]);
@@ -531,6 +599,7 @@ void communicator_destroy(struct communicator *c)
     pairing_release(&c->pairing);
     edge_clock_release(&c->ticks);
     progress_release(&c->progress);
+    communicator_saved_release(&c->cut_saved);
     worker_clock_release(&c->clock);
     wakeup_release(&c->rate_wakeup);
     pthread_mutex_destroy(&c->counts_mutex);

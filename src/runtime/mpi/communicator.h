@@ -14,27 +14,19 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "runtime/mpi/communicator_saved.h"
 #include "runtime/runtime.h"
 
 struct communicator;
+struct state_cut;
 
 struct communicator_params {
     const struct runtime_params *run; /* borrowed */
     struct job *job;                  /* borrowed */
     struct worker *worker;            /* borrowed */
     const struct observer *observer;  /* borrowed */
+    struct state_cut *cut;            /* borrowed; NULL: no states are kept at intervals */
     double origin_s;                  /* stopwatch time at which the run began */
-};
-
-/* Meetings of this worker so far. */
-struct communicator_counts {
-    uint64_t exchanges;  /* completed here */
-    uint64_t ticks;      /* drawn from this worker's clocks */
-    uint64_t unserved;   /* drawn, and dropped when the run ended */
-    uint64_t pending;    /* drawn, not yet served */
-    uint64_t lost;       /* drawn, and lost on the link (injected) */
-    uint64_t given_up;   /* waits that ran out; known after communicator_finish */
-    double distance_sum; /* Σ over exchanges of ‖own − peer‖²/2 (estimated from a sample of a long vector) */
 };
 
 /* Collective: opens the transport. */
@@ -70,22 +62,7 @@ void communicator_halt(struct communicator *communicator);
  * job->limit_s, or MPI failed. */
 enum status communicator_finish(struct communicator *communicator);
 
-/* What a communicator is between two gradients, beside the vectors. Arrays are owned. */
-struct communicator_saved {
-    struct communicator_counts counts;
-    double average_s;    /* of a gradient */
-    uint64_t steps;      /* of this worker */
-    double time;         /* its own, which events have reached */
-    uint64_t *due;       /* (degree): meetings drawn and not yet served */
-    uint64_t *met;       /* (degree): meetings with each neighbor */
-    uint64_t *meetings;  /* (worker_count) */
-    uint64_t *gradients; /* (worker_count): of everybody */
-    size_t degree, worker_count;
-};
-
-void communicator_saved_init(struct communicator_saved *saved, const struct graph *graph, int worker);
-void communicator_saved_release(struct communicator_saved *saved);
-/* After finish. */
+/* What it is beside the vectors. By the communication thread, or after finish. */
 void communicator_save(struct communicator *communicator, struct communicator_saved *saved);
 /* Before start. */
 void communicator_resume(struct communicator *communicator, const struct communicator_saved *saved);

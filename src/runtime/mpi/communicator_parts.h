@@ -14,6 +14,7 @@
 #include "runtime/mpi/pairing.h"
 #include "runtime/mpi/progress.h"
 #include "runtime/mpi/snapshot_way.h"
+#include "runtime/mpi/state_cut.h"
 #include "runtime/mpi/worker_clock.h"
 
 /* Meetings that are due with one neighbor. */
@@ -41,6 +42,8 @@ struct communicator {
     struct injection injection;
     struct injected_link *links; /* owned (degree) */
     int asked;                   /* neighbor of our last ask that has neither been met nor refused, or PAIRING_NOBODY */
+    struct communicator_saved cut_saved; /* as it was at the open cut, and what has been added since */
+    bool cut_open;                       /* a cut has been taken, and not been completed */
     double published_s, changed_s;
     bool done; /* no gradient and no meeting of ours is due any more */
     enum status status;

@@ -1,4 +1,4 @@
-/* What a communicator was, for a run that goes on. No thread is running meanwhile. */
+/* What a communicator is beside the vectors, for a run that goes on from there. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

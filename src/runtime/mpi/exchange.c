@@ -103,7 +103,7 @@ void exchange_release(struct exchange *exchange)
     exchange->records = NULL;
 }
 
-static void span(const struct exchange *exchange, enum span_kind kind, double begin_s, int peer)
+void exchange_span(const struct exchange *exchange, enum span_kind kind, double begin_s, int peer)
 {
     const struct observer *observer = exchange->observer;
     if (observer->on_span != NULL)
@@ -150,7 +150,7 @@ static void take_snapshot(struct exchange *exchange, struct exchange_record *rec
     }
     event(exchange, EVENT_SNAPSHOT, peer, attempt, time);
     pthread_mutex_unlock(exchange->lock);
-    span(exchange, SPAN_COPY, begin_s, peer);
+    exchange_span(exchange, SPAN_COPY, begin_s, peer);
 }
 
 /* Bring a chunk from the device to host memory, where it is sealed: while it comes, the ones before are put. */
@@ -200,7 +200,7 @@ static enum status put_chunk(struct exchange *exchange, int record, int chunk)
 
 static void finish_put(struct exchange *exchange, struct exchange_record *record)
 {
-    span(exchange, SPAN_PUT, record->put_s, record->peer);
+    exchange_span(exchange, SPAN_PUT, record->put_s, record->peer);
     record->put_s = stopwatch_now();
 }
 
@@ -329,14 +329,16 @@ static const float *peer_snapshot(const struct exchange *exchange, int record)
     return (const float *)(const void *)exchange->ops->slot(exchange->transport, record);
 }
 
-double exchange_apply(struct exchange *exchange, int peer, int record)
+double exchange_apply(struct exchange *exchange, int peer, int record, struct state_cut *also_to)
 {
     struct exchange_record *of = &exchange->records[record];
     unsigned char *slot = exchange->ops->slot(exchange->transport, record);
     const float *theirs = peer_snapshot(exchange, record);
-    span(exchange, SPAN_PEER, of->put_s, peer);
+    exchange_span(exchange, SPAN_PEER, of->put_s, peer);
     double begin_s = stopwatch_now();
     double distance = worker_pair_distance(exchange->worker, of->snapshot, theirs);
+    if (also_to != NULL)
+        state_cut_exchange(also_to, of->snapshot, theirs);
     pthread_mutex_lock(exchange->lock);
     double time = worker_clock_time(exchange->clock, stopwatch_now());
     worker_exchange(exchange->worker, time, of->snapshot, theirs);
@@ -346,6 +348,6 @@ double exchange_apply(struct exchange *exchange, int peer, int record)
     event(exchange, EVENT_APPLY, peer, of->attempt, time);
     pthread_mutex_unlock(exchange->lock);
     payload_spoil(&exchange->shape, slot);
-    span(exchange, SPAN_APPLY, begin_s, peer);
+    exchange_span(exchange, SPAN_APPLY, begin_s, peer);
     return distance;
 }

@@ -21,6 +21,7 @@
 #include "base/status.h"
 #include "runtime/mpi/direct_slots.h"
 #include "runtime/mpi/payload.h"
+#include "runtime/mpi/state_cut.h"
 #include "runtime/mpi/transport.h"
 #include "runtime/mpi/worker_clock.h"
 #include "runtime/observer.h"
@@ -72,7 +73,11 @@ void exchange_given_up(struct exchange *exchange, int peer, uint64_t attempt);
 /* Report that a meeting with this peer was lost before it was asked for (injected). */
 void exchange_lost(struct exchange *exchange, int peer);
 
-/* Apply the difference; returns ‖own − peer‖²/2 (of a sample of a long vector, scaled). */
-double exchange_apply(struct exchange *exchange, int peer, int record);
+/* Apply the difference, to a recorded state too where the meeting is before that (NULL: it is not). Returns
+ * ‖own − peer‖²/2 (of a sample of a long vector, scaled). */
+double exchange_apply(struct exchange *exchange, int peer, int record, struct state_cut *also_to);
+
+/* Report that the communication thread has done something since then; peer −1: with nobody. */
+void exchange_span(const struct exchange *exchange, enum span_kind kind, double begin_s, int peer);
 
 #endif

@@ -53,9 +53,9 @@ static uint64_t global_steps(const struct trainer *trainer)
 {
     uint64_t before = trainer->params->gradients_before;
     if (trainer->communicator == NULL)
-        return before + trainer->steps * (uint64_t)(trainer->reducer != NULL ? trainer->job->size : 1);
+        return before + trainer->books.steps * (uint64_t)(trainer->reducer != NULL ? trainer->job->size : 1);
     uint64_t known = communicator_global_steps(trainer->communicator);
-    return before + (known > trainer->steps ? known : trainer->steps);
+    return before + (known > trainer->books.steps ? known : trainer->books.steps);
 }
 
 static double progress_of(const struct trainer *trainer)
@@ -79,16 +79,16 @@ static enum status prepare_step(struct trainer *trainer)
     if (trainer->communicator != NULL && trainer->params->enforce_rate) {
         communicator_wait_rate(trainer->communicator);
         double waited_s = now(trainer) - begin_s;
-        trainer->idle_s += waited_s;
-        trainer->since.idle_s += waited_s;
+        trainer->books.idle_s += waited_s;
+        trainer->books.since.idle_s += waited_s;
         if (waited_s > 1e-5)
             span(trainer, SPAN_WAIT, begin_s);
     }
     begin_s = now(trainer);
     TRY(worker_load(trainer->worker));
     double loaded_s = now(trainer) - begin_s;
-    trainer->load_s += loaded_s;
-    trainer->since.load_s += loaded_s;
+    trainer->books.load_s += loaded_s;
+    trainer->books.since.load_s += loaded_s;
     span(trainer, SPAN_LOAD, begin_s);
     return STATUS_OK;
 }
@@ -100,7 +100,7 @@ static enum status take_results(struct trainer *trainer, uint64_t called, uint64
         struct gradient_result result;
         /* Gradient k was computed once the means of gradient k − 1 were there. */
         if (trainer->reducer != NULL && trainer->resulted > 0)
-            TRY(reducer_settle(trainer->reducer, (int)(trainer->steps - trainer->resulted)));
+            TRY(reducer_settle(trainer->reducer, (int)(trainer->books.steps - trainer->resulted)));
         TRY(worker_result(trainer->worker, (int)(called - 1 - trainer->resulted), &result));
         trainer->resulted++;
         if (!result.finite) {
@@ -111,39 +111,23 @@ static enum status take_results(struct trainer *trainer, uint64_t called, uint64
                              worker_learning_rate(trainer->worker, progress_of(trainer)));
             return STATUS_USAGE;
         }
-        trainer->since.loss += result.loss;
-        trainer->since.correct += result.correct;
-        trainer->since.steps++;
+        trainer->books.since.loss += result.loss;
+        trainer->books.since.correct += result.correct;
+        trainer->books.since.steps++;
     }
     /* What follows asks the device for values. */
     return behind == 0 && trainer->reducer != NULL ? reducer_settle(trainer->reducer, 0) : STATUS_OK;
 }
 
-/* Statistics as they were before a gradient that is broken off: whoever goes on makes it again. */
-static void keep_buffers(struct trainer *trainer)
-{
-    size_t count = worker_buffer_size(trainer->worker);
-    if (trainer->buffers != NULL)
-        memcpy(trainer->buffers, worker_buffers(trainer->worker), count * sizeof trainer->buffers[0]);
-}
-
-static void put_buffers_back(struct trainer *trainer)
-{
-    size_t count = worker_buffer_size(trainer->worker);
-    if (trainer->buffers != NULL)
-        memcpy(worker_buffers(trainer->worker), trainer->buffers, count * sizeof trainer->buffers[0]);
-}
-
 static enum status compute_gradient(struct trainer *trainer)
 {
     double begin_s = now(trainer);
-    keep_buffers(trainer);
     enum status status =
         worker_gradient(trainer->worker, trainer->reducer != NULL ? reducer_ready : NULL, trainer->reducer, NULL);
     if (status == STATUS_REQUEUE)
-        put_buffers_back(trainer);
+        worker_take_statistics_back(trainer->worker); /* whoever goes on makes this gradient again */
     TRY(status);
-    TRY(take_results(trainer, trainer->steps + 1, (uint64_t)trainer->run_ahead));
+    TRY(take_results(trainer, trainer->books.steps + 1, (uint64_t)trainer->run_ahead));
     trainer->paused_s = injection_slow_down(&trainer->injection, begin_s);
     span(trainer, SPAN_COMPUTE, begin_s);
     if (trainer->reducer == NULL)
@@ -151,10 +135,23 @@ static enum status compute_gradient(struct trainer *trainer)
     begin_s = now(trainer);
     TRY(reducer_wait(trainer->reducer));
     double waited_s = now(trainer) - begin_s;
-    trainer->idle_s += waited_s;
-    trainer->since.idle_s += waited_s;
+    trainer->books.idle_s += waited_s;
+    trainer->books.since.idle_s += waited_s;
     span(trainer, SPAN_WAIT, begin_s);
     return STATUS_OK;
+}
+
+/* What has been counted is so from now on: a state that is recorded takes it over. */
+static void publish_books(struct trainer *trainer)
+{
+    if (trainer->cut == NULL)
+        return;
+    struct books books = trainer_books(trainer);
+    if (trainer->communicator != NULL)
+        communicator_lock(trainer->communicator);
+    state_cut_publish(trainer->cut, &books);
+    if (trainer->communicator != NULL)
+        communicator_unlock(trainer->communicator);
 }
 
 /* The gradient event: one fused pass, then the working copy, both under the lock. */
@@ -165,17 +162,22 @@ static void apply_gradient(struct trainer *trainer)
         communicator_lock(trainer->communicator);
         communicator_end_step(trainer->communicator, stopwatch_now() - trainer->paused_s);
     }
-    worker_update(trainer->worker, (double)(trainer->steps + 1), progress);
-    trainer->update_progress = progress;
-    event(trainer, EVENT_UPDATE, trainer->steps + 1, progress);
+    worker_keep_statistics(trainer->worker);
+    worker_update(trainer->worker, (double)(trainer->books.steps + 1), progress);
+    trainer->books.update_progress = progress;
+    event(trainer, EVENT_UPDATE, trainer->books.steps + 1, progress);
     span(trainer, SPAN_UPDATE, begin_s);
     begin_s = now(trainer);
     worker_cast(trainer->worker);
-    event(trainer, EVENT_BEGIN, trainer->steps + 1, progress);
+    event(trainer, EVENT_BEGIN, trainer->books.steps + 1, progress);
+    trainer->books.steps++;
+    if (trainer->cut != NULL) {
+        struct books books = trainer_books(trainer);
+        state_cut_publish(trainer->cut, &books);
+    }
     if (trainer->communicator != NULL)
         communicator_unlock(trainer->communicator);
     span(trainer, SPAN_CAST, begin_s);
-    trainer->steps++;
 }
 
 static struct communicator_counts counts_of(const struct trainer *trainer)
@@ -185,12 +187,12 @@ static struct communicator_counts counts_of(const struct trainer *trainer)
 
 static double last_update_square(const struct trainer *trainer)
 {
-    return worker_update_square(trainer->worker, trainer->update_progress);
+    return worker_update_square(trainer->worker, trainer->books.update_progress);
 }
 
 static void report_step(struct trainer *trainer)
 {
-    struct since_report *since = &trainer->since;
+    struct since_report *since = &trainer->books.since;
     struct communicator_counts counts = counts_of(trainer);
     double time_s = now(trainer), span_s = time_s - since->begin_s;
     size_t batch = worker_batch(trainer->worker);
@@ -198,9 +200,9 @@ static void report_step(struct trainer *trainer)
     struct step_report report = {
         .worker = trainer->job->rank,
         .time_s = time_s,
-        .step = trainer->steps,
+        .step = trainer->books.steps,
         .global_step = global,
-        .samples = trainer->steps * batch,
+        .samples = trainer->books.steps * batch,
         .progress = progress_of(trainer),
         .epoch = (double)global / trainer->params->gradients_per_epoch,
         .loss = since->loss / (double)since->steps,
@@ -227,7 +229,7 @@ static void report_evaluation(struct trainer *trainer, const char *set, const st
     struct evaluation_report report = {
         .worker = trainer->job->rank,
         .time_s = now(trainer),
-        .step = trainer->steps,
+        .step = trainer->books.steps,
         .global_step = global_steps(trainer),
         .epoch = (double)global_steps(trainer) / trainer->params->gradients_per_epoch,
         .set = set,
@@ -267,7 +269,7 @@ static enum status evaluate(struct trainer *trainer, double epoch)
 {
     double begin_s = now(trainer);
     struct evaluation result;
-    TRY(take_results(trainer, trainer->steps, 0));
+    TRY(take_results(trainer, trainer->books.steps, 0));
     TRY(worker_evaluate(trainer->worker, false, trainer->job->rank, trainer->job->size, &result));
     span(trainer, SPAN_EVALUATE, begin_s);
     report_evaluation(trainer, "test", &result, false);
@@ -278,8 +280,8 @@ static enum status evaluate(struct trainer *trainer, double epoch)
     span(trainer, SPAN_EVALUATE, begin_s);
     report_evaluation(trainer, "validation", &result, false);
     double accuracy = (double)result.correct / (double)result.count;
-    if (accuracy > trainer->best_accuracy) {
-        trainer->best_accuracy = accuracy;
+    if (accuracy > trainer->books.best_accuracy) {
+        trainer->books.best_accuracy = accuracy;
         save(trainer, true, epoch);
     }
     return STATUS_OK;
@@ -290,16 +292,34 @@ static enum status look_at_epoch(struct trainer *trainer)
 {
     const struct runtime_params *params = trainer->params;
     double epoch = (double)global_steps(trainer) / params->gradients_per_epoch;
-    if (params->eval_every_epochs > 0 && epoch >= trainer->next_evaluation && !finished(trainer)) {
+    if (params->eval_every_epochs > 0 && epoch >= trainer->books.next_evaluation && !finished(trainer)) {
         TRY(evaluate(trainer, epoch)); /* one that is broken off comes again */
-        while (trainer->next_evaluation <= epoch)
-            trainer->next_evaluation += params->eval_every_epochs;
+        while (trainer->books.next_evaluation <= epoch)
+            trainer->books.next_evaluation += params->eval_every_epochs;
     }
-    if (params->checkpoint_every_epochs > 0 && epoch >= trainer->next_checkpoint && !finished(trainer)) {
-        while (trainer->next_checkpoint <= epoch)
-            trainer->next_checkpoint += params->checkpoint_every_epochs;
+    if (params->checkpoint_every_epochs > 0 && epoch >= trainer->books.next_checkpoint && !finished(trainer)) {
+        while (trainer->books.next_checkpoint <= epoch)
+            trainer->books.next_checkpoint += params->checkpoint_every_epochs;
         save(trainer, false, epoch);
     }
+    return STATUS_OK;
+}
+
+/* Without a communicator, whose thread else does it: all ranks are between the same two gradients. */
+static enum status look_whether_cut_is_due(struct trainer *trainer)
+{
+    if (trainer->cut == NULL || trainer->communicator != NULL || finished(trainer))
+        return STATUS_OK;
+    uint64_t due = state_cut_due(trainer->cut, global_steps(trainer));
+    if (due <= trainer->cut_number)
+        return STATUS_OK;
+    double begin_s = now(trainer);
+    trainer->cut_number = due;
+    TRY(take_results(trainer, trainer->books.steps, 0));
+    publish_books(trainer);
+    if (state_cut_take(trainer->cut, due))
+        state_cut_complete(trainer->cut, &trainer->saved);
+    span(trainer, SPAN_CHECKPOINT, begin_s);
     return STATUS_OK;
 }
 
@@ -314,7 +334,7 @@ static enum status look_whether_leaving(struct trainer *trainer, bool *leaves)
     uint64_t every = trainer->run_ahead > 0 ? 8 : 1;
     double sum = *leaves;
     *leaves = false;
-    if (trainer->steps % every != 0)
+    if (trainer->books.steps % every != 0)
         return STATUS_OK;
     TRY(job_sum_doubles(trainer->job, "leaving", &sum, 1)); /* the reducer's thread is idle */
     *leaves = sum > 0;
@@ -326,9 +346,9 @@ static void report_state(const struct trainer *trainer)
     struct communicator_counts counts = counts_of(trainer);
     log_on_this_rank(
         LOG_INFO, "worker %d: %llu gradients (%llu of %llu by all), %llu meetings, %llu due, %.1f s waited for others",
-        trainer->job->rank, (unsigned long long)trainer->steps, (unsigned long long)global_steps(trainer),
+        trainer->job->rank, (unsigned long long)trainer->books.steps, (unsigned long long)global_steps(trainer),
         (unsigned long long)trainer->params->gradient_total, (unsigned long long)counts.exchanges,
-        (unsigned long long)counts.pending, trainer->idle_s);
+        (unsigned long long)counts.pending, trainer->books.idle_s);
 }
 
 static enum status train(struct trainer *trainer)
@@ -345,13 +365,15 @@ static enum status train(struct trainer *trainer)
             communicator_begin_step(trainer->communicator, stopwatch_now());
         TRY(compute_gradient(trainer));
         apply_gradient(trainer);
-        if (trainer->params->log_every > 0 && trainer->steps % trainer->params->log_every == 0) {
-            TRY(take_results(trainer, trainer->steps, 0));
+        if (trainer->params->log_every > 0 && trainer->books.steps % trainer->params->log_every == 0) {
+            TRY(take_results(trainer, trainer->books.steps, 0));
             report_step(trainer);
         }
         TRY(look_at_epoch(trainer));
+        publish_books(trainer);
+        TRY(look_whether_cut_is_due(trainer));
     }
-    return take_results(trainer, trainer->steps, 0);
+    return take_results(trainer, trainer->books.steps, 0);
 }
 
 /* Until the run's gradients are done, or it is left; *left: the latter, on all ranks. */
@@ -362,12 +384,12 @@ static enum status train_and_close(struct trainer *trainer, bool *left)
     interrupt_arm(false);
     *left = status == STATUS_REQUEUE;
     if (*left)
-        status = take_results(trainer, trainer->steps, 0);
+        status = take_results(trainer, trainer->books.steps, 0);
     if (trainer->communicator != NULL && status == STATUS_OK) {
         status = communicator_finish(trainer->communicator);
         *left = communicator_left(trainer->communicator);
     }
-    if (status == STATUS_OK && !*left && trainer->since.steps > 0)
+    if (status == STATUS_OK && !*left && trainer->books.since.steps > 0)
         report_step(trainer);
     return status;
 }
@@ -397,6 +419,7 @@ static enum status open_communication(struct trainer *trainer)
         .job = trainer->job,
         .worker = trainer->worker,
         .observer = trainer->observer,
+        .cut = trainer->cut,
         .origin_s = trainer->origin_s,
     };
     TRY(communicator_create(&params, &trainer->communicator));
@@ -421,10 +444,10 @@ static enum status gather(struct trainer *trainer, double training_s, struct run
     int n = trainer->job->size;
     struct communicator_counts counts = counts_of(trainer);
     double mine[FIGURES] = {
-        [STEPS] = (double)trainer->steps,
-        [IDLE] = trainer->idle_s / training_s,
-        [LOAD] = trainer->load_s / training_s,
-        [SPEED] = (double)(trainer->steps * worker_batch(trainer->worker)) / training_s,
+        [STEPS] = (double)trainer->books.steps,
+        [IDLE] = trainer->books.idle_s / training_s,
+        [LOAD] = trainer->books.load_s / training_s,
+        [SPEED] = (double)(trainer->books.steps * worker_batch(trainer->worker)) / training_s,
         [EXCHANGES] = (double)counts.exchanges,
         [TICKS] = (double)counts.ticks,
         [UNSERVED] = (double)counts.unserved,
@@ -484,40 +507,39 @@ static void make_way(const struct trainer *trainer)
         thread_set_nice(nice_of_compute);
 }
 
-/* All ranks or none. */
-static enum status take_up(struct trainer *trainer)
+/* States at intervals begin where the run is. */
+static enum status open_cut(struct trainer *trainer)
 {
-    if (trainer->params->restore_state == NULL)
-        return STATUS_OK;
-    log_hold(true);
-    enum status status = job_agree(trainer->job, "kept state", trainer_take_up(trainer));
-    if (status != STATUS_OK && !trainer->job->agreed)
-        log_release();
-    log_hold(false);
-    return status;
+    const struct runtime_params *params = trainer->params;
+    TRY(job_agree(trainer->job, "memory for states", state_cut_create(params, trainer->worker, &trainer->cut)));
+    if (trainer->cut != NULL)
+        trainer->cut_number = state_cut_due(trainer->cut, global_steps(trainer));
+    return STATUS_OK;
 }
 
 static enum status run_all(struct trainer *trainer, struct runtime_result *out)
 {
     TRY(job_barrier(trainer->job, "start of training"));
-    TRY(take_up(trainer));
+    if (trainer->params->restore_state != NULL)
+        TRY(trainer_take_up(trainer));
     event(trainer, EVENT_BEGIN, 0, 0); /* the worker was made with its working copy */
+    TRY(open_cut(trainer));
     TRY(open_communication(trainer));
     make_way(trainer);
     /* Where others meet this worker, its updates happen when its gradients are really done: what is due between two of
      * them must not queue behind gradients that have been called for. */
     trainer->run_ahead = trainer->communicator == NULL ? worker_run_ahead(trainer->worker) : 0;
-    double begin_s = now(trainer) - trainer->before_s;
+    trainer->begin_s = now(trainer) - trainer->books.before_s;
     bool left;
     if (trainer->params->restore_state == NULL)
-        trainer->since.begin_s = begin_s;
+        trainer->books.since.begin_s = trainer->begin_s;
+    publish_books(trainer);
     enum status status = train_and_close(trainer, &left);
-    double training_s = now(trainer) - begin_s;
+    double training_s = now(trainer) - trainer->begin_s;
     TRY(status);
-    if (left) {
-        trainer->before_s = training_s;
+    if (left)
         return trainer_keep(trainer);
-    }
+    state_cut_settle(trainer->cut);
     if (trainer->params->trained != NULL)
         trainer->params->trained(trainer->params->trained_context);
     TRY(gather(trainer, training_s, out));
@@ -542,9 +564,9 @@ enum status runtime_mpi_run(const struct runtime_params *params, struct job *job
         .worker = worker,
         .observer = observer,
         .origin_s = stopwatch_now(),
-        .next_evaluation = runtime_first_due(params, params->eval_every_epochs),
-        .next_checkpoint = runtime_first_due(params, params->checkpoint_every_epochs),
-        .best_accuracy = -1,
+        .books = {.next_evaluation = runtime_first_due(params, params->eval_every_epochs),
+                  .next_checkpoint = runtime_first_due(params, params->checkpoint_every_epochs),
+                  .best_accuracy = -1},
     };
     struct injection_death death;
     trainer.injection = (struct injection){
@@ -553,11 +575,8 @@ enum status runtime_mpi_run(const struct runtime_params *params, struct job *job
     runtime_result_init(out, (size_t)job->size);
     if (params->graph != NULL)
         communicator_saved_init(&trainer.saved, params->graph, job->rank);
-    if (worker_device_ops(worker)->host_memory)
-        trainer.buffers = memory_zalloc(worker_buffer_size(worker) + 1, sizeof trainer.buffers[0]);
     enum status status = run_all(&trainer, out);
     communicator_saved_release(&trainer.saved);
-    free(trainer.buffers);
     injection_death_stop(&death);
     reducer_destroy(trainer.reducer);
     theory_report_destroy(trainer.theory);
@@ -565,6 +584,7 @@ enum status runtime_mpi_run(const struct runtime_params *params, struct job *job
         communicator_destroy(trainer.communicator);
     else if (trainer.communicator != NULL)
         communicator_halt(trainer.communicator);
+    state_cut_destroy(trainer.cut);
     if (status != STATUS_OK)
         runtime_result_release(out);
     return status;

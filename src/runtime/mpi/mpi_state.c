@@ -7,61 +7,17 @@
 #include "base/stopwatch.h"
 #include "runtime/mpi/trainer.h"
 
-static void walk_counts(struct run_state_walk *walk, struct communicator_saved *saved)
+struct books trainer_books(const struct trainer *trainer)
 {
-    struct communicator_counts *counts = &saved->counts;
-    run_state_walk_whole(walk, &counts->exchanges);
-    run_state_walk_whole(walk, &counts->ticks);
-    run_state_walk_whole(walk, &counts->unserved);
-    run_state_walk_whole(walk, &counts->pending);
-    run_state_walk_whole(walk, &counts->lost);
-    run_state_walk_whole(walk, &counts->given_up);
-    run_state_walk_double(walk, &counts->distance_sum);
-    run_state_walk_double(walk, &saved->average_s);
-    run_state_walk_double(walk, &saved->time);
-    run_state_walk_whole(walk, &saved->steps);
-    for (size_t j = 0; j < saved->degree; j++) {
-        run_state_walk_whole(walk, &saved->due[j]);
-        run_state_walk_whole(walk, &saved->met[j]);
-    }
-    for (size_t i = 0; i < saved->worker_count; i++) {
-        run_state_walk_whole(walk, &saved->meetings[i]);
-        run_state_walk_whole(walk, &saved->gradients[i]);
-    }
-}
-
-/* `since.begin_s` is kept as the time that has passed since. */
-static void walk_sums(struct run_state_walk *walk, struct trainer *trainer)
-{
-    struct since_report *since = &trainer->since;
-    run_state_walk_double(walk, &trainer->idle_s);
-    run_state_walk_double(walk, &trainer->load_s);
-    run_state_walk_double(walk, &trainer->before_s);
-    run_state_walk_double(walk, &trainer->update_progress);
-    run_state_walk_double(walk, &trainer->next_evaluation);
-    run_state_walk_double(walk, &trainer->next_checkpoint);
-    run_state_walk_double(walk, &trainer->best_accuracy);
-    run_state_walk_double(walk, &since->begin_s);
-    run_state_walk_double(walk, &since->loss);
-    run_state_walk_double(walk, &since->idle_s);
-    run_state_walk_double(walk, &since->load_s);
-    run_state_walk_double(walk, &since->distance_sum);
-    run_state_walk_whole(walk, &since->steps);
-    run_state_walk_whole(walk, &since->correct);
-    run_state_walk_whole(walk, &since->exchanges);
-}
-
-static void walk_all(struct run_state_walk *walk, struct trainer *trainer)
-{
-    double *time = worker_time(trainer->worker), no_time = 0;
-    run_state_walk_whole(walk, &trainer->steps); /* the first: run_state's reader makes the worker with it */
-    run_state_walk_double(walk, time != NULL ? time : &no_time);
-    walk_sums(walk, trainer);
-    walk_counts(walk, &trainer->saved);
+    double now_s = stopwatch_now() - trainer->origin_s;
+    struct books books = trainer->books;
+    books.before_s = now_s - trainer->begin_s;
+    books.since.begin_s = now_s - books.since.begin_s;
+    return books;
 }
 
 /* Vectors, and the numbers as they are. */
-static struct run_state gather(struct trainer *trainer, uint64_t gradients)
+static struct run_state gather(struct trainer *trainer, struct books *books, uint64_t gradients)
 {
     struct worker *worker = trainer->worker;
     struct run_state_walk walk = {0};
@@ -71,38 +27,64 @@ static struct run_state gather(struct trainer *trainer, uint64_t gradients)
     run_state_add(&state, "x_tilde", worker_vector(worker, "x_tilde"), count);
     run_state_add(&state, "momentum", worker_vector(worker, "momentum"), count);
     run_state_add(&state, "buffers", worker_buffers(worker), worker_buffer_size(worker));
-    walk_all(&walk, trainer);
+    books_walk(&walk, books, worker_time(worker), &trainer->saved);
     state.numbers = walk.numbers;
     state.number_count = walk.count;
     return state;
 }
 
-enum status trainer_take_up(struct trainer *trainer)
+/* What each worker really had done by then is known to itself alone. */
+static enum status share_gradients(struct trainer *trainer)
+{
+    double own = (double)trainer->books.steps;
+    double *all = memory_zalloc((size_t)trainer->job->size, sizeof all[0]);
+    enum status status = job_gather_doubles(trainer->job, "gradients of all", &own, 1, all);
+    for (size_t i = 0; i < trainer->saved.worker_count && status == STATUS_OK; i++)
+        trainer->saved.gradients[i] = (uint64_t)all[i];
+    free(all);
+    return status;
+}
+
+static enum status take_up_own(struct trainer *trainer)
 {
     const struct runtime_params *params = trainer->params;
-    struct run_state state = gather(trainer, 0);
+    struct books *books = &trainer->books;
+    struct run_state state = gather(trainer, books, 0);
     enum status status = params->restore_state(params->state_context, &state);
     if (status == STATUS_OK) {
         struct run_state_walk walk = {.numbers = state.numbers, .count = state.number_count, .takes_up = true};
-        walk_all(&walk, trainer);
-        trainer->resulted = trainer->steps;
-        trainer->origin_s = trainer->injection.origin_s = stopwatch_now() - trainer->before_s;
-        trainer->since.begin_s = trainer->before_s - trainer->since.begin_s;
-        worker_resume(trainer->worker, trainer->steps);
+        books_walk(&walk, books, worker_time(trainer->worker), &trainer->saved);
+        trainer->resulted = books->steps;
+        trainer->origin_s = trainer->injection.origin_s = stopwatch_now() - books->before_s;
+        books->since.begin_s = books->before_s - books->since.begin_s;
+        worker_resume(trainer->worker, books->steps);
     }
     run_state_release(&state);
     return status;
 }
 
+enum status trainer_take_up(struct trainer *trainer)
+{
+    log_hold(true);
+    enum status status = job_agree(trainer->job, "kept state", take_up_own(trainer));
+    if (status != STATUS_OK && !trainer->job->agreed)
+        log_release();
+    log_hold(false);
+    TRY(status);
+    return share_gradients(trainer);
+}
+
 enum status trainer_keep(struct trainer *trainer)
 {
     const struct runtime_params *params = trainer->params;
-    double gradients = (double)trainer->steps;
+    struct books books = trainer_books(trainer);
+    double gradients = (double)books.steps;
     if (trainer->communicator != NULL)
         communicator_save(trainer->communicator, &trainer->saved);
-    trainer->since.begin_s = stopwatch_now() - trainer->origin_s - trainer->since.begin_s;
     TRY(job_sum_doubles(trainer->job, "gradients of all", &gradients, 1));
-    struct run_state state = gather(trainer, params->gradients_before + (uint64_t)gradients);
+    struct run_state state = gather(trainer, &books, params->gradients_before + (uint64_t)gradients);
+    state.recorded = params->recorded != NULL ? params->recorded(params->state_context) : 0;
+    state_cut_settle(trainer->cut);
     enum status status = params->save_state(params->state_context, &state);
     run_state_release(&state);
     TRY(status);

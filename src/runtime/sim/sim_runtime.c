@@ -158,7 +158,7 @@ enum status runtime_sim_run(const struct simulation_params *params, struct worke
         .next_network = params->run->gradients_before + params->run->log_every * (uint64_t)worker_count,
         .next_evaluation = runtime_first_due(params->run, params->run->eval_every_epochs),
         .next_checkpoint = runtime_first_due(params->run, params->run->checkpoint_every_epochs),
-        .next_state = runtime_first_due(params->run, params->state_every_epochs),
+        .next_state = runtime_first_due(params->run, params->run->state_every_epochs),
         .again = params->resume_after > 0,
         .gradients = params->run->gradients_before,
         .best_accuracy = -1,

@@ -74,6 +74,8 @@ static enum status keep(struct simulation *sim)
 {
     TRY(sim_results(sim));
     struct run_state state = gather(sim);
+    const struct runtime_params *run = sim->run;
+    state.recorded = run->recorded != NULL ? run->recorded(run->state_context) : 0;
     enum status status = sim->params->save(sim->params->state_context, &state);
     run_state_release(&state);
     return status;
@@ -141,7 +143,7 @@ enum status sim_state_after_step(struct simulation *sim)
 {
     const struct simulation_params *p = sim->params;
     sim->after_steps++;
-    bool due = sim_due(sim, p->state_every_epochs, &sim->next_state);
+    bool due = sim_due(sim, sim->run->state_every_epochs, &sim->next_state);
     if (interrupt_take_report())
         report_workers(sim);
     if (sim->again)
