@@ -207,6 +207,24 @@ def command_curves(first, second, tolerance):
     expect(worst <= float(tolerance), f"losses differ by {worst:.3g}, {tolerance} is allowed")
 
 
+def command_goes_on(run, total, exact=""):
+    """A run in parts tells of one course: nothing goes back, nothing is told twice, and its sums are those of one run.
+    exact: every tick was served once, else a few may have been drawn again."""
+    summary = load_summary(run)
+    rows = [json.loads(line) for line in (Path(run) / "metrics.jsonl").read_text().splitlines()]
+    for rank in range(summary["workers"]):
+        own = [row for row in rows if "loss" in row and not row.get("network") and row["rank"] == rank]
+        for key in ("step", "time", "exchanges", "global_step"):
+            values = [row[key] for row in own]
+            expect(values == sorted(values), f"{key} of rank {rank} goes back")
+        expect(len({row["step"] for row in own}) == len(own), f"rank {rank} tells of a step twice")
+    expect(int(total) <= summary["gradients"] <= 1.05 * int(total), f"{summary['gradients']} gradients")
+    served = 2 * summary["exchanges"] / summary["gradients"]
+    expect(abs(served - 1) < 0.1, f"{served} meetings for each gradient")
+    off = summary["ticks"] - summary["ticks_unserved"] - summary["exchanges"]
+    expect(abs(off) <= (0 if exact else 12), f"{off} ticks more than were served")
+
+
 def command_field(run, key):
     print(load_summary(run)[key])
 

@@ -5,6 +5,8 @@
 # meetings. Whoever gets the signal tells the others.
 # shellcheck source=tests/script_fixture.bash disable=SC2317  # the parts are called by name
 . "$(dirname "$0")/../script_fixture.bash"
+# shellcheck source=tests/e2e/background.bash
+. tests/e2e/background.bash
 
 config=$scratch/leave.yaml
 cat >"$config" <<'YAML'
@@ -19,43 +21,6 @@ batch_norm:    {batches: 2}
 device:        {name: cpu, threads: 1}
 run:           {log_every: 10, eval_every_epochs: 4, checkpoint_every_epochs: 0}
 YAML
-
-# Start a run in the background: $1 ranks, $2 its directory, keys and options.
-start() {
-    local ranks=$1 directory=$2 words=()
-    shift 2
-    [ "$ranks" = 1 ] || read -ra words <<<"$launcher -n $ranks"
-    "${words[@]}" "$grapevine" train "$config" "run.dir=$directory" "$@" >"$scratch/out" 2>"$scratch/err" </dev/null &
-    running=$!
-    command_line="train on $ranks ranks: $*"
-}
-
-# Lines that rank $2 of the run in $1 has told.
-lines_of() {
-    if [ -e "$1/metrics-$2.jsonl" ]; then wc -l <"$1/metrics-$2.jsonl"; else echo 0; fi
-}
-
-# Wait until rank $2 of the run in $1 has told of more than it had: $3 lines.
-wait_for_lines() {
-    until [ "$(lines_of "$1" "$2")" -gt "$3" ] || ! kill -0 "$running" 2>/dev/null; do
-        sleep 0.02
-    done
-}
-
-# Signal $1 to rank $2 (or "all") of the running job of $3 ranks.
-send() {
-    local signal=$1 which=$2 ranks=$3 processes
-    if [ "$ranks" = 1 ]; then
-        kill -s "$signal" "$running"
-        return
-    fi
-    mapfile -t processes < <(pgrep -P "$running" -f 'grapevine train')
-    if [ "$which" = all ]; then
-        kill -s "$signal" "${processes[@]}"
-    else
-        kill -s "$signal" "${processes[$which]}"
-    fi
-}
 
 # Run on $2 ranks in $1, keys: asked to leave again and again, by another rank and signal each time; then to its end.
 in_parts() {
@@ -105,24 +70,8 @@ test_meetings() {
         in_parts "$scratch/$algorithm" 4 "algorithm.name=$algorithm" "graph.name=$graph" train.epochs=60
         check "$algorithm: its summary" "$PYTHON" tests/e2e/inspect_run.py summary "$scratch/$algorithm" \
             rate_tolerance=0.2
-        check "$algorithm: gradients, meetings and time go on" "$PYTHON" - "$scratch/$algorithm" <<'PYTHON'
-import json, sys
-run = sys.argv[1]
-s = json.load(open(f"{run}/summary.json"))
-rows = [json.loads(line) for line in open(f"{run}/metrics.jsonl")]
-steps = [row for row in rows if "loss" in row and not row.get("network")]
-for rank in range(4):
-    own = [row for row in steps if row["rank"] == rank]
-    for key in ("step", "time", "exchanges", "global_step"):
-        values = [row[key] for row in own]
-        assert values == sorted(values), f"{key} of rank {rank} goes back"
-    assert len({row["step"] for row in own}) == len(own), f"rank {rank} tells of a step twice"
-total = 1024 * 60 // 16
-assert total <= s["gradients"] <= 1.05 * total, s["gradients"]
-served = 2 * s["exchanges"] / s["gradients"]
-assert abs(served - 1) < 0.1, f"{served} meetings for each gradient"
-assert s["ticks"] - s["ticks_unserved"] == s["exchanges"], (s["ticks"], s["ticks_unserved"], s["exchanges"])
-PYTHON
+        check "$algorithm: gradients, meetings and time go on" "$PYTHON" tests/e2e/inspect_run.py goes_on \
+            "$scratch/$algorithm" 3840 exact
     done
 }
 

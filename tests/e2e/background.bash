@@ -1,0 +1,39 @@
+# Training runs in the background, that scripts send signals to; sourced after tests/script_fixture.bash. The script sets
+# `config`.
+
+# Start a run in the background: $1 ranks, $2 its directory, keys and options.
+start() {
+    local ranks=$1 directory=$2 words=()
+    shift 2
+    [ "$ranks" = 1 ] || read -ra words <<<"$launcher -n $ranks"
+    "${words[@]}" "$grapevine" train "$config" "run.dir=$directory" "$@" >"$scratch/out" 2>"$scratch/err" </dev/null &
+    running=$!
+    command_line="train on $ranks ranks: $*"
+}
+
+# Lines that rank $2 of the run in $1 has told.
+lines_of() {
+    if [ -e "$1/metrics-$2.jsonl" ]; then wc -l <"$1/metrics-$2.jsonl"; else echo 0; fi
+}
+
+# Wait until rank $2 of the run in $1 has told of more than it had: $3 lines.
+wait_for_lines() {
+    until [ "$(lines_of "$1" "$2")" -gt "$3" ] || ! kill -0 "$running" 2>/dev/null; do
+        sleep 0.02
+    done
+}
+
+# Signal $1 to rank $2 (or "all") of the running job of $3 ranks.
+send() {
+    local signal=$1 which=$2 ranks=$3 processes
+    if [ "$ranks" = 1 ]; then
+        kill -s "$signal" "$running"
+        return
+    fi
+    mapfile -t processes < <(pgrep -P "$running" -f 'grapevine train')
+    if [ "$which" = all ]; then
+        kill -s "$signal" "${processes[@]}"
+    else
+        kill -s "$signal" "${processes[$which]}"
+    fi
+}
