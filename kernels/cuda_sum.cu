@@ -128,19 +128,21 @@ __device__ __forceinline__ float move_loss_scale(float loss_scale, bool finite, 
     return min(loss_scale * 2, most);
 }
 
-__global__ void clip(const double *sum_squares, double clip_norm, bool skip_overflow, float *scale, float *loss_scale,
+__global__ void clip(const double *sum_squares, double clip_norm, float *scale, uint64_t *left_out, float *loss_scale,
                      float *unscale, uint32_t *good_steps)
 {
     bool finite = *sum_squares <= DBL_MAX; /* not of NaN */
-    *scale = !finite && skip_overflow ? -1.0f : (float)clip_factor(clip_norm, *sum_squares);
+    *scale = finite ? (float)clip_factor(clip_norm, *sum_squares) : -1.0f;
+    if (!finite && left_out != NULL)
+        ++*left_out;
     if (loss_scale != NULL) {
         *loss_scale = move_loss_scale(*loss_scale, finite, good_steps);
         *unscale = 1 / *loss_scale;
     }
 }
 
-int cuda_clip(struct CUstream_st *stream, const double *sum_squares, double clip_norm, bool skip_overflow, float *scale,
-              float *loss_scale, float *unscale, uint32_t *good_steps)
+int cuda_clip(struct CUstream_st *stream, const double *sum_squares, double clip_norm, float *scale,
+              uint64_t *left_out, float *loss_scale, float *unscale, uint32_t *good_steps)
 {
-    return LAUNCH(clip, 1, 1, stream, sum_squares, clip_norm, skip_overflow, scale, loss_scale, unscale, good_steps);
+    return LAUNCH(clip, 1, 1, stream, sum_squares, clip_norm, scale, left_out, loss_scale, unscale, good_steps);
 }

@@ -14,6 +14,16 @@ double kernel_clip_scale(double clip_norm, double sum_squares)
     return scale < 1 ? scale : 1;
 }
 
+KERNEL_CLONES
+void kernel_advance(float mix, size_t first, size_t last, float *restrict x, float *restrict x_tilde)
+{
+    for (size_t i = first; i < last; i++) {
+        float delta = mix * (x_tilde[i] - x[i]);
+        x[i] += delta;
+        x_tilde[i] -= delta;
+    }
+}
+
 /* `tilde` and `nesterov` are constants at every call, so each call is its own branch-free loop. */
 KERNEL_INLINE void update_range(const struct update_constants *c, bool tilde, bool nesterov, float decay, size_t first,
                                 size_t last, float *restrict x, float *restrict x_tilde, float *restrict m,

@@ -73,6 +73,7 @@ struct config {
     struct {
         int64_t workers, batch;
         double epochs;
+        char *on_nan; /* stop | skip | rejoin */
     } train;
     struct {
         char *time, *gradients; /* ideal | modelled; poisson | regular */

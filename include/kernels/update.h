@@ -24,6 +24,9 @@ struct update_constants {
  * */
 double kernel_clip_scale(double clip_norm, double sum_squares);
 
+/* δ alone: what an event without a gradient does. */
+void kernel_advance(float mix, size_t first, size_t last, float *x, float *x_tilde);
+
 /* Elements [first, last) of the vectors; x, x_tilde, m, g do not overlap. */
 void kernel_update(const struct update_constants *c, size_t first, size_t last, size_t decayed, float *x,
                    float *x_tilde, float *m, const float *g);

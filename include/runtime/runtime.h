@@ -23,6 +23,9 @@ enum batch_norm_policy {
     BATCH_NORM_OWN         /* worker 0's */
 };
 
+enum on_nan { ON_NAN_STOP, ON_NAN_SKIP, ON_NAN_REJOIN }; /* what becomes of a gradient that is not finite */
+enum { RUNTIME_BAD_IN_A_ROW_MOST = 50 };                 /* such gradients of a worker, which end the run anyhow */
+
 struct runtime_params {
     uint64_t seed;
     const struct graph *graph;      /* borrowed; ignored by algorithms that meet everyone */
@@ -34,6 +37,7 @@ struct runtime_params {
     double eval_every_epochs;       /* 0: never before the end */
     double checkpoint_every_epochs; /* 0: never before the end */
     bool validation;                /* evaluate the held-out pictures too */
+    enum on_nan on_nan;
     bool enforce_rate;
     size_t pending_limit;  /* meetings that may be due before compute waits */
     const char *transport; /* "auto", "ipc", "cuda", "put", "sendrecv" */
@@ -102,8 +106,8 @@ struct runtime_result {
 
 /* Train until all workers together have done gradient_total gradients, average, treat the batch-norm statistics,
  * test. On return the worker holds the averaged model. Every rank calls it. STATUS_MACHINE (logged): MPI failed, or a
- * wait ran out: the message names it, and the workers where they are known. STATUS_USAGE (logged): a loss is not
- * finite. STATUS_REQUEUE: asked to leave, and the state is kept. Else what the worker's verbs return. */
+ * wait ran out: the message names it, and the workers where they are known. STATUS_USAGE (logged): a gradient is not
+ * finite, and on_nan says stop. STATUS_REQUEUE: asked to leave, and the state is kept. Else what the worker's verbs return. */
 enum status runtime_mpi_run(const struct runtime_params *params, struct job *job, struct worker *worker,
                             const struct observer *observer, struct runtime_result *out);
 /* All zero (predictions: not known), arrays for so many workers. */

@@ -113,8 +113,7 @@ float *worker_point(struct worker *worker);
 double *worker_time(struct worker *worker);
 /* Statistics as they are between two gradients, since a pass changes them long before it is over: kept (under the
  * lock, before worker_update), taken back when a gradient is broken off, and (buffer_size, device memory) for whoever
- * copies the replica meanwhile; as they were at the start until they are kept for the first time. Without a shared
- * engine. */
+ * copies the replica meanwhile; as they were at the start until they are kept for the first time. */
 void worker_keep_statistics(struct worker *worker);
 void worker_take_statistics_back(struct worker *worker);
 const float *worker_kept_statistics(const struct worker *worker);

@@ -370,6 +370,13 @@ struct worker_params plan_worker_params(const struct plan *plan)
     };
 }
 
+static enum on_nan on_nan_of(const struct config *config)
+{
+    if (strcmp(config->train.on_nan, "stop") == 0)
+        return ON_NAN_STOP;
+    return strcmp(config->train.on_nan, "skip") == 0 ? ON_NAN_SKIP : ON_NAN_REJOIN;
+}
+
 static enum batch_norm_policy batch_norm_policy_of(const struct config *config)
 {
     if (strcmp(config->batch_norm.policy, "own") == 0)
@@ -402,6 +409,7 @@ struct runtime_params plan_runtime_params(const struct plan *plan)
         .patience_s = config->communication.patience_s,
         .chunk_bytes = (size_t)config->communication.chunk_bytes / 64 * 64,
         .bucket_bytes = (size_t)config->communication.bucket_bytes,
+        .on_nan = on_nan_of(config),
         .batch_norm = batch_norm_policy_of(config),
         .batch_norm_batches = (int)config->batch_norm.batches,
     };

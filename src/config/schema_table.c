@@ -171,6 +171,12 @@ const struct schema_row schema_table[] = {
      .summary = "passes over the training set, all workers together",
      .details = "Fast workers do more of them, slow ones less. With 4 workers, 300 epochs are about 75 for each."},
 
+    {KEY(train, on_nan), WORDS("stop", "skip", "rejoin"), .preset = "stop",
+     .summary = "what becomes of a gradient that is not finite",
+     .details = "It is never applied, and never reaches another worker. stop: the run ends with a message. skip: it is "
+                "left out. rejoin: the same, and the worker takes over the model of the neighbor that it meets next "
+                "(`simulate`, all-reduce: as skip). 50 in a row end the run in any case."},
+
     {KEY(simulate, time), WORDS("ideal", "modelled"), .preset = "ideal", .summary = "`simulate`: what time is",
      .details = "ideal: the theory's; one unit per gradient, meetings are instantaneous. modelled: seconds; gradients "
                 "take simulate.step_s, messages latency and bandwidth, as under MPI, and inject.* acts."},

@@ -26,7 +26,7 @@ struct worker {
     bool loaded;
     bool cast;              /* the last update has made the working copy too */
     uint64_t step;          /* gradients computed: names the dropout masks */
-    float *kept_buffers;    /* owned, (buffer_size), device memory: between gradients; NULL if the engine is shared */
+    float *kept_buffers;    /* owned, (buffer_size), device memory: between gradients */
     float *statistics;      /* owned, (buffer_size), host memory */
     double *statistics_sum; /* owned, (buffer_size) */
 };
@@ -82,7 +82,8 @@ static enum status create_engine(struct worker *worker)
     if (shares_engine(worker)) {
         if (p->keeps_point)
             TRY(engine_vector(&params, p->spec->parameter_size, NULL, &worker->point));
-        return engine_vector(&params, p->spec->buffer_size, p->initial_buffers, &worker->buffers);
+        TRY(engine_vector(&params, p->spec->buffer_size, p->initial_buffers, &worker->buffers));
+        return engine_vector(&params, p->spec->buffer_size, p->initial_buffers, &worker->kept_buffers);
     }
     assert(!p->keeps_point);
     TRY(engine_create(&params, &worker->engine));

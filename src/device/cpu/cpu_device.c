@@ -1,5 +1,6 @@
 /* The CPU backend: its table of operations, and the vector operations on OpenMP threads. */
 #include <assert.h>
+#include <math.h>
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -122,7 +123,7 @@ static double cpu_sum_squares(struct device *device, bool shared, size_t count, 
 static bool cpu_update(struct device *device, bool shared, const struct update_coefficients *c, size_t count,
                        size_t decayed, float *x, float *x_tilde, float *m, const float *g, struct net *net)
 {
-    double sum_squares = c->clip_norm > 0 ? cpu_sum_squares(device, shared, count, g) : 0;
+    double sum_squares = cpu_sum_squares(device, shared, count, g);
     (void)net; /* its layouts are the library's own: made in a pass of its own */
     const struct update_constants constants = {.mix = (float)c->mix,
                                                .learning_rate = (float)c->learning_rate,
@@ -130,6 +131,12 @@ static bool cpu_update(struct device *device, bool shared, const struct update_c
                                                .weight_decay = (float)c->weight_decay,
                                                .gradient_scale = (float)kernel_clip_scale(c->clip_norm, sum_squares),
                                                .nesterov = c->nesterov};
+    if (!isfinite(sum_squares)) {
+        device->left_out++;
+        if (x_tilde != NULL)
+            kernel_advance(constants.mix, 0, count, x, x_tilde);
+        return false;
+    }
     if (!shared) {
         kernel_update(&constants, 0, count, decayed, x, x_tilde, m, g);
         return false;
@@ -138,6 +145,11 @@ static bool cpu_update(struct device *device, bool shared, const struct update_c
     for (size_t first = 0; first < count; first += ELEMENTS_PER_ITEM)
         kernel_update(&constants, first, item_end(first, count), decayed, x, x_tilde, m, g);
     return false;
+}
+
+static uint64_t cpu_left_out(struct device *device)
+{
+    return device->left_out;
 }
 
 static void cpu_pair(struct device *device, bool shared, const struct pair_coefficients *c, size_t count, float *x,
@@ -283,6 +295,7 @@ const struct device_ops cpu_device_ops = {
     .vector_write = cpu_vector_write,
     .health = cpu_health,
     .update = cpu_update,
+    .left_out = cpu_left_out,
     .pair = cpu_pair,
     .snapshot = cpu_snapshot,
     .add = cpu_add_vector,

@@ -18,6 +18,7 @@
 struct device {
     int threads;                         /* of the compute thread */
     const volatile sig_atomic_t *cancel; /* borrowed; NULL: passes are never broken off */
+    uint64_t left_out;                   /* gradients that were not finite */
     dnnl_engine_t engine;                /* owned */
     dnnl_stream_t stream;                /* owned */
 };

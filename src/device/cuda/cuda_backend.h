@@ -9,6 +9,7 @@ enum status cuda_vector_alloc(struct device *device, size_t count, float **out);
 void cuda_vector_free(struct device *device, float *vector);
 void cuda_vector_read(struct device *device, const float *vector, size_t count, float *host);
 void cuda_vector_write(struct device *device, float *vector, size_t count, const float *host);
+uint64_t cuda_vector_left_out(struct device *device);
 bool cuda_vector_update(struct device *device, bool shared, const struct update_coefficients *c, size_t count,
                         size_t decayed, float *x, float *x_tilde, float *m, const float *g, struct net *net);
 void cuda_vector_pair(struct device *device, bool shared, const struct pair_coefficients *c, size_t count, float *x,

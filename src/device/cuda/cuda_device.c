@@ -177,6 +177,11 @@ static enum status fill(const struct device_params *params, struct device *devic
     TRY(create_sums(&device->state_sums));
     TRY(create_sums(&device->side_sums));
     TRY(cuda_alloc(sizeof(float), "scratch of clipping", &device->clip_scale));
+    TRY(cuda_alloc_host(sizeof *device->left_out, &device->left_out));
+    *device->left_out = 0;
+    void *mapped;
+    TRY_CUDA("mapped memory", cudaHostGetDevicePointer(&mapped, device->left_out, 0));
+    device->left_out_on_device = mapped;
     return create_handles(device);
 }
 
@@ -199,6 +204,7 @@ static void cuda_device_destroy(struct device *device)
         library->cublas_destroy(device->cublas);
     cudaFree(device->cublas_workspace);
     cudaFree(device->clip_scale);
+    cudaFreeHost(device->left_out);
     cudaFree((void *)device->pointers);
     destroy_sums(&device->state_sums);
     destroy_sums(&device->side_sums);
@@ -276,6 +282,7 @@ const struct device_ops cuda_device_ops = {
     .vector_write = cuda_vector_write,
     .health = cuda_failed,
     .update = cuda_vector_update,
+    .left_out = cuda_vector_left_out,
     .pair = cuda_vector_pair,
     .snapshot = cuda_vector_snapshot,
     .add = cuda_vector_add,

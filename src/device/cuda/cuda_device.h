@@ -56,7 +56,9 @@ struct device {
     cudnnHandle_t cudnn;   /* on `compute` */
     void *cublas_workspace;
     struct cuda_sums state_sums, side_sums;
-    float *clip_scale;      /* owned (1), device memory */
+    float *clip_scale;  /* owned (1), device memory */
+    uint64_t *left_out; /* owned (1), pinned and mapped: gradients that were not finite; the device writes it */
+    uint64_t *left_out_on_device;
     const float **pointers; /* owned (pointer_count), device memory: the vectors of a spread */
     int pointer_count;
     pthread_mutex_t copies; /* guards what the rings have used, and the side stream's scratch */

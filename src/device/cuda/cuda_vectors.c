@@ -65,24 +65,28 @@ static struct net *net_of(const struct device *device, const float *g)
     return NULL;
 }
 
-/* The factor that clipping and an overflow of fp16 gradients ask for, left in device memory; NULL: 1. Where many
- * workers apply one mean gradient, each leaves out an overflow, and the first alone moves the scale. */
+/* The factor that clipping asks for, or a gradient that is not finite, left in device memory. Of fp16 such gradients are
+ * nothing to tell of: they move the loss scale. Where many workers apply one mean gradient, each leaves it out, and the
+ * first alone moves the scale. */
 static const float *clip(struct device *device, const struct update_coefficients *c, size_t count, const float *g)
 {
     struct net *net = net_of(device, g);
     bool scales = net != NULL && net->scaling != NULL, moves = scales && net->scaled != net->serial;
-    if (c->clip_norm <= 0 && !scales)
-        return NULL;
     const struct cuda_sums *sums = &device->state_sums;
     struct cuda_scaling *scaling = moves ? net->scaling : NULL;
     if (moves)
         net->scaled = net->serial;
     cuda_note(device, "norm of the gradient", cuda_sum_squares(device->state, count, g, sums->parts, sums->sum));
     cuda_note(device, "clipping",
-              cuda_clip(device->state, sums->sum, c->clip_norm, scales, device->clip_scale,
-                        scaling != NULL ? &scaling->loss_scale : NULL, scaling != NULL ? &scaling->unscale : NULL,
-                        scaling != NULL ? &scaling->good_steps : NULL));
+              cuda_clip(device->state, sums->sum, c->clip_norm, device->clip_scale,
+                        scales ? NULL : device->left_out_on_device, scaling != NULL ? &scaling->loss_scale : NULL,
+                        scaling != NULL ? &scaling->unscale : NULL, scaling != NULL ? &scaling->good_steps : NULL));
     return device->clip_scale;
+}
+
+uint64_t cuda_vector_left_out(struct device *device)
+{
+    return __atomic_load_n(device->left_out, __ATOMIC_RELAXED);
 }
 
 bool cuda_vector_update(struct device *device, bool shared, const struct update_coefficients *c, size_t count,

@@ -435,6 +435,13 @@ double communicator_time(struct communicator *communicator, double now_s)
     return worker_clock_time(&communicator->clock, now_s);
 }
 
+void communicator_rejoin(struct communicator *communicator)
+{
+    pthread_mutex_lock(&communicator->lock);
+    communicator->astray = true;
+    pthread_mutex_unlock(&communicator->lock);
+}
+
 void communicator_wait_rate(struct communicator *communicator)
 {
     while (atomic_load(&communicator->load) > communicator->params.run->pending_limit &&

@@ -41,6 +41,8 @@ void communicator_begin_step(struct communicator *communicator, double now_s);
 void communicator_end_step(struct communicator *communicator, double now_s);
 /* The worker's own time, for its gradient event. */
 double communicator_time(struct communicator *communicator, double now_s);
+/* A gradient was not finite: instead of averaging take over the model of the peer of the next meeting that begins. */
+void communicator_rejoin(struct communicator *communicator);
 /* Wait while more meetings are due than may be (enforce_rate). */
 void communicator_wait_rate(struct communicator *communicator);
 /* Gradients of all workers, as far as this one knows. */

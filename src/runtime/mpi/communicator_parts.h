@@ -49,6 +49,7 @@ struct communicator {
     enum status status;
     /* shared */
     pthread_mutex_t lock; /* guards the worker's vectors */
+    bool astray;          /* guarded by it: the worker is to take over a peer's model */
     pthread_mutex_t counts_mutex;
     struct communicator_counts counts;       /* guarded by counts_mutex */
     struct communicator_neighbor *neighbors; /* owned (degree), guarded by counts_mutex */

@@ -103,14 +103,9 @@ static enum status take_results(struct trainer *trainer, uint64_t called, uint64
             TRY(reducer_settle(trainer->reducer, (int)(trainer->books.steps - trainer->resulted)));
         TRY(worker_result(trainer->worker, (int)(called - 1 - trainer->resulted), &result));
         trainer->resulted++;
-        if (!result.finite) {
-            log_on_this_rank(LOG_ERROR,
-                             "the loss of gradient %llu is not finite: lower optimizer.lr (%g here), lengthen "
-                             "schedule.warmup_epochs, or clip (optimizer.clip_norm)",
-                             (unsigned long long)trainer->resulted,
-                             worker_learning_rate(trainer->worker, progress_of(trainer)));
-            return STATUS_USAGE;
-        }
+        trainer->finite &= result.finite;
+        if (!result.finite)
+            continue;
         trainer->books.since.loss += result.loss;
         trainer->books.since.correct += result.correct;
         trainer->books.since.steps++;
@@ -141,19 +136,6 @@ static enum status compute_gradient(struct trainer *trainer)
     return STATUS_OK;
 }
 
-/* What has been counted is so from now on: a state that is recorded takes it over. */
-static void publish_books(struct trainer *trainer)
-{
-    if (trainer->cut == NULL)
-        return;
-    struct books books = trainer_books(trainer);
-    if (trainer->communicator != NULL)
-        communicator_lock(trainer->communicator);
-    state_cut_publish(trainer->cut, &books);
-    if (trainer->communicator != NULL)
-        communicator_unlock(trainer->communicator);
-}
-
 /* The gradient event: one fused pass, then the working copy, both under the lock. */
 static void apply_gradient(struct trainer *trainer)
 {
@@ -162,7 +144,10 @@ static void apply_gradient(struct trainer *trainer)
         communicator_lock(trainer->communicator);
         communicator_end_step(trainer->communicator, stopwatch_now() - trainer->paused_s);
     }
-    worker_keep_statistics(trainer->worker);
+    if (trainer->finite)
+        worker_keep_statistics(trainer->worker);
+    else
+        worker_take_statistics_back(trainer->worker);
     worker_update(trainer->worker, (double)(trainer->books.steps + 1), progress);
     trainer->books.update_progress = progress;
     event(trainer, EVENT_UPDATE, trainer->books.steps + 1, progress);
@@ -171,13 +156,22 @@ static void apply_gradient(struct trainer *trainer)
     worker_cast(trainer->worker);
     event(trainer, EVENT_BEGIN, trainer->books.steps + 1, progress);
     trainer->books.steps++;
-    if (trainer->cut != NULL) {
-        struct books books = trainer_books(trainer);
-        state_cut_publish(trainer->cut, &books);
-    }
+    trainer_publish(trainer);
     if (trainer->communicator != NULL)
         communicator_unlock(trainer->communicator);
     span(trainer, SPAN_CAST, begin_s);
+}
+
+/* Was that gradient sound? */
+static enum status judge_gradient(struct trainer *trainer)
+{
+    bool bad, finite = trainer->finite;
+    trainer->finite = true;
+    TRY(soundness_judge(&trainer->soundness, trainer->worker, trainer->books.steps, finite,
+                        worker_learning_rate(trainer->worker, trainer->books.update_progress), &bad));
+    if (bad && trainer->params->on_nan == ON_NAN_REJOIN && trainer->communicator != NULL)
+        communicator_rejoin(trainer->communicator);
+    return STATUS_OK;
 }
 
 static struct communicator_counts counts_of(const struct trainer *trainer)
@@ -316,7 +310,7 @@ static enum status look_whether_cut_is_due(struct trainer *trainer)
     double begin_s = now(trainer);
     trainer->cut_number = due;
     TRY(take_results(trainer, trainer->books.steps, 0));
-    publish_books(trainer);
+    trainer_publish_locked(trainer);
     if (state_cut_take(trainer->cut, due))
         state_cut_complete(trainer->cut, &trainer->saved);
     span(trainer, SPAN_CHECKPOINT, begin_s);
@@ -365,15 +359,17 @@ static enum status train(struct trainer *trainer)
             communicator_begin_step(trainer->communicator, stopwatch_now());
         TRY(compute_gradient(trainer));
         apply_gradient(trainer);
+        TRY(judge_gradient(trainer));
         if (trainer->params->log_every > 0 && trainer->books.steps % trainer->params->log_every == 0) {
             TRY(take_results(trainer, trainer->books.steps, 0));
             report_step(trainer);
         }
         TRY(look_at_epoch(trainer));
-        publish_books(trainer);
+        trainer_publish_locked(trainer);
         TRY(look_whether_cut_is_due(trainer));
     }
-    return take_results(trainer, trainer->books.steps, 0);
+    TRY(take_results(trainer, trainer->books.steps, 0));
+    return judge_gradient(trainer);
 }
 
 /* Until the run's gradients are done, or it is left; *left: the latter, on all ranks. */
@@ -507,23 +503,13 @@ static void make_way(const struct trainer *trainer)
         thread_set_nice(nice_of_compute);
 }
 
-/* States at intervals begin where the run is. */
-static enum status open_cut(struct trainer *trainer)
-{
-    const struct runtime_params *params = trainer->params;
-    TRY(job_agree(trainer->job, "memory for states", state_cut_create(params, trainer->worker, &trainer->cut)));
-    if (trainer->cut != NULL)
-        trainer->cut_number = state_cut_due(trainer->cut, global_steps(trainer));
-    return STATUS_OK;
-}
-
 static enum status run_all(struct trainer *trainer, struct runtime_result *out)
 {
     TRY(job_barrier(trainer->job, "start of training"));
     if (trainer->params->restore_state != NULL)
         TRY(trainer_take_up(trainer));
     event(trainer, EVENT_BEGIN, 0, 0); /* the worker was made with its working copy */
-    TRY(open_cut(trainer));
+    TRY(trainer_open_cut(trainer, global_steps(trainer)));
     TRY(open_communication(trainer));
     make_way(trainer);
     /* Where others meet this worker, its updates happen when its gradients are really done: what is due between two of
@@ -533,7 +519,7 @@ static enum status run_all(struct trainer *trainer, struct runtime_result *out)
     bool left;
     if (trainer->params->restore_state == NULL)
         trainer->books.since.begin_s = trainer->begin_s;
-    publish_books(trainer);
+    trainer_publish_locked(trainer);
     enum status status = train_and_close(trainer, &left);
     double training_s = now(trainer) - trainer->begin_s;
     TRY(status);
@@ -564,6 +550,8 @@ enum status runtime_mpi_run(const struct runtime_params *params, struct job *job
         .worker = worker,
         .observer = observer,
         .origin_s = stopwatch_now(),
+        .soundness = {.run = params, .rank = job->rank},
+        .finite = true,
         .books = {.next_evaluation = runtime_first_due(params, params->eval_every_epochs),
                   .next_checkpoint = runtime_first_due(params, params->checkpoint_every_epochs),
                   .best_accuracy = -1},

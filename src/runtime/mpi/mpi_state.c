@@ -16,6 +16,32 @@ struct books trainer_books(const struct trainer *trainer)
     return books;
 }
 
+void trainer_publish(struct trainer *trainer)
+{
+    if (trainer->cut == NULL)
+        return;
+    struct books books = trainer_books(trainer);
+    state_cut_publish(trainer->cut, &books);
+}
+
+void trainer_publish_locked(struct trainer *trainer)
+{
+    if (trainer->communicator != NULL)
+        communicator_lock(trainer->communicator);
+    trainer_publish(trainer);
+    if (trainer->communicator != NULL)
+        communicator_unlock(trainer->communicator);
+}
+
+enum status trainer_open_cut(struct trainer *trainer, uint64_t gradients)
+{
+    enum status status = state_cut_create(trainer->params, trainer->worker, &trainer->cut);
+    TRY(job_agree(trainer->job, "memory for states", status));
+    if (trainer->cut != NULL)
+        trainer->cut_number = state_cut_due(trainer->cut, gradients);
+    return STATUS_OK;
+}
+
 /* Vectors, and the numbers as they are. */
 static struct run_state gather(struct trainer *trainer, struct books *books, uint64_t gradients)
 {

@@ -6,6 +6,7 @@
 #include "runtime/mpi/communicator.h"
 #include "runtime/mpi/injection.h"
 #include "runtime/mpi/reducer.h"
+#include "runtime/mpi/soundness.h"
 #include "runtime/mpi/state_cut.h"
 #include "runtime/mpi/theory_report.h"
 #include "runtime/runtime.h"
@@ -24,6 +25,8 @@ struct trainer {
     struct injection injection;
     double paused_s; /* in the present gradient */
     struct books books;
+    struct soundness soundness;
+    bool finite;       /* the losses that have been looked at since the last gradient event were */
     int run_ahead;     /* gradients whose results are not waited for */
     uint64_t resulted; /* gradients whose results are known */
     struct communicator_saved saved;
@@ -33,6 +36,11 @@ struct trainer {
 
 /* The books as they are kept. */
 struct books trainer_books(const struct trainer *trainer);
+/* What has been counted is so from now on, for states at intervals: under the worker's lock, or taking it. */
+void trainer_publish(struct trainer *trainer);
+void trainer_publish_locked(struct trainer *trainer);
+/* Make ready for states at intervals, from `gradients` of all workers on. Collective. */
+enum status trainer_open_cut(struct trainer *trainer, uint64_t gradients);
 /* Take up what was kept, after job_start and before the communication is opened. */
 enum status trainer_take_up(struct trainer *trainer);
 /* Keep what the worker is. Collective, when all threads but this one have ended. STATUS_REQUEUE: it is kept. */

@@ -46,6 +46,35 @@ void sim_cast_at(struct simulation *sim, int worker)
         worker_cast_at(sim->workers[worker].worker, sim->now);
 }
 
+/* A gradient of this worker is not finite: the device leaves it out (device.h). */
+static enum status judge(struct simulation *sim, int worker, const char *what)
+{
+    struct sim_worker *w = &sim->workers[worker];
+    w->bad_in_a_row++;
+    if (sim->run->on_nan != ON_NAN_STOP && w->bad_in_a_row < RUNTIME_BAD_IN_A_ROW_MOST)
+        return STATUS_OK;
+    log_error("the %s of gradient %llu of worker %d is not finite%s: lower optimizer.lr (%g here), lengthen "
+              "schedule.warmup_epochs, or clip (optimizer.clip_norm)",
+              what, (unsigned long long)w->resulted, worker,
+              sim->run->on_nan != ON_NAN_STOP ? ", as that of many before it" : "",
+              worker_learning_rate(w->worker, sim_progress(sim)));
+    return STATUS_USAGE;
+}
+
+/* The norm of the last gradient that was applied may not have been finite though its loss was. */
+static enum status look_at_left_out(struct simulation *sim)
+{
+    const struct simulation_params *params = sim->params;
+    uint64_t left_out = params->ops->left_out(params->device);
+    bool bad = left_out != sim->left_out;
+    sim->left_out = left_out;
+    if (bad && sim->workers[sim->updated].bad_in_a_row == 0)
+        return judge(sim, sim->updated, "norm");
+    if (!bad)
+        sim->workers[sim->updated].bad_in_a_row = 0;
+    return STATUS_OK;
+}
+
 /* The oldest result that has not been looked at. */
 static enum status take_result(struct simulation *sim)
 {
@@ -56,10 +85,9 @@ static enum status take_result(struct simulation *sim)
     memmove(sim->waiting, sim->waiting + 1, (size_t)sim->waiting_count * sizeof sim->waiting[0]);
     w->resulted++;
     if (!result.finite) {
-        log_error("the loss of gradient %llu of worker %d is not finite: lower optimizer.lr (%g here), lengthen "
-                  "schedule.warmup_epochs, or clip (optimizer.clip_norm)",
-                  (unsigned long long)w->resulted, worker, worker_learning_rate(w->worker, sim_progress(sim)));
-        return STATUS_USAGE;
+        if (sim->run->on_nan != ON_NAN_STOP)
+            worker_take_statistics_back(w->worker);
+        return judge(sim, worker, "loss");
     }
     w->since.loss += result.loss;
     w->since.correct += result.correct;
@@ -75,7 +103,10 @@ enum status sim_gradient(struct simulation *sim, int worker)
         sim->workers[worker].since.steps++;
         return STATUS_OK;
     }
+    TRY(look_at_left_out(sim));
     TRY(worker_load(of));
+    if (sim->run->on_nan != ON_NAN_STOP)
+        worker_keep_statistics(of);
     TRY(worker_gradient(of, NULL, NULL, NULL));
     sim->waiting[sim->waiting_count++] = worker;
     while (sim->waiting_count > worker_run_ahead(of))
@@ -95,6 +126,7 @@ void sim_update(struct simulation *sim, int worker, double t, double progress)
     struct sim_worker *w = &sim->workers[worker];
     if (!sim->again)
         worker_update(w->worker, t, progress);
+    sim->updated = worker;
     w->steps++;
     tell(sim, EVENT_UPDATE, worker, -1, 0, t, progress);
     if (!sim->again)

@@ -21,6 +21,7 @@ struct sim_worker {
     struct edge_clock clock; /* its half edges' */
     uint64_t steps;          /* gradients done */
     uint64_t resulted;       /* gradients whose results have been looked at */
+    int bad_in_a_row;        /* of its gradients, not finite */
     uint64_t exchanges, ticks, unserved, lost, pending;
     double idle; /* time that it waited for others */
     double distance_sum;
@@ -51,6 +52,8 @@ struct simulation {
     void *add_context;
     int waiting[NET_RESULTS]; /* workers whose last gradient's result has not been looked at, the oldest first */
     int waiting_count;
+    uint64_t left_out;          /* gradients that the device has left out, as far as has been looked at */
+    int updated;                /* the worker of the last gradient event */
     struct network_report last; /* the last one told */
     struct theory *theory;      /* owned; NULL without a graph */
     double *own_times;          /* owned (count) */
