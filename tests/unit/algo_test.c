@@ -135,6 +135,44 @@ static void test_decay_filter(void **state)
     fixture_destroy(&fixture);
 }
 
+/* A gradient that is not finite is left out: x and x̃ advance as they do without an event, the momentum stays, and the
+ * device counts it. */
+static void test_a_gradient_that_is_not_finite(void **state)
+{
+    (void)state;
+    struct fixture fixture = fixture_create();
+    float initial[COUNT], gradient[COUNT], before[COUNT], momentum[COUNT], expected[COUNT];
+    fill_normal(initial, COUNT, 0, 0);
+    const float bad[] = {NAN, INFINITY, -INFINITY};
+    for (const char *const *name = algo_names(); *name != NULL; name++)
+        for (int k = 0; k < 6; k++) {
+            struct algo_params params = {
+                .count = COUNT,
+                .eta = 0.3,
+                .optimizer = {
+                    .momentum = 0.9, .weight_decay = 0.1, .clip_norm = k < 3 ? 0 : 1, .nesterov = k % 2 == 0}};
+            struct replica_under_test replica = replica_create(&fixture, *name, &params, initial);
+            fill_normal(gradient, COUNT, 1, 0);
+            replica_step(&replica, 0.5, gradient, 0.25);
+            fill_normal(before, COUNT, 2, 0); /* x and x̃ apart */
+            if (replica.ops->on_pair != NULL)
+                replica_meet(&replica, 0.75, before, gradient);
+            memcpy(momentum, replica.ops->vector(replica.algo, "momentum"), sizeof momentum);
+            replica.ops->snapshot(replica.algo, 2, true, 0, COUNT, expected);
+            uint64_t left_out = fixture.ops->left_out(fixture.device);
+            gradient[COUNT - 7] = bad[k % 3];
+            replica_step(&replica, 2, gradient, 0.25);
+            assert_int_equal(fixture.ops->left_out(fixture.device), left_out + 1);
+            assert_memory_equal(replica.x, expected, sizeof expected);
+            assert_memory_equal(replica.ops->vector(replica.algo, "momentum"), momentum, sizeof momentum);
+            const float *x_tilde = replica.ops->vector(replica.algo, "x_tilde");
+            for (size_t i = 0; i < COUNT && x_tilde != NULL; i++)
+                assert_true(isfinite(x_tilde[i]));
+            replica_destroy(&replica);
+        }
+    fixture_destroy(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -144,6 +182,7 @@ int main(void)
         cmocka_unit_test(test_reset),
         cmocka_unit_test(test_gossip_meets_in_the_middle),
         cmocka_unit_test(test_decay_filter),
+        cmocka_unit_test(test_a_gradient_that_is_not_finite),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
