@@ -2,7 +2,7 @@
 
 laws_program=$BUILD/tests/mpi/exchange_laws
 
-# One run: $1 ranks, then the arguments of exchange_laws. Its six laws are six checks.
+# One run: $1 ranks, then the arguments of exchange_laws. Each of its laws is a check.
 laws() {
     local ranks=$1 words name law
     shift
