@@ -69,7 +69,7 @@ struct simulation_params plan_simulation_params(const struct plan *plan, const s
 enum status plan_optimum(const struct plan *plan, struct optimum **out);
 struct optimizer_params plan_optimizer_params(const struct config *config);
 
-/* The configuration injects something: slow or dead workers, pauses, links, losses. */
+/* The configuration injects something: slow or dead workers, pauses, links, losses, damage. */
 bool plan_injects(const struct config *config);
 
 /* What would be done, for a reader: sizes, steps, learning rate, graph, constants, edges. */

@@ -11,7 +11,7 @@
 /* What was injected (runtime/scenario.h): the texts of the configuration, NULL or "" for none. */
 struct summary_injected {
     const char *slow, *pause, *death, *links;
-    double loss;
+    double loss, duplicate, torn, corrupt;
 };
 
 /* All pointers are borrowed. Numbers that are not finite become null, NULL texts are left out. */
@@ -30,7 +30,10 @@ struct summary {
     uint64_t exchanges;                   /* pairs that met */
     uint64_t ticks, ticks_unserved;
     uint64_t meetings_lost;           /* ticks whose invitation was lost */
-    struct summary_injected injected; /* it and meetings_lost are written where something was injected */
+    uint64_t payloads_damaged;        /* snapshots that came damaged and were asked for again */
+    uint64_t payloads_repeated;       /* times that one was sent again */
+    struct summary_injected injected; /* it and the three above are written where something was injected; the last two
+                                       * also where they are not 0 */
     const uint64_t *meetings;         /* (workers × workers); NULL: too many workers, left out */
     const double *idle, *data_wait;   /* (workers): shares of the time */
     const double *samples_per_second; /* (workers) */

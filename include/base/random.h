@@ -22,6 +22,7 @@ enum random_purpose {
     RANDOM_BACKOFF = 9,   /* waits after a failed attempt to meet */
     RANDOM_TEST = 10,     /* tests and benchmarks */
     RANDOM_LOSS = 11,     /* which meetings of a worker are lost, as a scenario says */
+    RANDOM_DAMAGE = 12,   /* what happens to the snapshots that a worker sends, as a scenario says; step = peer */
     RANDOM_STEP = 20,     /* simulator: when a worker's gradients happen, how long they take; step = gradient */
     RANDOM_SPEED = 21,    /* simulator: mean duration of a worker's gradients */
     RANDOM_GOSSIP = 22,   /* pure gossip; worker = repetition, step 0 = start, then batches of meetings */

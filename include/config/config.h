@@ -85,6 +85,7 @@ struct config {
     struct {
         char *slow, *pause, *death, *links; /* see runtime/scenario.h for their grammar */
         double loss;                        /* share of meetings lost */
+        double duplicate, torn, corrupt;    /* shares of snapshots */
     } inject;
     struct {
         char *policy; /* recomputed | averaged | own */

@@ -1,4 +1,4 @@
-/* A scenario: what goes wrong in a run, and when. Slow workers, pauses, deaths, slow or lossy links.
+/* A scenario: what goes wrong in a run, and when. Slow workers, pauses, deaths, slow or lossy links, damaged snapshots.
  *
  * Pure data and look-ups: the simulator asks it in virtual seconds, the MPI runtime in seconds since the run began, as
  * in its metrics; there workers really sleep, wait and die. Read-only after creation: any thread may ask.
@@ -21,11 +21,19 @@
 
 struct graph;
 
+/* Shares of the snapshots that are sent, each in [0, 1). Only real messages are damaged. */
+struct scenario_damage {
+    double duplicate; /* come a second time, later */
+    double torn;      /* a part comes later */
+    double corrupt;   /* have some bytes changed */
+};
+
 struct scenario_params {
     const char *slow, *pause, *death, *links; /* "" or NULL: none */
     double loss;                              /* of every link, in [0, 1) */
     double latency_s;                         /* of every link; under MPI 0: what the network has */
     double bytes_per_second;                  /* of every link, each way; under MPI INFINITY */
+    struct scenario_damage damage;
     int worker_count;
     const struct graph *graph; /* borrowed for the call: the links there are; NULL: one between any two workers */
 };
@@ -59,6 +67,9 @@ struct scenario_link {
 };
 /* The link between two workers, either way. */
 struct scenario_link scenario_link(const struct scenario *scenario, int a, int b);
+/* What happens to snapshots on their way, on every link; and whether anything does. */
+struct scenario_damage scenario_damage(const struct scenario *scenario);
+bool scenario_damages(const struct scenario *scenario);
 /* How long a message of so many bytes is on a link that carries nothing else. */
 double scenario_link_delay_s(struct scenario_link link, double bytes);
 

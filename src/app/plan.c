@@ -191,6 +191,29 @@ static enum status build_graph(struct plan *plan)
     return STATUS_OK;
 }
 
+/* What is injected acts here, or the user hears that it does not. */
+static enum status check_injected(const struct plan *plan)
+{
+    const struct config *config = plan->config;
+    const char *transport = config->communication.transport;
+    bool simulated = plan->place.simulated, damages = scenario_damages(plan->scenario);
+    if (simulated && strcmp(config->simulate.time, "ideal") == 0 && plan_injects(config))
+        log_warning("inject.* acts in modelled time (simulate.time=modelled); in ideal time nothing goes wrong");
+    else if (simulated && damages)
+        log_warning("inject.duplicate, inject.torn and inject.corrupt damage real messages, of `train`: they are "
+                    "ignored");
+    if (plan->graph == NULL && !simulated && (config->inject.links[0] != '\0' || config->inject.loss > 0 || damages))
+        log_warning("inject.links, loss, duplicate, torn and corrupt act on meetings of two workers; "
+                    "algorithm.name=%s has none, and they are ignored",
+                    plan->algo->name);
+    if (simulated || !damages || (strcmp(transport, "ipc") != 0 && strcmp(transport, "cuda") != 0))
+        return STATUS_OK;
+    log_error("inject.duplicate, inject.torn and inject.corrupt damage snapshots in host memory, and "
+              "communication.transport=%s brings them from GPU to GPU; set it to put or sendrecv",
+              transport);
+    return STATUS_USAGE;
+}
+
 /* What is injected. Under MPI the real network's links come first: no latency and no limit are added to them. */
 static enum status create_scenario(struct plan *plan)
 {
@@ -202,19 +225,16 @@ static enum status create_scenario(struct plan *plan)
         .death = config->inject.death,
         .links = config->inject.links,
         .loss = config->inject.loss,
+        .damage = {.duplicate = config->inject.duplicate,
+                   .torn = config->inject.torn,
+                   .corrupt = config->inject.corrupt},
         .latency_s = simulated ? config->simulate.latency_s : 0,
         .bytes_per_second = simulated ? config->simulate.bytes_per_second : (double)INFINITY,
         .worker_count = plan->place.worker_count,
         .graph = plan->graph,
     };
     TRY(scenario_create(&params, &plan->scenario));
-    if (simulated && strcmp(config->simulate.time, "ideal") == 0 && plan_injects(config))
-        log_warning("inject.* acts in modelled time (simulate.time=modelled); in ideal time nothing goes wrong");
-    if (plan->graph == NULL && !simulated && (config->inject.links[0] != '\0' || config->inject.loss > 0))
-        log_warning("inject.links and inject.loss act on meetings of two workers; algorithm.name=%s has none, and "
-                    "they are ignored",
-                    plan->algo->name);
-    return STATUS_OK;
+    return check_injected(plan);
 }
 
 bool plan_injects(const struct config *config)
@@ -223,7 +243,8 @@ bool plan_injects(const struct config *config)
     for (size_t k = 0; k < sizeof texts / sizeof texts[0]; k++)
         if (texts[k][0] != '\0')
             return true;
-    return config->inject.loss > 0;
+    return config->inject.loss > 0 || config->inject.duplicate > 0 || config->inject.torn > 0 ||
+           config->inject.corrupt > 0;
 }
 
 static enum status init_schedule(struct plan *plan)

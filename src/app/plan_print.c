@@ -49,8 +49,19 @@ static void print_injected(const struct config *config, FILE *out)
         fprintf(out, "%s%s: %s", between, parts[k].name, parts[k].text);
         between = "; ";
     }
-    if (config->inject.loss > 0)
-        fprintf(out, "%sloss: %g", between, config->inject.loss);
+    const struct {
+        const char *name;
+        double share;
+    } shares[] = {{"loss", config->inject.loss},
+                  {"duplicate", config->inject.duplicate},
+                  {"torn", config->inject.torn},
+                  {"corrupt", config->inject.corrupt}};
+    for (size_t k = 0; k < sizeof shares / sizeof shares[0]; k++) {
+        if (shares[k].share == 0)
+            continue;
+        fprintf(out, "%s%s: %g", between, shares[k].name, shares[k].share);
+        between = "; ";
+    }
     fprintf(out, "\n");
 }
 
@@ -58,7 +69,8 @@ void plan_print_rank(const struct plan *plan, size_t worker_bytes, FILE *out)
 {
     char bytes[32], more[32];
     size_t x_bytes = plan->spec->parameter_size * sizeof(float);
-    size_t exchange_bytes = plan->graph != NULL ? 2 * (size_t)plan->config->communication.records * x_bytes : 0;
+    size_t vectors = scenario_damages(plan->scenario) ? 3 : 2; /* of a record: what is damaged is copied too */
+    size_t exchange_bytes = plan->graph != NULL ? vectors * (size_t)plan->config->communication.records * x_bytes : 0;
     fprintf(out, "memory           %s a worker: %s network and vectors, %s slots and snapshots\n",
             text_bytes(bytes, (double)(worker_bytes + exchange_bytes)), text_bytes(more, (double)worker_bytes),
             text_bytes((char[32]){0}, (double)exchange_bytes));

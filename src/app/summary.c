@@ -89,7 +89,13 @@ static bool some(const char *text)
 static bool injects(const struct summary_injected *injected)
 {
     return some(injected->slow) || some(injected->pause) || some(injected->death) || some(injected->links) ||
-           injected->loss > 0;
+           injected->loss > 0 || injected->duplicate > 0 || injected->torn > 0 || injected->corrupt > 0;
+}
+
+static void add_share(cJSON *object, const char *key, double share)
+{
+    if (share > 0)
+        add_number(object, key, share);
 }
 
 static void add_injected(cJSON *root, const struct summary_injected *injected)
@@ -103,8 +109,10 @@ static void add_injected(cJSON *root, const struct summary_injected *injected)
         add_text(object, "death", injected->death);
     if (some(injected->links))
         add_text(object, "links", injected->links);
-    if (injected->loss > 0)
-        add_number(object, "loss", injected->loss);
+    add_share(object, "loss", injected->loss);
+    add_share(object, "duplicate", injected->duplicate);
+    add_share(object, "torn", injected->torn);
+    add_share(object, "corrupt", injected->corrupt);
 }
 
 /* What was run. */
@@ -164,6 +172,10 @@ static void add_result(cJSON *root, const struct summary *summary)
     add_whole(root, "ticks_unserved", summary->ticks_unserved);
     if (injects(&summary->injected))
         add_whole(root, "meetings_lost", summary->meetings_lost);
+    if (injects(&summary->injected) || summary->payloads_repeated > 0) {
+        add_whole(root, "payloads_damaged", summary->payloads_damaged);
+        add_whole(root, "payloads_repeated", summary->payloads_repeated);
+    }
     if (summary->meetings != NULL)
         add_meetings(root, summary->meetings, workers);
     add_numbers(root, "idle", summary->idle, workers);
@@ -236,6 +248,9 @@ void summary_print(const struct summary *summary, const char *directory, FILE *o
         fprintf(out, "  distance to the optimum    %.4g, objective above it by %.4g\n", summary->optimum_distance,
                 summary->optimum_gap);
     fprintf(out, "  idle, worker by worker     %s\n", text_view(&idle));
+    if (summary->payloads_damaged > 0)
+        fprintf(out, "  damaged snapshots          %" PRIu64 " came, none was applied; sent again: %" PRIu64 "\n",
+                summary->payloads_damaged, summary->payloads_repeated);
     fprintf(out, "  waiting for data           %s\n", text_view(&data_wait));
     if (summary->time != NULL)
         print_virtual_time(summary, out);

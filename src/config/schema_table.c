@@ -219,6 +219,14 @@ const struct schema_row schema_table[] = {
          "In `train` the delay comes on top of the real one, and links are those of the graph: all-reduce has none."},
     {KEY(inject, loss), BELOW(0, 1), .preset = "0", .summary = "share of the meetings that are lost",
      .details = "The invitation is lost: both workers lose that meeting, which is counted."},
+    {KEY(inject, duplicate), BELOW(0, 1), .preset = "0", .summary = "share of the snapshots that come twice",
+     .details = "`train` only, as torn and corrupt: the second one up to 0.3 s later, often when its place has been "
+                "given to another meeting."},
+    {KEY(inject, torn), BELOW(0, 1), .preset = "0", .summary = "share of the snapshots of which a part comes later",
+     .details = "Up to 0.3 s: the end of a chunk, all of it, or the tag that says it is whole."},
+    {KEY(inject, corrupt), BELOW(0, 1), .preset = "0", .summary = "share of the snapshots that are changed on the way",
+     .details = "Some bytes of them. A damaged snapshot is never applied: it is counted (payloads_damaged), asked for "
+                "again, and sent again."},
 
     {KEY(batch_norm, policy), WORDS("recomputed", "averaged", "own"), .preset = "recomputed",
      .summary = "running statistics of the averaged model",

@@ -8,7 +8,8 @@
 #include "runtime/scenario_entry.h"
 
 struct scenario {
-    struct scenario_link base;      /* of a link that no entry speaks of */
+    struct scenario_link base; /* of a link that no entry speaks of */
+    struct scenario_damage damage;
     struct scenario_entry *entries; /* owned (capacity), of every kind, in their order */
     size_t count, capacity;
 };
@@ -35,6 +36,7 @@ enum status scenario_create(const struct scenario_params *params, struct scenari
     enum status status = STATUS_OK;
     scenario->base = (struct scenario_link){
         .latency_s = params->latency_s, .bytes_per_second = params->bytes_per_second, .loss = params->loss};
+    scenario->damage = params->damage;
     for (enum scenario_kind kind = SCENARIO_SLOW; kind <= SCENARIO_LINKS && status == STATUS_OK; kind++)
         status = scenario_entries_read(kind, texts[kind], params, keep, scenario);
     if (status != STATUS_OK)
@@ -147,6 +149,17 @@ struct scenario_link scenario_link(const struct scenario *scenario, int a, int b
         link.loss = isnan(entry->link.loss) ? link.loss : entry->link.loss;
     }
     return link;
+}
+
+struct scenario_damage scenario_damage(const struct scenario *scenario)
+{
+    return scenario != NULL ? scenario->damage : (struct scenario_damage){0};
+}
+
+bool scenario_damages(const struct scenario *scenario)
+{
+    struct scenario_damage damage = scenario_damage(scenario);
+    return damage.duplicate > 0 || damage.torn > 0 || damage.corrupt > 0;
 }
 
 double scenario_link_delay_s(struct scenario_link link, double bytes)

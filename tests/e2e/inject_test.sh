@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Scenarios in real runs of four ranks: slow, paused and dying workers, slow and lossy links, and texts that say none.
-# Counts and order only, no durations: they hold on a loaded machine too.
+# Scenarios in real runs of four ranks: slow, paused and dying workers, slow and lossy links, damaged snapshots, and
+# texts that say none. Counts and order only, no durations: they hold on a loaded machine too.
 # shellcheck source=tests/script_fixture.bash
 . "$(dirname "$0")/../script_fixture.bash"
 
@@ -86,6 +86,20 @@ test_links() {
     check "all-reduce ignores links and says so" grep -q 'warning: inject.links.*allreduce' "$scratch/err"
 }
 
+test_damage() {
+    local run=$scratch/damage shares="inject.duplicate=0.1 inject.torn=0.05 inject.corrupt=0.05"
+    # shellcheck disable=SC2086  # three arguments
+    run_injected "damaged snapshots" "$run" $shares train.epochs=2 communication.chunk_bytes=65536
+    holds "are found and sent again" "$run" 's["payloads_damaged"] > 0 and s["payloads_repeated"] > 0'
+    holds "and that is on record" "$run" 's["injected"] == {"duplicate": 0.1, "torn": 0.05, "corrupt": 0.05}'
+    check "and in the table" grep -q 'damaged snapshots .*none was applied' "$scratch/out"
+    refuse "damage between GPUs" 2 2 'inject\.corrupt && communication\.transport=ipc' train "$config" \
+        "run.dir=$scratch/never" inject.corrupt=0.1 communication.transport=ipc
+    run_well "damage in a simulation" 1 simulate "$config" "run.dir=$scratch/damage-simulated" inject.corrupt=0.1 \
+        train.workers=4 train.epochs=1 simulate.time=modelled
+    check "is ignored and says so" grep -q 'warning: inject.duplicate.*ignored' "$scratch/err"
+}
+
 test_death() {
     local algorithm
     for algorithm in acid allreduce; do
@@ -112,7 +126,7 @@ test_texts() {
 }
 
 # A part of the name of a test function as argument runs that one only.
-for part in slow pause loss links death texts; do
+for part in slow pause loss links damage death texts; do
     case $part in *${1:-}*) "test_$part" ;; esac
 done
 finish

@@ -1,10 +1,10 @@
 /* Laws of the exchange between real ranks, with compute threads running.
  *
- *   exchange_laws GRAPH ALGORITHM TRANSPORT EXCHANGES WIDTH RATE [LINKS [PAUSE]]
+ *   exchange_laws GRAPH ALGORITHM TRANSPORT EXCHANGES WIDTH RATE [LINKS [PAUSE [DAMAGE]]]
  *
  * Every rank makes gradient events of random directions while its communication thread meets its neighbors, until all
  * ranks together have held EXCHANGES meetings, as far as LINKS and PAUSE, the texts of inject.links and inject.pause,
- * do not lose some. Then:
+ * do not lose some; of the snapshots a share of DAMAGE is put twice, as many are torn, and as many corrupt. Then:
  *   1. Σ_i (x_i + x̃_i) has changed by the gradient events only: ‖difference‖₂ ≤ 2⁻²⁴·√events·‖Σ‖₂, sums in float64;
  *   2. who met whom is symmetric, and only neighbors met;
  *   3. meetings served over ticks drawn is at least 0.99 with enforce_rate (ticks dropped at the end aside: at most the
@@ -15,7 +15,8 @@
  *      fewer gradients than the others, so that this is less than EXCHANGES;
  *   6. states recorded at intervals meanwhile are consistent: in each that all ranks have kept, 1 holds of the recorded
  *      vectors and of the gradient events that each rank had made by then (in 4 random directions);
- *   7. and who had met whom by then is symmetric; there are some. */
+ *   7. and who had met whom by then is symmetric; there are some;
+ *   8. with DAMAGE some snapshots were found damaged, and some were put again. */
 #include <math.h>
 
 #include "mpi/mpi_fixture.h"
@@ -116,10 +117,14 @@ static double check_meetings(struct mpi_fixture *f, struct communicator *c, doub
     return promised;
 }
 
-static struct scenario *inject(struct mpi_fixture *f, const char *links, const char *pause)
+static struct scenario *inject(struct mpi_fixture *f, const char *links, const char *pause, double damage)
 {
-    struct scenario_params params = {
-        .links = links, .pause = pause, .bytes_per_second = INFINITY, .worker_count = f->job.size, .graph = f->graph};
+    struct scenario_params params = {.links = links,
+                                     .pause = pause,
+                                     .damage = {.duplicate = damage, .torn = damage, .corrupt = damage},
+                                     .bytes_per_second = INFINITY,
+                                     .worker_count = f->job.size,
+                                     .graph = f->graph};
     struct scenario *scenario = NULL;
     must(scenario_create(&params, &scenario), "scenario_create");
     return scenario;
@@ -127,14 +132,15 @@ static struct scenario *inject(struct mpi_fixture *f, const char *links, const c
 
 int main(int argc, char **argv)
 {
-    if (argc < 7 || argc > 9) {
-        fprintf(stderr, "usage: exchange_laws GRAPH ALGORITHM TRANSPORT EXCHANGES WIDTH RATE [LINKS [PAUSE]]\n");
+    if (argc < 7 || argc > 10) {
+        fprintf(stderr,
+                "usage: exchange_laws GRAPH ALGORITHM TRANSPORT EXCHANGES WIDTH RATE [LINKS [PAUSE [DAMAGE]]]\n");
         return 2;
     }
     struct mpi_fixture f;
-    double exchanges = atof(argv[4]), rate = atof(argv[6]);
+    double exchanges = atof(argv[4]), rate = atof(argv[6]), damage = argc > 9 ? atof(argv[9]) : 0;
     mpi_fixture_open(&f, &argc, &argv, argv[1], "mlp", argv[2], argv[3], rate, atoi(argv[5]));
-    struct scenario *scenario = inject(&f, argc > 7 ? argv[7] : "", argc > 8 ? argv[8] : "");
+    struct scenario *scenario = inject(&f, argc > 7 ? argv[7] : "", argc > 8 ? argv[8] : "", damage);
     f.run.scenario = scenario;
     /* n/2·rate meetings per unit of time, in which every rank makes one gradient. */
     f.run.gradient_total = (uint64_t)(2 * exchanges / rate) + 1;
@@ -156,15 +162,20 @@ int main(int argc, char **argv)
     must(communicator_finish(c), "communicator_finish");
     double wall_s = stopwatch_now() - begin_s;
     struct communicator_counts counts = communicator_counts(c);
-    double sums[5] = {(double)cuts.step_count, (double)counts.exchanges / 2, (double)counts.ticks,
-                      (double)counts.unserved, (double)counts.given_up};
-    must(job_sum_doubles(&f.job, "counts", sums, 5), "job_sum_doubles");
+    double sums[] = {(double)cuts.step_count,
+                     (double)counts.exchanges / 2,
+                     (double)counts.ticks,
+                     (double)counts.unserved,
+                     (double)counts.given_up,
+                     (double)counts.damaged,
+                     (double)counts.repeated};
+    must(job_sum_doubles(&f.job, "counts", sums, sizeof sums / sizeof sums[0]), "job_sum_doubles");
     must(job_sum_doubles(&f.job, "applied", applied, count), "job_sum_doubles");
     if (f.job.rank == 0)
         printf("%s %s %s, %d ranks, %zu elements, transport %s: %.0f gradients, %.0f exchanges in %.1f s, %.0f waits "
-               "given up\n",
+               "given up, %.0f snapshots damaged, %.0f put again\n",
                argv[1], argv[2], argv[3], f.job.size, count, communicator_transport_name(c), sums[0], sums[1], wall_s,
-               sums[4]);
+               sums[4], sums[5], sums[6]);
     check_sum(&f, start, applied, sums[0] + 2 * sums[1]);
     double promised = check_meetings(&f, c, (double)cuts.step_count);
     double served = (sums[2] - sums[3]) / sums[2];
@@ -175,6 +186,8 @@ int main(int argc, char **argv)
     expect(&f.job, found.off_most <= 1, "recorded states keep the sum too, of rounding", found.off_most, 1);
     expect(&f.job, found.asymmetry == 0 && found.count > 0, "recorded states agree on who met whom", found.asymmetry,
            0);
+    if (damage > 0)
+        expect(&f.job, fmin(sums[5], sums[6]) > 0, "snapshots were damaged, and put again", sums[5], sums[6]);
     int rank = f.job.rank;
     if (rank == 0)
         printf("%d states recorded\n", found.count);
@@ -185,6 +198,6 @@ int main(int argc, char **argv)
     free(change);
     int failed = mpi_fixture_close(&f, failures);
     if (rank == 0)
-        printf("%d passed, %d failed\n", 8 - failures, failures);
+        printf("%d passed, %d failed\n", 8 + (damage > 0) - failures, failures);
     return failed;
 }

@@ -93,7 +93,8 @@ static void chunks_cover_the_snapshot_once(void **state)
             assert_int_equal(next, counts[k] * sizeof(float));
             assert_int_equal(shape.tags_offset % 64, 0);
             assert_true(shape.tags_offset >= next && shape.tags_offset < next + 64);
-            assert_int_equal(shape.slot_bytes, shape.tags_offset + 64 * (size_t)shape.chunk_count);
+            assert_int_equal(shape.answers_offset, shape.tags_offset + 64 * (size_t)shape.chunk_count);
+            assert_int_equal(shape.slot_bytes, shape.answers_offset + 64 * (size_t)PAYLOAD_ANSWER_COUNT);
         }
 }
 
@@ -104,7 +105,9 @@ static void an_empty_slot_holds_nothing(void **state)
         struct fixture fixture;
         set_up(&fixture, counts[k], CHUNK_BYTES);
         assert_int_equal(valid_chunks(&fixture), 0);
+        assert_false(payload_begun(&fixture.shape, fixture.slot));
         put_all(&fixture, WRITER, ATTEMPT);
+        assert_true(payload_begun(&fixture.shape, fixture.slot));
         assert_int_equal(valid_chunks(&fixture), fixture.shape.chunk_count);
         assert_memory_equal(fixture.slot, fixture.snapshot, counts[k] * sizeof(float));
         tear_down(&fixture);
@@ -379,6 +382,81 @@ static void spoiling_stays_inside_the_slot(void **state)
     }
 }
 
+/* A copy is of the chunk alone, good while the slot is, and stays so whatever becomes of the slot. */
+static void a_copy_is_checked_itself(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < COUNTS; k++) {
+        struct fixture fixture;
+        set_up(&fixture, counts[k], CHUNK_BYTES);
+        const struct payload_shape *shape = &fixture.shape;
+        float *copy = memory_alloc_aligned(counts[k] * sizeof(float));
+        for (int chunk = 0; chunk < shape->chunk_count; chunk++) {
+            unsigned char *last =
+                fixture.slot + payload_chunk_offset(shape, chunk) + payload_chunk_length(shape, chunk) - 1;
+            put_data(&fixture, chunk);
+            assert_false(payload_chunk_copy(shape, fixture.slot, chunk, WRITER, ATTEMPT, copy));
+            put_tag(&fixture, chunk, WRITER, ATTEMPT);
+            assert_false(payload_chunk_copy(shape, fixture.slot, chunk, WRITER, ATTEMPT + 1, copy));
+            assert_false(payload_chunk_copy(shape, fixture.slot, chunk, WRITER + 1, ATTEMPT, copy));
+            *last ^= 1;
+            assert_false(payload_chunk_copy(shape, fixture.slot, chunk, WRITER, ATTEMPT, copy));
+            *last ^= 1;
+            assert_true(payload_chunk_copy(shape, fixture.slot, chunk, WRITER, ATTEMPT, copy));
+        }
+        payload_spoil(shape, fixture.slot);
+        assert_false(payload_begun(shape, fixture.slot));
+        assert_memory_equal(copy, fixture.snapshot, counts[k] * sizeof(float));
+        memory_free_aligned(copy);
+        tear_down(&fixture);
+    }
+}
+
+/* Any bit of any tag says that something has come, one that is damaged too; nothing else does. */
+static void a_payload_begins_with_a_tag(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    set_up(&fixture, 2 * CHUNK_FLOATS + 1, CHUNK_BYTES);
+    size_t tags = fixture.shape.tags_offset, answers = fixture.shape.answers_offset;
+    for (size_t byte = 0; byte < fixture.shape.slot_bytes; byte++) {
+        fixture.slot[byte] = 0x10;
+        assert_int_equal(payload_begun(&fixture.shape, fixture.slot), byte >= tags && byte < answers);
+        fixture.slot[byte] = 0;
+    }
+    tear_down(&fixture);
+}
+
+/* Each answer has a place of its own; it is believed by its kind, writer and attempt, whole, and tells its number. */
+static void answers_prove_themselves(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    set_up(&fixture, CHUNK_FLOATS, CHUNK_BYTES);
+    const struct payload_shape *shape = &fixture.shape;
+    for (int answer = 0; answer < PAYLOAD_ANSWER_COUNT; answer++) {
+        uint64_t number = 0, other = (uint64_t)answer;
+        unsigned char *at = fixture.slot + payload_answer_offset(shape, answer);
+        struct payload_tag tag = payload_seal_answer(answer, 7 + other, WRITER, ATTEMPT);
+        assert_false(payload_answered(shape, fixture.slot, answer, WRITER, ATTEMPT, &number));
+        memcpy(at, &tag, sizeof tag);
+        assert_true(payload_answered(shape, fixture.slot, answer, WRITER, ATTEMPT, &number));
+        assert_int_equal(number, 7 + other);
+        assert_false(payload_answered(shape, fixture.slot, answer, WRITER + 1, ATTEMPT, &number));
+        assert_false(payload_answered(shape, fixture.slot, answer, WRITER, ATTEMPT + 1, &number));
+        for (size_t bit = 0; bit < 8 * offsetof(struct payload_tag, unused); bit++) {
+            at[bit / 8] ^= (unsigned char)(1 << bit % 8);
+            assert_false(payload_answered(shape, fixture.slot, answer, WRITER, ATTEMPT, &number));
+            at[bit / 8] ^= (unsigned char)(1 << bit % 8);
+        }
+        tag = payload_seal_answer(1 - answer, 0, WRITER, ATTEMPT);
+        memcpy(at, &tag, sizeof tag);
+        assert_false(payload_answered(shape, fixture.slot, answer, WRITER, ATTEMPT, &number));
+    }
+    assert_int_equal(valid_chunks(&fixture), 0);
+    tear_down(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -396,6 +474,9 @@ int main(void)
         cmocka_unit_test(a_torn_put_is_not_believed),
         cmocka_unit_test(a_spoilt_slot_holds_nothing_until_all_arrives_again),
         cmocka_unit_test(spoiling_stays_inside_the_slot),
+        cmocka_unit_test(a_copy_is_checked_itself),
+        cmocka_unit_test(a_payload_begins_with_a_tag),
+        cmocka_unit_test(answers_prove_themselves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,6 +34,7 @@ static void test_nothing(void **state)
         assert_true(scenario_death_s(all[k], 3) == INFINITY);
         struct scenario_link link = scenario_link(all[k], 0, 1);
         assert_true(link.latency_s == 0 && link.bytes_per_second == INFINITY && link.loss == 0);
+        assert_false(scenario_damages(all[k]));
         assert_true(scenario_link_delay_s(link, 1e12) == 0);
     }
     scenario_destroy(empty);
@@ -119,9 +120,11 @@ static void test_links(void **state)
     params.latency_s = 0.5;
     params.bytes_per_second = 1024;
     params.loss = 0.25;
+    params.damage.torn = 0.125;
     params.links = "1-0 latency_s=0.125, all loss=0.5, 0-1 bytes_per_second=1e6 latency_s=0, 2-3 loss=0";
     struct scenario *scenario = create(params);
     assert_true(scenario_calm(scenario));
+    assert_true(scenario_damages(scenario) && scenario_damage(scenario).torn == 0.125);
     assert_link(scenario, 0, 1, (struct scenario_link){.bytes_per_second = 1e6, .loss = 0.5});
     assert_link(scenario, 2, 3, (struct scenario_link){0.5, 1024, 0});
     assert_link(scenario, 6, 7, (struct scenario_link){0.5, 1024, 0.5});

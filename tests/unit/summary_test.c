@@ -41,7 +41,9 @@ static struct summary make_summary(void)
                             .ticks = 160,
                             .ticks_unserved = 10,
                             .meetings_lost = 7,
-                            .injected = {.slow = "0 x4", .death = "", .loss = 0.25},
+                            .payloads_damaged = 5,
+                            .payloads_repeated = 6,
+                            .injected = {.slow = "0 x4", .death = "", .loss = 0.25, .torn = 0.125},
                             .meetings = meetings,
                             .idle = idle,
                             .data_wait = data_wait,
@@ -100,9 +102,11 @@ static void a_run_without_injections_says_nothing_of_them(void **state)
     struct summary summary = make_summary();
     char *text;
     summary.injected = (struct summary_injected){.slow = "", .links = ""};
+    summary.payloads_damaged = summary.payloads_repeated = 0;
     cJSON *root = write_and_parse(&summary, &text);
     assert_null(cJSON_GetObjectItemCaseSensitive(root, "injected"));
     assert_null(cJSON_GetObjectItemCaseSensitive(root, "meetings_lost"));
+    assert_null(cJSON_GetObjectItemCaseSensitive(root, "payloads_damaged"));
     cJSON_Delete(root);
     free(text);
 }
@@ -139,10 +143,13 @@ static void writes_every_field(void **state)
     assert_number(root, "test_accuracy_own_statistics", 0.75);
     assert_number(root, "consensus_distance", 0.0625);
     assert_number(root, "meetings_lost", 7);
+    assert_number(root, "payloads_damaged", 5);
+    assert_number(root, "payloads_repeated", 6);
     const cJSON *injected = cJSON_GetObjectItemCaseSensitive(root, "injected");
-    assert_int_equal(cJSON_GetArraySize(injected), 2);
+    assert_int_equal(cJSON_GetArraySize(injected), 3);
     assert_string_equal(cJSON_GetObjectItemCaseSensitive(injected, "slow")->valuestring, "0 x4");
     assert_number(injected, "loss", 0.25);
+    assert_number(injected, "torn", 0.125);
     assert_item(root, "gradients_per_worker", 0, 300);
     assert_item(root, "idle", 1, 0.125);
     assert_item(root, "data_wait", 1, 0.5);

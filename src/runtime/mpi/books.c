@@ -30,6 +30,8 @@ static void walk_saved(struct run_state_walk *walk, struct communicator_saved *s
     run_state_walk_whole(walk, &counts->pending);
     run_state_walk_whole(walk, &counts->lost);
     run_state_walk_whole(walk, &counts->given_up);
+    run_state_walk_whole(walk, &counts->damaged);
+    run_state_walk_whole(walk, &counts->repeated);
     run_state_walk_double(walk, &counts->distance_sum);
     run_state_walk_double(walk, &saved->average_s);
     run_state_walk_double(walk, &saved->time);

@@ -479,6 +479,8 @@ enum status communicator_finish(struct communicator *communicator)
     atomic_store(&communicator->compute_done, true);
     thread_join(&communicator->thread);
     communicator->counts.given_up = communicator->pairing.given_up;
+    communicator->counts.damaged += communicator->exchange.damaged;
+    communicator->counts.repeated += communicator->exchange.repeated;
     return communicator->status;
 }
 
@@ -555,6 +557,7 @@ static enum status open_exchange(struct communicator *c)
         .limit_s = c->params.job->limit_s,
         .id = c->id,
         .record_count = run_params->records,
+        .doubts = c->way.damages,
         .shape = c->way.shape,
         .between = between_chunks,
         .context = c,

@@ -15,6 +15,8 @@ struct communicator_counts {
     uint64_t pending;    /* drawn, not yet served */
     uint64_t lost;       /* drawn, and lost on the link (injected) */
     uint64_t given_up;   /* waits that ran out; known after communicator_finish */
+    uint64_t damaged;    /* snapshots that came damaged and were asked for again; likewise */
+    uint64_t repeated;   /* times that one of this worker's was put again; likewise */
     double distance_sum; /* Σ over exchanges of ‖own − peer‖²/2 (estimated from a sample of a long vector) */
 };
 

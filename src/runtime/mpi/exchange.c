@@ -1,6 +1,8 @@
 /* An exchange: two snapshots and a difference. */
 #include "runtime/mpi/exchange.h"
 
+#include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -10,11 +12,20 @@
 /* How long to sleep while a copy from the device is on its way. */
 static const double copy_poll_s = 20e-6;
 
+/* How long nothing more comes of a payload that has begun to come before it is asked for again; twice as long each
+ * time, so many times at most. */
+static const double again_s = 0.1;
+enum { DOUBLINGS_MOST = 6 };
+
+enum stage { NO_MEETING, AWAITING, APPLIED };
+
 struct exchange_record {
     float *snapshot; /* owned (count), device memory */
     float *staged;   /* the same in host memory, owned, pinned; the snapshot itself where that is host memory; NULL with
                       * direct slots */
     float *theirs;   /* the peer's (count) in device memory, owned; NULL unless staged: it lies in the slot */
+    float *copied;   /* the peer's (count) as it was copied out of the slot, owned; NULL: what has come into the slot
+                      * whole stays so */
     uint64_t ticket; /* of the last copy to the device */
     bool filling;    /* direct slots: the snapshot is on its way, and no tag has been put */
     bool reading;    /* direct slots: the device may not yet have read the own one; it has when `read_mark` is done */
@@ -25,6 +36,12 @@ struct exchange_record {
     int chunks_seen;               /* of the peer's payload: found valid so far, and on their way to the device */
     double put_s;                  /* when our put began, and then, when it was done: the wait for the peer's begins */
     double delay_s, due_s;         /* of the peer's payload; due_s 0: it has not arrived yet */
+    enum stage stage;
+    double news_s;          /* when a chunk of the peer's payload was last found, or it was asked for again */
+    uint64_t asked, served; /* numbers of the last AGAIN of this worker's, and of the peer's */
+    struct payload_tag answers[PAYLOAD_ANSWER_COUNT]; /* sources of their puts */
+    bool taken_put;                                   /* the peer has been told that its payload is here */
+    bool forgotten;                                   /* the peer will tell nothing any more */
 };
 
 static const struct device_ops *device_ops_of(const struct exchange *exchange)
@@ -64,6 +81,15 @@ static enum status pin_slots(struct exchange *exchange)
                                         (size_t)(last - first) + exchange->shape.slot_bytes);
 }
 
+/* From now on anything may be put into the record's slot at any time: believe no chunk but in memory of one's own. */
+static void doubt(const struct exchange *exchange, struct exchange_record *record)
+{
+    if (record->copied != NULL)
+        return;
+    record->copied = memory_alloc_aligned(exchange->shape.count * sizeof(float));
+    record->chunks_seen = 0;
+}
+
 enum status exchange_init(struct exchange *exchange)
 {
     const struct device_ops *ops = device_ops_of(exchange);
@@ -78,6 +104,8 @@ enum status exchange_init(struct exchange *exchange)
             record->staged = record->snapshot;
         else if (is_staged(exchange))
             TRY(init_staging(exchange, k));
+        if (exchange->doubts)
+            doubt(exchange, record);
     }
     return STATUS_OK;
 }
@@ -97,6 +125,7 @@ void exchange_release(struct exchange *exchange)
         }
         ops->vector_free(device_of(exchange), record->theirs);
         ops->vector_free(device_of(exchange), record->snapshot);
+        memory_free_aligned(record->copied);
         free(record->tags);
     }
     free(exchange->records);
@@ -204,6 +233,15 @@ static void finish_put(struct exchange *exchange, struct exchange_record *record
     record->put_s = stopwatch_now();
 }
 
+static enum status put_answer(struct exchange *exchange, int record, enum payload_answer answer, uint64_t number)
+{
+    struct exchange_record *of = &exchange->records[record];
+    of->answers[answer] = payload_seal_answer(answer, number, exchange->id, of->attempt);
+    return exchange->ops->put_payload(exchange->transport, of->neighbor, of->peer_slot,
+                                      payload_answer_offset(&exchange->shape, answer), &of->answers[answer],
+                                      sizeof of->answers[answer], record);
+}
+
 static enum status put_chunks(struct exchange *exchange, int record)
 {
     struct exchange_record *of = &exchange->records[record];
@@ -234,6 +272,10 @@ enum status exchange_begin(struct exchange *exchange, int neighbor, int peer, in
     of->neighbor = neighbor;
     of->peer_slot = peer_slot;
     of->peer = peer;
+    of->stage = AWAITING;
+    of->news_s = 0;
+    of->asked = of->served = 0;
+    of->taken_put = of->forgotten = false;
     take_snapshot(exchange, of, peer, attempt);
     of->put_s = stopwatch_now();
     if (exchange->direct == NULL)
@@ -242,22 +284,133 @@ enum status exchange_begin(struct exchange *exchange, int neighbor, int peer, in
     return direct_slots_put(exchange->direct, record, neighbor, peer_slot, of->snapshot, &of->digest);
 }
 
-enum status exchange_poll(struct exchange *exchange, bool *happened)
+/* A direct slot's snapshot is on its way: once it has left, its tag follows. */
+static enum status send_tag(struct exchange *exchange, int record, bool *happened)
 {
-    for (int k = 0; exchange->direct != NULL && k < exchange->record_count; k++) {
-        struct exchange_record *record = &exchange->records[k];
-        bool sent = false;
-        if (record->filling)
-            TRY(direct_slots_sent(exchange->direct, k, &sent));
-        if (!sent)
-            continue;
-        record->filling = false;
-        record->tags[0] = payload_seal_elsewhere(record->digest, exchange->id, record->attempt);
-        TRY(put_tag(exchange, k, 0));
-        finish_put(exchange, record);
-        *happened = true;
+    struct exchange_record *of = &exchange->records[record];
+    bool sent = false;
+    if (of->filling)
+        TRY(direct_slots_sent(exchange->direct, record, &sent));
+    if (!sent)
+        return STATUS_OK;
+    of->filling = false;
+    of->tags[0] = payload_seal_elsewhere(of->digest, exchange->id, of->attempt);
+    TRY(put_tag(exchange, record, 0));
+    finish_put(exchange, of);
+    *happened = true;
+    return STATUS_OK;
+}
+
+/* A chunk of the peer's payload goes to the device while the next ones are still on their way here. */
+static void take_in(struct exchange *exchange, struct exchange_record *record, const unsigned char *slot, int chunk)
+{
+    size_t first = payload_chunk_offset(&exchange->shape, chunk) / sizeof(float);
+    const float *from = record->copied != NULL ? record->copied : (const float *)(const void *)slot;
+    record->ticket = device_ops_of(exchange)->copy_in(device_of(exchange), from + first,
+                                                      payload_chunk_length(&exchange->shape, chunk) / sizeof(float),
+                                                      record->theirs + first);
+}
+
+/* Has this chunk come, to be read in the slot, or in the own copy of it? */
+static bool chunk_came(const struct exchange *exchange, struct exchange_record *record, const unsigned char *slot)
+{
+    const struct payload_shape *shape = &exchange->shape;
+    int chunk = record->chunks_seen;
+    if (record->copied != NULL)
+        return payload_chunk_copy(shape, slot, chunk, record->peer, record->attempt, record->copied);
+    return payload_chunk_valid(shape, slot, chunk, record->peer, record->attempt);
+}
+
+/* Take what has come of the peer's payload. */
+static void look(struct exchange *exchange, int record)
+{
+    struct exchange_record *of = &exchange->records[record];
+    const unsigned char *slot = exchange->ops->slot(exchange->transport, record);
+    while (of->chunks_seen < exchange->shape.chunk_count && chunk_came(exchange, of, slot)) {
+        if (exchange->direct != NULL &&
+            !direct_slots_whole(exchange->direct, record, payload_digest(&exchange->shape, slot)))
+            break;
+        if (is_staged(exchange))
+            take_in(exchange, of, slot, of->chunks_seen);
+        of->chunks_seen++;
+        of->news_s = stopwatch_now();
+    }
+}
+
+/* Something of the peer's payload has been there for some time, and no more has come: it is damaged, or will be whole
+ * later. Have it put again; whatever comes then may come twice. Time passes from a look on, and one more comes before
+ * the question: this thread, too, may have stood still. */
+static enum status ask_again(struct exchange *exchange, int record)
+{
+    struct exchange_record *of = &exchange->records[record];
+    int doublings = of->asked < DOUBLINGS_MOST ? (int)of->asked : DOUBLINGS_MOST;
+    double now_s = stopwatch_now(), wait_s = ldexp(again_s, doublings);
+    if (of->stage != AWAITING || of->chunks_seen == exchange->shape.chunk_count || now_s - of->put_s < wait_s ||
+        (of->news_s > 0 && now_s - of->news_s < wait_s))
+        return STATUS_OK;
+    look(exchange, record);
+    if (of->chunks_seen == exchange->shape.chunk_count ||
+        !payload_begun(&exchange->shape, exchange->ops->slot(exchange->transport, record)))
+        return STATUS_OK;
+    bool overdue = of->news_s > 0 && of->news_s < now_s;
+    if (!overdue)
+        of->news_s = now_s;
+    if (!overdue || !exchange->ops->drained(exchange->transport, record))
+        return STATUS_OK;
+    doubt(exchange, of);
+    exchange->damaged += of->asked == 0;
+    of->news_s = now_s;
+    return put_answer(exchange, record, PAYLOAD_AGAIN, ++of->asked);
+}
+
+/* The peer needs the own payload again. */
+static enum status put_again(struct exchange *exchange, int record, bool *happened)
+{
+    struct exchange_record *of = &exchange->records[record];
+    const unsigned char *slot = exchange->ops->slot(exchange->transport, record);
+    uint64_t number;
+    if (!payload_answered(&exchange->shape, slot, PAYLOAD_AGAIN, of->peer, of->attempt, &number) ||
+        number == of->served || !exchange->ops->drained(exchange->transport, record))
+        return STATUS_OK;
+    of->served = number;
+    exchange->repeated++;
+    *happened = true;
+    for (int chunk = 0; chunk < exchange->shape.chunk_count; chunk++) {
+        TRY(put_chunk(exchange, record, chunk));
+        exchange->between(exchange->context);
     }
     return STATUS_OK;
+}
+
+static enum status answer(struct exchange *exchange, int record, bool *happened)
+{
+    struct exchange_record *of = &exchange->records[record];
+    if (of->stage == NO_MEETING)
+        return STATUS_OK;
+    TRY(put_again(exchange, record, happened));
+    TRY(ask_again(exchange, record));
+    if (of->stage == AWAITING || of->taken_put)
+        return STATUS_OK;
+    of->taken_put = *happened = true;
+    return put_answer(exchange, record, PAYLOAD_TAKEN, 0);
+}
+
+enum status exchange_poll(struct exchange *exchange, bool *happened)
+{
+    for (int k = 0; k < exchange->record_count; k++)
+        TRY(exchange->direct != NULL ? send_tag(exchange, k, happened) : answer(exchange, k, happened));
+    return STATUS_OK;
+}
+
+/* The peer has the own payload whole, and will not ask for it again. */
+static bool is_taken(const struct exchange *exchange, int record)
+{
+    const struct exchange_record *of = &exchange->records[record];
+    uint64_t number;
+    if (exchange->direct != NULL || of->forgotten)
+        return true;
+    return of->taken_put && payload_answered(&exchange->shape, exchange->ops->slot(exchange->transport, record),
+                                             PAYLOAD_TAKEN, of->peer, of->attempt, &number);
 }
 
 /* A direct slot that is free may be filled by another process, whose copy knows nothing of the kernel that reads it
@@ -266,38 +419,28 @@ enum status exchange_poll(struct exchange *exchange, bool *happened)
 bool exchange_drained(struct exchange *exchange, int record)
 {
     struct exchange_record *of = &exchange->records[record];
-    if (of->filling || !exchange->ops->drained(exchange->transport, record))
+    if (of->filling || !exchange->ops->drained(exchange->transport, record) || !is_taken(exchange, record))
         return false;
     if (of->reading)
         of->reading = !device_ops_of(exchange)->copied(device_of(exchange), of->read_mark);
+    if (!of->reading)
+        of->stage = NO_MEETING;
     return !of->reading;
 }
 
-/* A chunk of the peer's payload goes to the device while the next ones are still on their way here. */
-static void take_in(struct exchange *exchange, struct exchange_record *record, const unsigned char *slot, int chunk)
+void exchange_forget(struct exchange *exchange, int peer)
 {
-    size_t offset = payload_chunk_offset(&exchange->shape, chunk);
-    record->ticket = device_ops_of(exchange)->copy_in(device_of(exchange), (const float *)(const void *)(slot + offset),
-                                                      payload_chunk_length(&exchange->shape, chunk) / sizeof(float),
-                                                      record->theirs + offset / sizeof(float));
+    for (int k = 0; k < exchange->record_count; k++)
+        exchange->records[k].forgotten |= exchange->records[k].stage != NO_MEETING && exchange->records[k].peer == peer;
 }
 
 bool exchange_arrived(struct exchange *exchange, int peer, int record, uint64_t attempt)
 {
     struct exchange_record *of = &exchange->records[record];
-    const unsigned char *slot = exchange->ops->slot(exchange->transport, record);
-    bool staged = is_staged(exchange);
-    while (of->chunks_seen < exchange->shape.chunk_count &&
-           payload_chunk_valid(&exchange->shape, slot, of->chunks_seen, peer, attempt)) {
-        if (exchange->direct != NULL &&
-            !direct_slots_whole(exchange->direct, record, payload_digest(&exchange->shape, slot)))
-            break;
-        if (staged)
-            take_in(exchange, of, slot, of->chunks_seen);
-        of->chunks_seen++;
-    }
+    assert(of->peer == peer && of->attempt == attempt);
+    look(exchange, record);
     if (of->chunks_seen < exchange->shape.chunk_count ||
-        (staged && !device_ops_of(exchange)->copied(device_of(exchange), of->ticket)))
+        (is_staged(exchange) && !device_ops_of(exchange)->copied(device_of(exchange), of->ticket)))
         return false;
     double now_s = stopwatch_now();
     if (of->due_s == 0)
@@ -326,6 +469,8 @@ static const float *peer_snapshot(const struct exchange *exchange, int record)
         return direct_slots_own(exchange->direct, record);
     if (is_staged(exchange))
         return exchange->records[record].theirs;
+    if (exchange->records[record].copied != NULL)
+        return exchange->records[record].copied;
     return (const float *)(const void *)exchange->ops->slot(exchange->transport, record);
 }
 
@@ -348,6 +493,7 @@ double exchange_apply(struct exchange *exchange, int peer, int record, struct st
     event(exchange, EVENT_APPLY, peer, of->attempt, time);
     pthread_mutex_unlock(exchange->lock);
     payload_spoil(&exchange->shape, slot);
+    of->stage = APPLIED;
     exchange_span(exchange, SPAN_APPLY, begin_s, peer);
     return distance;
 }

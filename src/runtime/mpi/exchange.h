@@ -9,6 +9,19 @@
  * memory, chunk by chunk at both ends; or, with direct slots, they are copied from device to device and the transport
  * carries tags alone. Then nothing waits: exchange_begin starts the copy, exchange_poll finds it done and puts the tag.
  *
+ * A snapshot that has been damaged on its way is never applied: its chunks do not prove to be whole (payload.h). Where
+ * something of it has come and for some time nothing more, it is asked for again, and the peer puts it again into the
+ * same slot. So the own snapshot, and the slot with it, are kept until the peer has answered that it has it whole. That
+ * answer is the last thing that the peer puts into the slot for this meeting; a question that it overtakes is one about
+ * a meeting that is over.
+ *
+ * What was put twice may arrive twice, the second time when the slot serves another meeting. There it is damage like
+ * any other. But it could fall between a look and the use of what was seen: once a payload has been asked for again,
+ * those of its slot are copied chunk by chunk, and the copies are checked and applied. Until then whatever is put into
+ * a slot is put once, and what is whole has come altogether.
+ *
+ * Direct slots have no such answers: a tag that does not prove itself leaves its meeting open.
+ *
  * A record k is one snapshot buffer and the own slot k of the transport; pairing.h says which are in use. All calls
  * from the communication thread, but for init and release. */
 #ifndef GRAPEVINE_RUNTIME_MPI_EXCHANGE_H
@@ -41,14 +54,17 @@ struct exchange {
     double limit_s;                  /* of the wait for a copy out of device memory; 0: none */
     int id;                          /* this worker */
     int record_count;
+    bool doubts;                    /* from the start: anything may be put into a slot at any time (injected) */
     struct payload_shape shape;     /* as the transport's slots have it */
     void (*between)(void *context); /* called again and again during a put, which may take long */
     void *context;
     struct exchange_record *records; /* owned (record_count) */
+    uint64_t damaged;                /* payloads that this worker has asked for again */
+    uint64_t repeated;               /* times that it has put one again */
 };
 
-/* Allocates the snapshot buffers; all fields but `records` are set by the caller. After a failure too, exchange_release
- * is called, while the transport is open. */
+/* Allocates the snapshot buffers; all fields but the last three are set by the caller. After a failure too,
+ * exchange_release is called, while the transport is open. */
 enum status exchange_init(struct exchange *exchange);
 void exchange_release(struct exchange *exchange);
 
@@ -57,12 +73,16 @@ void exchange_release(struct exchange *exchange);
 enum status exchange_begin(struct exchange *exchange, int neighbor, int peer, int record, int peer_slot,
                            uint64_t attempt, double delay_s);
 
-/* Go on with what has begun: to be called in every round. `happened` is set if it went on. */
+/* Go on with what has begun, and answer: to be called in every round, before exchange_drained. `happened` is set if it
+ * went on. */
 enum status exchange_poll(struct exchange *exchange, bool *happened);
 
-/* The meeting of this record needs neither its snapshot nor its slot any more: the own snapshot has left, and, after
- * exchange_apply, the device has read the peer's. */
+/* The meeting of this record needs neither its snapshot nor its slot any more: the own snapshot has left and is taken,
+ * and, after exchange_apply, the device has read the peer's. */
 bool exchange_drained(struct exchange *exchange, int record);
+
+/* No answer will come from this peer any more: its records do not wait for one. */
+void exchange_forget(struct exchange *exchange, int peer);
 
 /* Has the peer's payload of this attempt arrived in the record's slot, whole, and been delayed? */
 bool exchange_arrived(struct exchange *exchange, int peer, int record, uint64_t attempt);

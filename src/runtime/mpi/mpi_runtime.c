@@ -436,7 +436,7 @@ static double predicted_consensus(const struct trainer *trainer)
 /* Each rank's figures of its own, made known to all. */
 static enum status gather(struct trainer *trainer, double training_s, struct runtime_result *out)
 {
-    enum { STEPS, IDLE, LOAD, SPEED, EXCHANGES, TICKS, UNSERVED, LOST, WALL, PREDICTED, FIGURES };
+    enum { STEPS, IDLE, LOAD, SPEED, EXCHANGES, TICKS, UNSERVED, LOST, DAMAGED, REPEATED, WALL, PREDICTED, FIGURES };
     int n = trainer->job->size;
     struct communicator_counts counts = counts_of(trainer);
     double mine[FIGURES] = {
@@ -448,6 +448,8 @@ static enum status gather(struct trainer *trainer, double training_s, struct run
         [TICKS] = (double)counts.ticks,
         [UNSERVED] = (double)counts.unserved,
         [LOST] = (double)counts.lost,
+        [DAMAGED] = (double)counts.damaged,
+        [REPEATED] = (double)counts.repeated,
         [WALL] = training_s,
         [PREDICTED] = predicted_consensus(trainer) / n,
     };
@@ -471,6 +473,8 @@ static enum status gather(struct trainer *trainer, double training_s, struct run
         out->ticks += (uint64_t)of[TICKS];
         out->ticks_unserved += (uint64_t)of[UNSERVED];
         out->meetings_lost += (uint64_t)of[LOST];
+        out->payloads_damaged += (uint64_t)of[DAMAGED];
+        out->payloads_repeated += (uint64_t)of[REPEATED];
         out->wall_s = of[WALL] > out->wall_s ? of[WALL] : out->wall_s;
         out->consensus_predicted += of[PREDICTED];
         twice += of[EXCHANGES];

@@ -1,11 +1,14 @@
 /* A payload: one snapshot as it lies in a slot, in chunks that prove by themselves that they are whole.
  *
- *     slot = [data: count floats, rounded up to 64 B] [tags: one of 64 B per chunk]
+ *     slot = [data: count floats, rounded up to 64 B] [tags: one of 64 B per chunk] [answers: two tags]
  *
  * The tag of a chunk names the writer and the attempt and carries a 64-bit checksum (XXH3, seeded with both), so a
  * torn, late or stale put is never taken for the awaited one, and no flush is needed to know that a chunk is
  * complete. When a slot is given back, one word of every chunk is spoilt, so that an unchanged snapshot of a later
  * meeting is not believed before it arrived.
+ *
+ * What the peer answers to the own payload of the same meeting comes into the own slot as well: that it has it whole
+ * (taken), or that it needs it again, and for which time. Answers name writer and attempt as other tags do.
  *
  * Data that lie elsewhere, in the receiver's device memory, cannot be checked so. Then the slot is one tag, which
  * carries a digest of the data (direct_slots.h says what it is for). The two kinds of tags are told apart by a field of
@@ -18,9 +21,10 @@
 #include <stdint.h>
 
 struct payload_shape {
-    size_t count;       /* floats */
-    size_t chunk_bytes; /* of data, a multiple of 64 */
-    size_t tags_offset; /* bytes from the slot's start */
+    size_t count;          /* floats */
+    size_t chunk_bytes;    /* of data, a multiple of 64 */
+    size_t tags_offset;    /* bytes from the slot's start */
+    size_t answers_offset; /* likewise; no answers where data lie elsewhere */
     size_t slot_bytes;
     int chunk_count;
     bool elsewhere; /* the slot is one tag alone: tags_offset is 0, the only chunk is the whole snapshot */
@@ -28,14 +32,18 @@ struct payload_shape {
 
 struct payload_tag {
     uint64_t writer, attempt, checksum;
-    uint64_t place;     /* of the data: PAYLOAD_IN_SLOT or PAYLOAD_ELSEWHERE, which has a checksum of the tag alone */
-    uint64_t digest;    /* of data elsewhere; else zero */
+    uint64_t place;     /* of the data: PAYLOAD_IN_SLOT, or PAYLOAD_ELSEWHERE, which has a checksum of the tag alone;
+                         * or which answer it is, likewise */
+    uint64_t digest;    /* of data elsewhere; the number of an answer; else zero */
     uint64_t unused[3]; /* zero: a tag fills a cache line */
 };
 
-/* Neither is 0: a spoilt tag is of no kind. */
+/* None is 0: a spoilt tag is of no kind. */
 #define PAYLOAD_IN_SLOT UINT64_C(0x696e2d736c6f7400)
 #define PAYLOAD_ELSEWHERE UINT64_C(0x656c736577686572)
+#define PAYLOAD_ANSWER UINT64_C(0x616e737765720000) /* + enum payload_answer */
+
+enum payload_answer { PAYLOAD_TAKEN, PAYLOAD_AGAIN, PAYLOAD_ANSWER_COUNT };
 
 struct payload_shape payload_shape(size_t count, size_t chunk_bytes);
 struct payload_shape payload_shape_elsewhere(size_t count);
@@ -52,7 +60,19 @@ uint64_t payload_digest(const struct payload_shape *shape, const unsigned char *
 /* Does the slot hold this chunk of (writer, attempt), whole? Elsewhere: is its tag there? */
 bool payload_chunk_valid(const struct payload_shape *shape, const unsigned char *slot, int chunk, int writer,
                          uint64_t attempt);
+/* Copy the chunk to its place in `to` (count): true where the copy is that of (writer, attempt), whole, whatever is put
+ * into the slot meanwhile or later. Not elsewhere. */
+bool payload_chunk_copy(const struct payload_shape *shape, const unsigned char *slot, int chunk, int writer,
+                        uint64_t attempt, float *to);
+/* Has the tag of any chunk come since the slot was spoilt, be it a wrong one? */
+bool payload_begun(const struct payload_shape *shape, const unsigned char *slot);
 /* Make sure that nothing in the slot is taken for a later payload. */
 void payload_spoil(const struct payload_shape *shape, unsigned char *slot);
+
+/* Answers. Where one lies in a slot, what it looks like, and whether it has come, with its number. */
+size_t payload_answer_offset(const struct payload_shape *shape, enum payload_answer answer);
+struct payload_tag payload_seal_answer(enum payload_answer answer, uint64_t number, int writer, uint64_t attempt);
+bool payload_answered(const struct payload_shape *shape, const unsigned char *slot, enum payload_answer answer,
+                      int writer, uint64_t attempt, uint64_t *number);
 
 #endif

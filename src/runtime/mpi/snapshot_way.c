@@ -4,10 +4,15 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/stopwatch.h"
+#include "runtime/mpi/closing_barrier.h"
+#include "runtime/mpi/injected_transport.h"
 
 /* The one way from GPU to GPU that "auto" tries. An MPI library that is wrong about GPU memory crashes on it: that way
  * is taken where it is asked for. */
 static const char first_choice[] = "ipc";
+
+static const double leave_limit_s = 10;
 
 /* Leaves way->direct NULL where snapshots are to take another way, and says why. */
 static enum status open_direct(const struct snapshot_way_params *p, struct snapshot_way *way, const char **reason)
@@ -24,6 +29,10 @@ static enum status open_direct(const struct snapshot_way_params *p, struct snaps
         .required = named,
     };
     *reason = "as communication.transport asks";
+    if (scenario_damages(p->run->scenario)) {
+        *reason = "where inject.* damages them";
+        return STATUS_OK;
+    }
     if (!named && strcmp(p->run->transport, "auto") != 0)
         return STATUS_OK;
     return direct_slots_open(named ? p->run->transport : first_choice, &params, &way->direct, reason);
@@ -33,6 +42,7 @@ enum status snapshot_way_open(const struct snapshot_way_params *p, struct snapsh
 {
     size_t count = worker_parameter_size(p->worker);
     const char *reason = NULL;
+    bool damages = scenario_damages(p->run->scenario);
     way->shape = payload_shape(count, p->run->chunk_bytes);
     way->payload_bytes = way->shape.slot_bytes;
     TRY(open_direct(p, way, &reason));
@@ -42,20 +52,42 @@ enum status snapshot_way_open(const struct snapshot_way_params *p, struct snapsh
         .job = p->job,
         .graph = p->run->graph,
         .worker = p->job->rank,
-        .slots = p->run->records,
+        .slots = p->run->records + damages, /* what is put late is counted under a record of its own */
         .slot_bytes = way->shape.slot_bytes,
-        .puts_per_slot = 2 * way->shape.chunk_count,
+        .puts_per_slot = 2 * way->shape.chunk_count + 1, /* and an answer */
     };
     TRY(transport_open(way->direct != NULL ? "auto" : p->run->transport, &params, &way->ops, &way->transport));
     if (way->direct != NULL)
         log_info("transport %s: snapshots travel %s", direct_slots_name(way->direct), direct_slots_travel(way->direct));
     else if (!worker_device_ops(p->worker)->host_memory)
         log_info("transport %s: snapshots travel through host memory, %s", way->ops->name, reason);
+    struct injected_transport_params injected = {
+        .scenario = p->run->scenario, .seed = p->run->seed, .shape = way->shape, .transport = &params};
+    if (damages)
+        injected_transport_wrap(&injected, &way->ops, &way->transport);
+    way->damages = damages;
     return STATUS_OK;
+}
+
+/* Two-sided puts leave only while the other polls: all poll until everybody's have left. */
+static void leave_together(struct snapshot_way *way)
+{
+    struct closing_barrier barrier = {0};
+    double begin_s = stopwatch_now();
+    while (!closing_barrier_passed(&barrier)) {
+        if (way->ops->poll(way->transport) != STATUS_OK || stopwatch_now() - begin_s > leave_limit_s) {
+            log_on_this_rank(LOG_WARNING, "messages that were put late (inject.*) have not left by the end");
+            return;
+        }
+        if (injected_transport_leave(way->transport) && closing_barrier_enter(&barrier) != STATUS_OK)
+            return;
+    }
 }
 
 void snapshot_way_close(struct snapshot_way *way)
 {
+    if (way->damages && way->transport != NULL)
+        leave_together(way);
     direct_slots_close(way->direct);
     if (way->transport != NULL)
         way->ops->destroy(way->transport);

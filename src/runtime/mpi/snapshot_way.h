@@ -7,6 +7,7 @@
 #ifndef GRAPEVINE_RUNTIME_MPI_SNAPSHOT_WAY_H
 #define GRAPEVINE_RUNTIME_MPI_SNAPSHOT_WAY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/status.h"
@@ -30,6 +31,7 @@ struct snapshot_way {
     struct direct_slots *direct; /* owned; NULL: snapshots travel in the transport's slots */
     struct payload_shape shape;  /* of the transport's slots */
     size_t payload_bytes;        /* of a snapshot on its way, for injected bandwidths: the same by all ways */
+    bool damages;                /* snapshots are damaged on their way (injected): then not from GPU to GPU */
 };
 
 /* Collective. Says which way it is, in one line, where vectors lie in device memory. Errors are those of
