@@ -83,9 +83,9 @@ struct config {
         double latency_s, bytes_per_second; /* of every link */
     } simulate;
     struct {
-        char *slow, *pause, *death, *links; /* see runtime/scenario.h for their grammar */
-        double loss;                        /* share of meetings lost */
-        double duplicate, torn, corrupt;    /* shares of snapshots */
+        char *slow, *pause, *death, *nan, *links; /* see runtime/scenario.h for their grammar */
+        double loss;                              /* share of meetings lost */
+        double duplicate, torn, corrupt;          /* shares of snapshots */
     } inject;
     struct {
         char *policy; /* recomputed | averaged | own */

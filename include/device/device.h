@@ -130,8 +130,8 @@ struct device_ops {
      * made of the new x in the same pass; true if it was. */
     bool (*update)(struct device *device, bool shared, const struct update_coefficients *c, size_t count,
                    size_t decayed, float *x, float *x_tilde, float *m, const float *g, struct net *net);
-    /* How many gradients have been left out so far, but for those that fp16's loss scale provokes. A device with a queue
-     * of its own may not yet know of the last. */
+    /* How many gradients have been left out so far, but for those that fp16's loss scale provokes. A device with a
+     * queue of its own may not yet know of the last. */
     uint64_t (*left_out)(struct device *device);
     /* Pair event (kernels/pair.h): advance, then x −= α·(own − peer), x̃ −= α̃·(own − peer). x_tilde may be NULL. */
     void (*pair)(struct device *device, bool shared, const struct pair_coefficients *c, size_t count, float *x,

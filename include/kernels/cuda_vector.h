@@ -71,9 +71,10 @@ enum { CUDA_SUM_PARTS = 1024 };
 /* *sum = Σ v² in float64, in an order that depends on the count alone; `parts` (CUDA_SUM_PARTS) is scratch. */
 int cuda_sum_squares(struct CUstream_st *stream, size_t count, const float *v, double *parts, double *sum);
 /* *scale = min(1, clip_norm/(√*sum_squares + 1e-6)), torch's factor, computed in float64; clip_norm ≤ 0: 1. Where the
- * sum is not finite −1, for an update without the gradient, and 1 is added to *left_out (unless NULL). With `loss_scale` (not NULL; of fp16) also moves that: halved when the sum
- * is not finite, doubled after 2000 finite steps on end, counted in *good_steps; at most 2^24, at least 1; and then
- * *unscale = 1/ *loss_scale. With loss_scale NULL, unscale and good_steps are left alone. */
+ * sum is not finite −1, for an update without the gradient, and 1 is added to *left_out (unless NULL). With
+ * `loss_scale` (not NULL; of fp16) also moves that: halved when the sum is not finite, doubled after 2000 finite steps
+ * on end, counted in *good_steps; at most 2^24, at least 1; and then *unscale = 1/ *loss_scale. With loss_scale NULL,
+ * unscale and good_steps are left alone. */
 int cuda_clip(struct CUstream_st *stream, const double *sum_squares, double clip_norm, float *scale, uint64_t *left_out,
               float *loss_scale, float *unscale, uint32_t *good_steps);
 

@@ -109,7 +109,8 @@ struct runtime_result {
 /* Train until all workers together have done gradient_total gradients, average, treat the batch-norm statistics,
  * test. On return the worker holds the averaged model. Every rank calls it. STATUS_MACHINE (logged): MPI failed, or a
  * wait ran out: the message names it, and the workers where they are known. STATUS_USAGE (logged): a gradient is not
- * finite, and on_nan says stop. STATUS_REQUEUE: asked to leave, and the state is kept. Else what the worker's verbs return. */
+ * finite, and on_nan says stop. STATUS_REQUEUE: asked to leave, and the state is kept. Else what the worker's verbs
+ * return. */
 enum status runtime_mpi_run(const struct runtime_params *params, struct job *job, struct worker *worker,
                             const struct observer *observer, struct runtime_result *out);
 /* All zero (predictions: not known), arrays for so many workers. */

@@ -1,4 +1,5 @@
-/* A scenario: what goes wrong in a run, and when. Slow workers, pauses, deaths, slow or lossy links, damaged snapshots.
+/* A scenario: what goes wrong in a run, and when. Slow workers, pauses, deaths, gradients that are not numbers, slow or
+ * lossy links, damaged snapshots.
  *
  * Pure data and look-ups: the simulator asks it in virtual seconds, the MPI runtime in seconds since the run began, as
  * in its metrics; there workers really sleep, wait and die. Read-only after creation: any thread may ask.
@@ -9,6 +10,7 @@
  *     slow    WORKERS xFACTOR [FROM..TO]                        "0 x4, 5-7 x1.5 10..60"
  *     pause   WORKERS FROM..TO                                  "3 10..30"
  *     death   WORKERS at TIME                                   "3 at 60"
+ *     nan     WORKERS FROM..TO                                  "2 10..10.5"
  *     links   A-B|all [latency_s=S] [bytes_per_second=B] [loss=P]   "0-1 latency_s=0.01 bytes_per_second=1e6"
  *
  * Where several entries hold at once, slow factors multiply, and the last link entry that gives a value decides. */
@@ -29,10 +31,10 @@ struct scenario_damage {
 };
 
 struct scenario_params {
-    const char *slow, *pause, *death, *links; /* "" or NULL: none */
-    double loss;                              /* of every link, in [0, 1) */
-    double latency_s;                         /* of every link; under MPI 0: what the network has */
-    double bytes_per_second;                  /* of every link, each way; under MPI INFINITY */
+    const char *slow, *pause, *death, *nan, *links; /* "" or NULL: none */
+    double loss;                                    /* of every link, in [0, 1) */
+    double latency_s;                               /* of every link; under MPI 0: what the network has */
+    double bytes_per_second;                        /* of every link, each way; under MPI INFINITY */
     struct scenario_damage damage;
     int worker_count;
     const struct graph *graph; /* borrowed for the call: the links there are; NULL: one between any two workers */
@@ -47,7 +49,7 @@ void scenario_destroy(struct scenario *scenario); /* NULL is fine */
 
 /* The look-ups. NULL is the scenario in which nothing goes wrong: links without latency, limit or loss. */
 
-/* Nothing ever goes wrong with workers: no slow, pause or death entry. */
+/* Nothing ever goes wrong with workers: no slow, pause, death or nan entry. */
 bool scenario_calm(const struct scenario *scenario);
 /* By how much a gradient that begins at `time_s` takes longer: 1 where nothing is said, never less. */
 double scenario_slowdown(const struct scenario *scenario, int worker, double time_s);
@@ -61,6 +63,9 @@ double scenario_next_pause_s(const struct scenario *scenario, int worker, double
 double scenario_longest_pause_s(const struct scenario *scenario);
 /* When the worker dies: INFINITY for never. */
 double scenario_death_s(const struct scenario *scenario, int worker);
+
+/* Gradients that the worker computes at this time have an element that is not a number. */
+bool scenario_nan(const struct scenario *scenario, int worker, double time_s);
 
 struct scenario_link {
     double latency_s, bytes_per_second, loss;

@@ -2,9 +2,9 @@
  * MPI and no real time.
  *
  * Two threads may call it. The compute thread: load, gradient, update, cast, evaluate, recompute_statistics. Any
- * thread, under the runtime's lock: update, snapshot, exchange (they touch x, x̃ and the momentum). The working copy of
- * the network is written by `cast` alone, after the update, so an exchange may land in the middle of a gradient without
- * tearing it.
+ * thread, under the runtime's lock: update, snapshot, exchange, adopt (they touch x, x̃ and the momentum). The working
+ * copy of the network is written by `cast` alone, after the update, so an exchange may land in the middle of a gradient
+ * without tearing it.
  *
  * A runtime that drives many workers in one process gives them one engine (engine.h), and calls them one at a time from
  * one thread. */
@@ -84,6 +84,8 @@ void worker_cast_at(struct worker *worker, double t);
 void worker_snapshot(struct worker *worker, double t, size_t first, size_t count, float *out);
 /* Pair event at t; both snapshots in device memory. Under the lock. */
 void worker_exchange(struct worker *worker, double t, const float *own, const float *peer);
+/* Take over a peer's model, a snapshot in device memory: x and x̃ are it, the momentum is zero. Under the lock. */
+void worker_adopt(struct worker *worker, double t, const float *peer);
 /* ½‖own − peer‖² of two snapshots in device memory, or an estimate. */
 double worker_pair_distance(struct worker *worker, const float *own, const float *peer);
 

@@ -191,6 +191,24 @@ static enum status build_graph(struct plan *plan)
     return STATUS_OK;
 }
 
+static enum on_nan on_nan_of(const struct config *config)
+{
+    if (strcmp(config->train.on_nan, "stop") == 0)
+        return ON_NAN_STOP;
+    return strcmp(config->train.on_nan, "skip") == 0 ? ON_NAN_SKIP : ON_NAN_REJOIN;
+}
+
+/* A replay averages: it does not know of models that were taken over. */
+static enum status check_recorded(const struct plan *plan)
+{
+    const struct config *config = plan->config;
+    if (!config->run.record || on_nan_of(config) != ON_NAN_REJOIN)
+        return STATUS_OK;
+    log_error("run.record: the events of a run with train.on_nan=rejoin cannot be replayed; set train.on_nan=skip, or "
+              "run.record=false");
+    return STATUS_USAGE;
+}
+
 /* What is injected acts here, or the user hears that it does not. */
 static enum status check_injected(const struct plan *plan)
 {
@@ -223,6 +241,7 @@ static enum status create_scenario(struct plan *plan)
         .slow = config->inject.slow,
         .pause = config->inject.pause,
         .death = config->inject.death,
+        .nan = config->inject.nan,
         .links = config->inject.links,
         .loss = config->inject.loss,
         .damage = {.duplicate = config->inject.duplicate,
@@ -239,7 +258,8 @@ static enum status create_scenario(struct plan *plan)
 
 bool plan_injects(const struct config *config)
 {
-    const char *const texts[] = {config->inject.slow, config->inject.pause, config->inject.death, config->inject.links};
+    const char *const texts[] = {config->inject.slow, config->inject.pause, config->inject.death, config->inject.nan,
+                                 config->inject.links};
     for (size_t k = 0; k < sizeof texts / sizeof texts[0]; k++)
         if (texts[k][0] != '\0')
             return true;
@@ -288,6 +308,7 @@ static enum status fill(struct plan *plan)
     TRY(find_algorithm(plan));
     TRY(build_graph(plan));
     TRY(create_scenario(plan));
+    TRY(check_recorded(plan));
     TRY(open_set(plan->config, false, false, &plan->test));
     TRY(open_training_data(plan));
     TRY(build_model(plan));
@@ -389,13 +410,6 @@ struct worker_params plan_worker_params(const struct plan *plan)
         .initial_parameters = plan->initial_parameters,
         .initial_buffers = plan->initial_buffers,
     };
-}
-
-static enum on_nan on_nan_of(const struct config *config)
-{
-    if (strcmp(config->train.on_nan, "stop") == 0)
-        return ON_NAN_STOP;
-    return strcmp(config->train.on_nan, "skip") == 0 ? ON_NAN_SKIP : ON_NAN_REJOIN;
 }
 
 static enum batch_norm_policy batch_norm_policy_of(const struct config *config)

@@ -40,6 +40,7 @@ static void print_injected(const struct config *config, FILE *out)
     } parts[] = {{"slow", config->inject.slow},
                  {"pause", config->inject.pause},
                  {"death", config->inject.death},
+                 {"nan", config->inject.nan},
                  {"links", config->inject.links}};
     const char *between = "";
     fprintf(out, "injected         ");

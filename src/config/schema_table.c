@@ -175,7 +175,7 @@ const struct schema_row schema_table[] = {
      .summary = "what becomes of a gradient that is not finite",
      .details = "It is never applied, and never reaches another worker. stop: the run ends with a message. skip: it is "
                 "left out. rejoin: the same, and the worker takes over the model of the neighbor that it meets next "
-                "(`simulate`, all-reduce: as skip). 50 in a row end the run in any case."},
+                "(all-reduce: as skip). 50 in a row end the run in any case."},
 
     {KEY(simulate, time), WORDS("ideal", "modelled"), .preset = "ideal", .summary = "`simulate`: what time is",
      .details = "ideal: the theory's; one unit per gradient, meetings are instantaneous. modelled: seconds; gradients "
@@ -213,6 +213,8 @@ const struct schema_row schema_table[] = {
     {KEY(inject, death), .preset = "\"\"", .summary = "workers that die",
      .details = "WORKERS at TIME, as \"3 at 60\". In `train` the process kills itself, and the launcher decides what "
                 "becomes of the others."},
+    {KEY(inject, nan), .preset = "\"\"", .summary = "workers whose gradients are not numbers",
+     .details = "WORKERS FROM..TO, as \"2 10..10.5\": a gradient computed then has such an element (train.on_nan)."},
     {KEY(inject, links), .preset = "\"\"", .summary = "links that are slow",
      .details =
          "A-B or `all`, then latency_s=, bytes_per_second=, loss=: \"0-1 latency_s=0.01 bytes_per_second=1e6\". "

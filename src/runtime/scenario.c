@@ -27,10 +27,8 @@ static void keep(void *context, const struct scenario_entry *entry)
 enum status scenario_create(const struct scenario_params *params, struct scenario **out)
 {
     const char *const texts[] = {
-        [SCENARIO_SLOW] = params->slow,
-        [SCENARIO_PAUSE] = params->pause,
-        [SCENARIO_DEATH] = params->death,
-        [SCENARIO_LINKS] = params->links,
+        [SCENARIO_SLOW] = params->slow, [SCENARIO_PAUSE] = params->pause, [SCENARIO_DEATH] = params->death,
+        [SCENARIO_NAN] = params->nan,   [SCENARIO_LINKS] = params->links,
     };
     struct scenario *scenario = memory_zalloc(1, sizeof *scenario);
     enum status status = STATUS_OK;
@@ -131,6 +129,15 @@ double scenario_death_s(const struct scenario *scenario, int worker)
     for (size_t at = 0; (entry = next_about(scenario, SCENARIO_DEATH, worker, &at)) != NULL;)
         death_s = fmin(death_s, entry->from_s);
     return death_s;
+}
+
+bool scenario_nan(const struct scenario *scenario, int worker, double time_s)
+{
+    const struct scenario_entry *entry;
+    for (size_t at = 0; (entry = next_about(scenario, SCENARIO_NAN, worker, &at)) != NULL;)
+        if (holds(entry, time_s))
+            return true;
+    return false;
 }
 
 struct scenario_link scenario_link(const struct scenario *scenario, int a, int b)

@@ -21,6 +21,7 @@ static const struct {
 } grammar[] = {
     [SCENARIO_SLOW] = {"inject.slow", "WORKERS xFACTOR [FROM..TO]", "0 x4, 5-7 x1.5 10..60"},
     [SCENARIO_PAUSE] = {"inject.pause", "WORKERS FROM..TO", "3 10..30"},
+    [SCENARIO_NAN] = {"inject.nan", "WORKERS FROM..TO", "2 10..10.5"},
     [SCENARIO_DEATH] = {"inject.death", "WORKERS at TIME", "3 at 60"},
     [SCENARIO_LINKS] = {"inject.links", "A-B or all, then latency_s=, bytes_per_second= or loss=",
                         "0-1 latency_s=0.01 bytes_per_second=1e6"},
@@ -137,7 +138,7 @@ static enum status read_slow(struct reading *reading)
     return reading->word_count == 3 ? read_interval(reading, words[2]) : STATUS_OK;
 }
 
-static enum status read_pause(struct reading *reading)
+static enum status read_stretch(struct reading *reading)
 {
     if (reading->word_count != 2)
         return refuse(reading, "%d word%s", reading->word_count, reading->word_count == 1 ? "" : "s");
@@ -224,10 +225,8 @@ static enum status read_link(struct reading *reading)
 }
 
 static enum status (*const readers[])(struct reading *reading) = {
-    [SCENARIO_SLOW] = read_slow,
-    [SCENARIO_PAUSE] = read_pause,
-    [SCENARIO_DEATH] = read_death,
-    [SCENARIO_LINKS] = read_link,
+    [SCENARIO_SLOW] = read_slow,   [SCENARIO_PAUSE] = read_stretch, [SCENARIO_NAN] = read_stretch,
+    [SCENARIO_DEATH] = read_death, [SCENARIO_LINKS] = read_link,
 };
 
 /* `words` is a copy of the entry that may be cut up. */

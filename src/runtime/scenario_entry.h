@@ -6,7 +6,7 @@
 
 #include "runtime/scenario.h"
 
-enum scenario_kind { SCENARIO_SLOW, SCENARIO_PAUSE, SCENARIO_DEATH, SCENARIO_LINKS };
+enum scenario_kind { SCENARIO_SLOW, SCENARIO_PAUSE, SCENARIO_DEATH, SCENARIO_NAN, SCENARIO_LINKS };
 
 struct scenario_entry {
     enum scenario_kind kind;

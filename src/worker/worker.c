@@ -274,6 +274,17 @@ void worker_exchange(struct worker *worker, double t, const float *own, const fl
     worker->params.algo->on_pair(worker->algo, t, false, &pair);
 }
 
+void worker_adopt(struct worker *worker, double t, const float *peer)
+{
+    const struct worker_params *p = &worker->params;
+    size_t count = p->spec->parameter_size;
+    float *zero = memory_zalloc(count, sizeof zero[0]);
+    p->ops->snapshot(p->device, false, 0, count, peer, NULL, worker->x);
+    p->ops->vector_write(p->device, worker_vector(worker, "momentum"), count, zero);
+    p->algo->reset(worker->algo, t);
+    free(zero);
+}
+
 double worker_pair_distance(struct worker *worker, const float *own, const float *peer)
 {
     const struct worker_params *p = &worker->params;

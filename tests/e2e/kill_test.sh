@@ -18,7 +18,7 @@ schedule:      {name: cosine, warmup_epochs: 1}
 train:         {batch: 16, epochs: 24}
 batch_norm:    {batches: 2}
 device:        {name: cpu, threads: 1}
-run:           {log_every: 10, eval_every_epochs: 4, checkpoint_every_epochs: 0, state_every_epochs: 1.5, keep_states: 2}
+run:           {log_every: 10, eval_every_epochs: 4, checkpoint_every_epochs: 0, state_every_epochs: 1.5}
 YAML
 
 # States of the run in $1 that $2 ranks have all kept: one line each, the gradients.
@@ -29,7 +29,8 @@ whole_states() {
 
 # Wait until the run in $1 of $2 ranks has kept a state after more than $3 gradients.
 wait_for_state() {
-    until [ "$(whole_states "$1" "$2" 2>/dev/null | sort -n | tail -n 1)0" -gt "${3}0" ] || ! kill -0 "$running" 2>/dev/null; do
+    until [ "$(whole_states "$1" "$2" 2>/dev/null | sort -n | tail -n 1)0" -gt "${3}0" ] ||
+        ! kill -0 "$running" 2>/dev/null; do
         sleep 0.02
     done
 }
@@ -135,7 +136,9 @@ test_full_disk() {
     cleanups+=("umount '$disk'")
     dd if=/dev/zero of="$disk/other" bs=1M count=9 status=none
     start 2 "$disk/run" run.state_every_epochs=3 run.keep_states=40 train.epochs=60
-    until grep -q 'is not kept; training goes on' "$scratch/err" || ! kill -0 "$running" 2>/dev/null; do sleep 0.02; done
+    until grep -q 'is not kept; training goes on' "$scratch/err" || ! kill -0 "$running" 2>/dev/null; do
+        sleep 0.02
+    done
     rm "$disk/other"
     wait "$running"
     status=$?

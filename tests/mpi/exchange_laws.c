@@ -43,7 +43,7 @@ static double *sum_all(struct mpi_fixture *f)
     return sum;
 }
 
-/* One gradient event of a random direction; what it did to x + x̃ is added to `applied`. `change`: (count) of scratch. */
+/* One gradient event of a random direction; what it did to x + x̃ is added to `applied`. `change` (count): scratch. */
 static void gradient_event(struct mpi_fixture *f, struct communicator *c, struct recorded_cuts *cuts, double *change,
                            double *applied)
 {
@@ -117,6 +117,15 @@ static double check_meetings(struct mpi_fixture *f, struct communicator *c, doub
     return promised;
 }
 
+static void check_cuts(const struct mpi_fixture *f, const struct cuts_found *found)
+{
+    bool agree = found->asymmetry == 0 && found->count > 0;
+    if (f->job.rank == 0)
+        printf("%d states recorded\n", found->count);
+    expect(&f->job, found->off_most <= 1, "recorded states keep the sum too, of rounding", found->off_most, 1);
+    expect(&f->job, agree, "recorded states agree on who met whom", found->asymmetry, 0);
+}
+
 static struct scenario *inject(struct mpi_fixture *f, const char *links, const char *pause, double damage)
 {
     struct scenario_params params = {.links = links,
@@ -162,12 +171,8 @@ int main(int argc, char **argv)
     must(communicator_finish(c), "communicator_finish");
     double wall_s = stopwatch_now() - begin_s;
     struct communicator_counts counts = communicator_counts(c);
-    double sums[] = {(double)cuts.step_count,
-                     (double)counts.exchanges / 2,
-                     (double)counts.ticks,
-                     (double)counts.unserved,
-                     (double)counts.given_up,
-                     (double)counts.damaged,
+    double sums[] = {(double)cuts.step_count, (double)counts.exchanges / 2, (double)counts.ticks,
+                     (double)counts.unserved, (double)counts.given_up,      (double)counts.damaged,
                      (double)counts.repeated};
     must(job_sum_doubles(&f.job, "counts", sums, sizeof sums / sizeof sums[0]), "job_sum_doubles");
     must(job_sum_doubles(&f.job, "applied", applied, count), "job_sum_doubles");
@@ -183,14 +188,10 @@ int main(int argc, char **argv)
     double off = fabs(sums[1] - promised), allowed = 5 * sqrt(promised) + 2 * f.job.size;
     expect(&f.job, off <= allowed, "meetings held, off what the clocks promise", off, allowed);
     struct cuts_found found = recorded_cuts_close(&cuts);
-    expect(&f.job, found.off_most <= 1, "recorded states keep the sum too, of rounding", found.off_most, 1);
-    expect(&f.job, found.asymmetry == 0 && found.count > 0, "recorded states agree on who met whom", found.asymmetry,
-           0);
+    check_cuts(&f, &found);
     if (damage > 0)
         expect(&f.job, fmin(sums[5], sums[6]) > 0, "snapshots were damaged, and put again", sums[5], sums[6]);
     int rank = f.job.rank;
-    if (rank == 0)
-        printf("%d states recorded\n", found.count);
     communicator_destroy(c);
     scenario_destroy(scenario);
     free(start);

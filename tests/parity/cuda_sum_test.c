@@ -130,13 +130,13 @@ struct clip_state {
 };
 
 /* `steps` calls with the same sum; loss_scale 0: without it. */
-static struct clip_state clip(double sum, double clip_norm, bool counts, struct clip_state from, int steps)
+static struct clip_state clip(double sum, double clip_norm, bool tells, struct clip_state from, int steps)
 {
     struct clip_state found;
     double *device_sum = device_upload(&sum, sizeof sum);
     struct clip_state *device = device_upload(&from, sizeof from);
     for (int i = 0; i < steps; i++)
-        DEVICE_MUST(cuda_clip(NULL, device_sum, clip_norm, &device->scale, counts ? &device->left_out : NULL,
+        DEVICE_MUST(cuda_clip(NULL, device_sum, clip_norm, &device->scale, tells ? &device->left_out : NULL,
                               from.loss_scale > 0 ? &device->loss_scale : NULL, &device->unscale, &device->good_steps));
     device_download(&found, device, sizeof found);
     device_free(device);
@@ -152,11 +152,11 @@ static void test_clip_factor(void **state)
     struct clip_state start = {.scale = 7, .unscale = 5, .good_steps = 3};
     for (size_t i = 0; i < COUNT_OF(sums); i++)
         for (size_t j = 0; j < COUNT_OF(norms); j++)
-            for (int counts = 0; counts < 2; counts++) {
-                struct clip_state found = clip(sums[i], norms[j], counts, start, 1);
+            for (int tells = 0; tells < 2; tells++) {
+                struct clip_state found = clip(sums[i], norms[j], tells, start, 1);
                 float expected = isfinite(sums[i]) ? (float)kernel_clip_scale(norms[j], sums[i]) : -1;
                 assert_memory_equal(&found.scale, &expected, sizeof expected);
-                assert_true(found.left_out == (uint64_t)(counts && !isfinite(sums[i])));
+                assert_true(found.left_out == (uint64_t)(tells && !isfinite(sums[i])));
                 assert_true(found.unscale == 5 && found.good_steps == 3 && found.loss_scale == 0);
             }
 }

@@ -444,7 +444,7 @@ static void answers_prove_themselves(void **state)
         assert_int_equal(number, 7 + other);
         assert_false(payload_answered(shape, fixture.slot, answer, WRITER + 1, ATTEMPT, &number));
         assert_false(payload_answered(shape, fixture.slot, answer, WRITER, ATTEMPT + 1, &number));
-        for (size_t bit = 0; bit < 8 * offsetof(struct payload_tag, unused); bit++) {
+        for (size_t bit = 0; bit < 8 * offsetof(struct payload_tag, model); bit++) {
             at[bit / 8] ^= (unsigned char)(1 << bit % 8);
             assert_false(payload_answered(shape, fixture.slot, answer, WRITER, ATTEMPT, &number));
             at[bit / 8] ^= (unsigned char)(1 << bit % 8);
@@ -454,6 +454,39 @@ static void answers_prove_themselves(void **state)
         assert_false(payload_answered(shape, fixture.slot, answer, WRITER, ATTEMPT, &number));
     }
     assert_int_equal(valid_chunks(&fixture), 0);
+    tear_down(&fixture);
+}
+
+/* A tag says what the snapshot is, and one that says neither has not come altogether. */
+static void a_tag_says_whether_its_snapshot_is_sound(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    set_up(&fixture, CHUNK_FLOATS, CHUNK_BYTES);
+    const struct payload_shape shapes[] = {fixture.shape, payload_shape_elsewhere(CHUNK_FLOATS)};
+    for (int kind = 0; kind < 2; kind++) {
+        const struct payload_shape *shape = &shapes[kind];
+        unsigned char *slot = memory_zalloc(1, shape->slot_bytes);
+        if (kind == 0)
+            memcpy(slot, fixture.snapshot, CHUNK_FLOATS * sizeof(float));
+        for (int astray = 0; astray < 2; astray++) {
+            struct payload_tag tag = kind == 0 ? payload_seal(shape, fixture.snapshot, 0, WRITER, ATTEMPT)
+                                               : payload_seal_elsewhere(7, WRITER, ATTEMPT);
+            if (astray)
+                payload_mark_astray(&tag);
+            struct payload_tag *at = (struct payload_tag *)(void *)(slot + shape->tags_offset);
+            *at = tag;
+            assert_true(payload_chunk_valid(shape, slot, 0, WRITER, ATTEMPT));
+            assert_true(payload_astray(shape, slot, 0) == (astray == 1));
+            for (int bit = 0; bit < 64; bit++) {
+                at->model = tag.model ^ UINT64_C(1) << bit;
+                assert_false(payload_chunk_valid(shape, slot, 0, WRITER, ATTEMPT));
+            }
+            at->model = 0;
+            assert_false(payload_chunk_valid(shape, slot, 0, WRITER, ATTEMPT));
+        }
+        free(slot);
+    }
     tear_down(&fixture);
 }
 
@@ -477,6 +510,7 @@ int main(void)
         cmocka_unit_test(a_copy_is_checked_itself),
         cmocka_unit_test(a_payload_begins_with_a_tag),
         cmocka_unit_test(answers_prove_themselves),
+        cmocka_unit_test(a_tag_says_whether_its_snapshot_is_sound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

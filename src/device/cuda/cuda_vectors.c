@@ -65,9 +65,9 @@ static struct net *net_of(const struct device *device, const float *g)
     return NULL;
 }
 
-/* The factor that clipping asks for, or a gradient that is not finite, left in device memory. Of fp16 such gradients are
- * nothing to tell of: they move the loss scale. Where many workers apply one mean gradient, each leaves it out, and the
- * first alone moves the scale. */
+/* The factor that clipping asks for, or a gradient that is not finite, left in device memory. Of fp16 such gradients
+ * are nothing to tell of: they move the loss scale. Where many workers apply one mean gradient, each leaves it out, and
+ * the first alone moves the scale. */
 static const float *clip(struct device *device, const struct update_coefficients *c, size_t count, const float *g)
 {
     struct net *net = net_of(device, g);

@@ -87,19 +87,12 @@ static bool has_tick(void *context, int neighbor)
     return c->due[neighbor].ticks > 0;
 }
 
-/* The present meeting with this neighbor is, or may be, before the cut that is open. */
-static bool in_open_cut(const struct communicator *c, int neighbor)
-{
-    return c->cut_open && c->pairing.edges[neighbor].outstanding;
-}
-
 static void begin_exchange(void *context, int neighbor, int record, int peer_slot, uint64_t attempt, bool by_my_tick)
 {
     struct communicator *c = context;
     if (by_my_tick && c->due[neighbor].ticks > 0) {
         c->due[neighbor].ticks--;
-        if (in_open_cut(c, neighbor) && c->cut_saved.due[neighbor] > 0) /* else it was drawn after the cut */
-            c->cut_saved.due[neighbor]--;
+        communicator_serve_in_cut(c, neighbor);
     }
     c->due[neighbor].backoff_s = 0;
     double delay_s =
@@ -122,24 +115,16 @@ static bool payload_arrived(void *context, int neighbor, int record, uint64_t at
     return exchange_arrived(&c->exchange, c->pairing.edges[neighbor].peer, record, attempt);
 }
 
-static void count_in_cut(struct communicator *c, int neighbor, double distance)
-{
-    c->cut_saved.counts.exchanges++;
-    c->cut_saved.counts.distance_sum += distance;
-    c->cut_saved.met[neighbor]++;
-    c->cut_saved.meetings[c->pairing.edges[neighbor].peer]++;
-}
-
 static void apply_difference(void *context, int neighbor, int record, uint64_t attempt)
 {
     struct communicator *c = context;
     int peer = c->pairing.edges[neighbor].peer;
     (void)attempt; /* a record belongs to one attempt at a time */
-    struct state_cut *also_to = in_open_cut(c, neighbor) ? c->params.cut : NULL;
+    struct state_cut *also_to = communicator_in_cut(c, neighbor) ? c->params.cut : NULL;
     double distance = exchange_apply(&c->exchange, peer, record, also_to);
     c->meetings[peer]++;
     if (also_to != NULL)
-        count_in_cut(c, neighbor, distance);
+        communicator_count_in_cut(c, neighbor, distance);
     pthread_mutex_lock(&c->counts_mutex);
     c->neighbors[neighbor].meetings++;
     c->counts.exchanges++;
@@ -151,46 +136,6 @@ static bool put_drained(void *context, int record)
 {
     struct communicator *c = context;
     return exchange_drained(&c->exchange, record);
-}
-
-/* --- states at intervals --- */
-
-/* The one before, if it is still open, stays incomplete. */
-static void take_cut(void *context, uint64_t number)
-{
-    struct communicator *c = context;
-    double begin_s = stopwatch_now();
-    if (c->params.cut == NULL || c->done || c->progress.leaving) /* the last state comes then */
-        return;
-    if (c->cut_open)
-        log_on_this_rank(LOG_WARNING,
-                         "worker %d: the state before this one is not kept: a meeting that belongs to it has not ended "
-                         "(does a neighbor stand still?)",
-                         c->id);
-    pthread_mutex_lock(&c->lock);
-    c->cut_open = state_cut_take(c->params.cut, number);
-    communicator_save(c, &c->cut_saved);
-    pthread_mutex_unlock(&c->lock);
-    exchange_span(&c->exchange, SPAN_CHECKPOINT, begin_s, -1);
-}
-
-/* Everybody comes to the same numbers, some a little sooner. */
-static void look_whether_cut_is_due(struct communicator *c)
-{
-    if (c->params.cut == NULL)
-        return;
-    uint64_t gradients = c->params.run->gradients_before + progress_sum(&c->progress);
-    if (gradients < c->params.run->gradient_total)
-        pairing_cut(&c->pairing, state_cut_due(c->params.cut, gradients));
-}
-
-static void look_whether_cut_is_complete(struct communicator *c)
-{
-    c->cut_open &= !c->progress.leaving;
-    if (!c->cut_open || !pairing_cut_complete(&c->pairing))
-        return;
-    c->cut_open = false;
-    state_cut_complete(c->params.cut, &c->cut_saved);
 }
 
 /* --- the thread's loop --- */
@@ -296,9 +241,9 @@ static bool round_once(struct communicator *c)
     draw_ticks(c, now_s);
     bool happened = spread_progress(c, now_s);
     note(c, exchange_poll(&c->exchange, &happened));
-    look_whether_cut_is_due(c);
+    communicator_look_at_cut(c);
     happened |= pairing_sweep(&c->pairing, now_s, patience_s(c));
-    look_whether_cut_is_complete(c);
+    communicator_look_at_cut_again(c);
     note_refusal(c, refused, now_s);
     report_given_up(c, given_up);
     if (!progress_all_done(&c->progress) && !c->progress.leaving) {
@@ -534,7 +479,7 @@ static void init_pairing(struct communicator *c)
                             .apply = apply_difference,
                             .drained = put_drained,
                             .has_tick = has_tick,
-                            .take_cut = take_cut};
+                            .take_cut = communicator_take_cut};
     pairing_init(&c->pairing, &io, c->id, c->degree, peers, c->params.run->records);
     free(peers);
 }
@@ -555,6 +500,8 @@ static enum status open_exchange(struct communicator *c)
         .observer = c->params.observer,
         .origin_s = c->params.origin_s,
         .limit_s = c->params.job->limit_s,
+        .astray = &c->astray,
+        .rejoins = run_params->on_nan == ON_NAN_REJOIN,
         .id = c->id,
         .record_count = run_params->records,
         .doubts = c->way.damages,

@@ -1,4 +1,4 @@
-/* What a communicator is made of. Private to communicator.c and communicator_state.c. */
+/* What a communicator is made of. Private to communicator.c, communicator_cut.c and communicator_state.c. */
 #ifndef GRAPEVINE_RUNTIME_MPI_COMMUNICATOR_PARTS_H
 #define GRAPEVINE_RUNTIME_MPI_COMMUNICATOR_PARTS_H
 
@@ -61,5 +61,18 @@ struct communicator {
     atomic_bool halt;                        /* set once by the compute thread: end at once, the run has failed */
     atomic_bool compute_done;                /* set once by the compute thread, after its last gradient */
 };
+
+/* --- communicator_cut.c, by the communication thread --- */
+
+/* pairing_io.take_cut. */
+void communicator_take_cut(void *context, uint64_t number);
+/* Take a cut that is due; and hand on what has become complete: before and after each sweep. */
+void communicator_look_at_cut(struct communicator *c);
+void communicator_look_at_cut_again(struct communicator *c);
+/* The present meeting with this neighbor is, or may be, before the cut that is open. */
+bool communicator_in_cut(const struct communicator *c, int neighbor);
+/* Then what it does belongs to the recorded state: it serves one of this worker's ticks; it has been held. */
+void communicator_serve_in_cut(struct communicator *c, int neighbor);
+void communicator_count_in_cut(struct communicator *c, int neighbor, double distance);
 
 #endif

@@ -33,6 +33,7 @@ struct exchange_record {
     struct payload_tag *tags;      /* owned (chunk_count): sources of the tags' puts */
     int neighbor, peer, peer_slot; /* whom the meeting is with, and where the own payload goes */
     uint64_t attempt;              /* number of the meeting on its edge */
+    bool astray, peer_astray;      /* the own snapshot, and the peer's as far as it has come */
     int chunks_seen;               /* of the peer's payload: found valid so far, and on their way to the device */
     double put_s;                  /* when our put began, and then, when it was done: the wait for the peer's begins */
     double delay_s, due_s;         /* of the peer's payload; due_s 0: it has not arrived yet */
@@ -161,6 +162,20 @@ static void event(const struct exchange *exchange, enum event_kind kind, int pee
 static void seal_chunk(struct exchange *exchange, struct exchange_record *record, int chunk)
 {
     record->tags[chunk] = payload_seal(&exchange->shape, record->staged, chunk, exchange->id, record->attempt);
+    if (record->astray)
+        payload_mark_astray(&record->tags[chunk]);
+}
+
+/* What is not finite is not to be averaged with, however it came about. */
+static void look_whether_finite(struct exchange *exchange, struct exchange_record *record)
+{
+    const struct device_ops *ops = device_ops_of(exchange);
+    if (record->astray ||
+        isfinite(ops->sum_squares(device_of(exchange), false, exchange->shape.count, record->snapshot)))
+        return;
+    record->astray = true;
+    for (int chunk = 0; chunk < exchange->shape.chunk_count; chunk++)
+        payload_mark_astray(&record->tags[chunk]);
 }
 
 /* In host memory each chunk is sealed while it is still in the cache. */
@@ -170,6 +185,7 @@ static void take_snapshot(struct exchange *exchange, struct exchange_record *rec
     double begin_s = stopwatch_now();
     pthread_mutex_lock(exchange->lock);
     double time = worker_clock_time(exchange->clock, stopwatch_now());
+    record->astray = *exchange->astray;
     for (int chunk = 0; chunk < shape->chunk_count; chunk++) {
         size_t first = payload_chunk_offset(shape, chunk) / sizeof(float);
         size_t count = payload_chunk_length(shape, chunk) / sizeof(float);
@@ -179,6 +195,7 @@ static void take_snapshot(struct exchange *exchange, struct exchange_record *rec
     }
     event(exchange, EVENT_SNAPSHOT, peer, attempt, time);
     pthread_mutex_unlock(exchange->lock);
+    look_whether_finite(exchange, record);
     exchange_span(exchange, SPAN_COPY, begin_s, peer);
 }
 
@@ -275,7 +292,7 @@ enum status exchange_begin(struct exchange *exchange, int neighbor, int peer, in
     of->stage = AWAITING;
     of->news_s = 0;
     of->asked = of->served = 0;
-    of->taken_put = of->forgotten = false;
+    of->taken_put = of->forgotten = of->peer_astray = false;
     take_snapshot(exchange, of, peer, attempt);
     of->put_s = stopwatch_now();
     if (exchange->direct == NULL)
@@ -295,6 +312,8 @@ static enum status send_tag(struct exchange *exchange, int record, bool *happene
         return STATUS_OK;
     of->filling = false;
     of->tags[0] = payload_seal_elsewhere(of->digest, exchange->id, of->attempt);
+    if (of->astray)
+        payload_mark_astray(&of->tags[0]);
     TRY(put_tag(exchange, record, 0));
     finish_put(exchange, of);
     *happened = true;
@@ -332,6 +351,7 @@ static void look(struct exchange *exchange, int record)
             break;
         if (is_staged(exchange))
             take_in(exchange, of, slot, of->chunks_seen);
+        of->peer_astray |= payload_astray(&exchange->shape, slot, of->chunks_seen);
         of->chunks_seen++;
         of->news_s = stopwatch_now();
     }
@@ -474,23 +494,37 @@ static const float *peer_snapshot(const struct exchange *exchange, int record)
     return (const float *)(const void *)exchange->ops->slot(exchange->transport, record);
 }
 
+/* The end of a meeting, under the lock. */
+static void move(struct exchange *exchange, const struct exchange_record *record, const float *theirs)
+{
+    double time = worker_clock_time(exchange->clock, stopwatch_now());
+    if (!record->astray && !record->peer_astray) {
+        worker_exchange(exchange->worker, time, record->snapshot, theirs);
+        event(exchange, EVENT_APPLY, record->peer, record->attempt, time);
+    } else if (record->astray && !record->peer_astray && exchange->rejoins) {
+        worker_adopt(exchange->worker, time, theirs);
+        *exchange->astray = false;
+        log_on_this_rank(LOG_INFO, "worker %d takes over the model of worker %d (train.on_nan)", exchange->id,
+                         record->peer);
+    }
+}
+
 double exchange_apply(struct exchange *exchange, int peer, int record, struct state_cut *also_to)
 {
     struct exchange_record *of = &exchange->records[record];
     unsigned char *slot = exchange->ops->slot(exchange->transport, record);
     const float *theirs = peer_snapshot(exchange, record);
+    bool sound = !of->astray && !of->peer_astray;
     exchange_span(exchange, SPAN_PEER, of->put_s, peer);
     double begin_s = stopwatch_now();
-    double distance = worker_pair_distance(exchange->worker, of->snapshot, theirs);
-    if (also_to != NULL)
+    double distance = sound ? worker_pair_distance(exchange->worker, of->snapshot, theirs) : 0;
+    if (also_to != NULL && sound)
         state_cut_exchange(also_to, of->snapshot, theirs);
     pthread_mutex_lock(exchange->lock);
-    double time = worker_clock_time(exchange->clock, stopwatch_now());
-    worker_exchange(exchange->worker, time, of->snapshot, theirs);
+    move(exchange, of, theirs);
     of->reading = exchange->direct != NULL;
     if (of->reading)
         of->read_mark = device_ops_of(exchange)->mark(device_of(exchange));
-    event(exchange, EVENT_APPLY, peer, of->attempt, time);
     pthread_mutex_unlock(exchange->lock);
     payload_spoil(&exchange->shape, slot);
     of->stage = APPLIED;

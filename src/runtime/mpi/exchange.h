@@ -20,6 +20,9 @@
  * those of its slot are copied chunk by chunk, and the copies are checked and applied. Until then whatever is put into
  * a slot is put once, and what is whole has come altogether.
  *
+ * A snapshot of a worker that has gone astray, or that is not finite, says so in its tags. Its peer applies nothing,
+ * and it may take over the peer's model itself: so nothing that is not finite ever spreads.
+ *
  * Direct slots have no such answers: a tag that does not prove itself leaves its meeting open.
  *
  * A record k is one snapshot buffer and the own slot k of the transport; pairing.h says which are in use. All calls
@@ -52,6 +55,8 @@ struct exchange {
     const struct observer *observer; /* borrowed */
     double origin_s;                 /* that spans are counted from */
     double limit_s;                  /* of the wait for a copy out of device memory; 0: none */
+    bool *astray;                    /* borrowed, guarded by `lock`: its next snapshot is not to be averaged with */
+    bool rejoins;                    /* then it takes over the peer's model (else it stays as it is) */
     int id;                          /* this worker */
     int record_count;
     bool doubts;                    /* from the start: anything may be put into a slot at any time (injected) */
@@ -93,8 +98,8 @@ void exchange_given_up(struct exchange *exchange, int peer, uint64_t attempt);
 /* Report that a meeting with this peer was lost before it was asked for (injected). */
 void exchange_lost(struct exchange *exchange, int peer);
 
-/* Apply the difference, to a recorded state too where the meeting is before that (NULL: it is not). Returns
- * ‖own − peer‖²/2 (of a sample of a long vector, scaled). */
+/* Apply the difference of two snapshots that are sound, to a recorded state too where the meeting is before that (NULL:
+ * it is not). Returns ‖own − peer‖²/2 (of a sample of a long vector, scaled). */
 double exchange_apply(struct exchange *exchange, int peer, int record, struct state_cut *also_to);
 
 /* Report that the communication thread has done something since then; peer −1: with nobody. */

@@ -33,6 +33,13 @@ double injection_pause(const struct injection *injection)
     return time_s - begin_s;
 }
 
+void injection_spoil(const struct injection *injection, struct worker *worker)
+{
+    const float none = NAN;
+    if (scenario_nan(injection->scenario, injection->worker, now(injection)))
+        worker_device_ops(worker)->vector_write(worker_device(worker), worker_gradient_vector(worker), 1, &none);
+}
+
 double injection_slow_down(const struct injection *injection, double begin_s)
 {
     const struct scenario *scenario = injection->scenario;

@@ -1,4 +1,5 @@
-/* What a scenario does to one real worker: it sleeps, stands still and dies. (Links: communicator.c.)
+/* What a scenario does to one real worker: it sleeps, stands still, computes nonsense and dies. (Links:
+ * communicator.c.)
  *
  * Times in seconds since the run began, as in reports. */
 #ifndef GRAPEVINE_RUNTIME_MPI_INJECTION_H
@@ -9,6 +10,7 @@
 #include "base/status.h"
 #include "base/thread.h"
 #include "runtime/scenario.h"
+#include "worker/worker.h"
 
 struct injection {
     const struct scenario *scenario; /* borrowed; NULL: none */
@@ -24,6 +26,9 @@ double injection_pause(const struct injection *injection);
  * what it has taken, standing still meanwhile wherever a pause holds. Returns how long it has stood still, which is no
  * part of the gradient's duration. */
 double injection_slow_down(const struct injection *injection, double begin_s);
+
+/* Spoil the gradient that has just been computed, where the scenario says so. */
+void injection_spoil(const struct injection *injection, struct worker *worker);
 
 /* Kills the process when the worker's time has come, whatever its threads are doing. */
 struct injection_death {

@@ -122,6 +122,7 @@ static enum status compute_gradient(struct trainer *trainer)
     if (status == STATUS_REQUEUE)
         worker_take_statistics_back(trainer->worker); /* whoever goes on makes this gradient again */
     TRY(status);
+    injection_spoil(&trainer->injection, trainer->worker);
     TRY(take_results(trainer, trainer->books.steps + 1, (uint64_t)trainer->run_ahead));
     trainer->paused_s = injection_slow_down(&trainer->injection, begin_s);
     span(trainer, SPAN_COMPUTE, begin_s);
@@ -554,7 +555,9 @@ enum status runtime_mpi_run(const struct runtime_params *params, struct job *job
         .worker = worker,
         .observer = observer,
         .origin_s = stopwatch_now(),
-        .soundness = {.run = params, .rank = job->rank},
+        .soundness = {.run = params,
+                      .rank = job->rank,
+                      .shared = worker_meets(worker) == ALGO_MEETS_EVERYONE && job->size > 1},
         .finite = true,
         .books = {.next_evaluation = runtime_first_due(params, params->eval_every_epochs),
                   .next_checkpoint = runtime_first_due(params, params->checkpoint_every_epochs),

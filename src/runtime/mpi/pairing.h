@@ -14,13 +14,13 @@
  * meeting is over, the own put is locally complete and the slot has been read. Giving up a wait only frees the worker
  * for others: the grant is parked, or the exchange becomes a debt. The rules are numbered as in the table in pairing.c.
  *
- * Cuts: what all workers are at one consistent moment, for a checkpoint, without stopping anybody. A worker's cut number
- * says how often it has recorded its own state; each of its words carries it. Who reads a word with a higher number
- * first takes its own cut, and then reacts. A meeting is before all cuts above the number that its COMMIT carries, and
- * after the others. What is before a cut but not yet applied when the cut is taken is outstanding: its difference is to
- * be added to the recorded state too, once it is known. So the two ends always agree whether a meeting is in a cut, and
- * a recorded state is complete when nothing is outstanding. Only the newest cut is open: the one before, if it is still
- * incomplete by then, never will be.
+ * Cuts: what all workers are at one consistent moment, for a checkpoint, without stopping anybody. A worker's cut
+ * number says how often it has recorded its own state; each of its words carries it. Who reads a word with a higher
+ * number first takes its own cut, and then reacts. A meeting is before all cuts above the number that its COMMIT
+ * carries, and after the others. What is before a cut but not yet applied when the cut is taken is outstanding: its
+ * difference is to be added to the recorded state too, once it is known. So the two ends always agree whether a meeting
+ * is in a cut, and a recorded state is complete when nothing is outstanding. Only the newest cut is open: the one
+ * before, if it is still incomplete by then, never will be.
  *
  * tests/protocol has the state machine as a model, and what was checked of it.
  *

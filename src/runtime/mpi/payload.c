@@ -53,6 +53,7 @@ struct payload_tag payload_seal(const struct payload_shape *shape, const float *
         .attempt = attempt,
         .checksum = checksum(data, payload_chunk_length(shape, chunk), writer, attempt),
         .place = PAYLOAD_IN_SLOT,
+        .model = PAYLOAD_SOUND,
     };
 }
 
@@ -70,7 +71,9 @@ static struct payload_tag seal_alone(uint64_t place, uint64_t digest, int writer
 
 struct payload_tag payload_seal_elsewhere(uint64_t digest, int writer, uint64_t attempt)
 {
-    return seal_alone(PAYLOAD_ELSEWHERE, digest, writer, attempt);
+    struct payload_tag tag = seal_alone(PAYLOAD_ELSEWHERE, digest, writer, attempt);
+    tag.model = PAYLOAD_SOUND;
+    return tag;
 }
 
 struct payload_tag payload_seal_answer(enum payload_answer answer, uint64_t number, int writer, uint64_t attempt)
@@ -81,6 +84,28 @@ struct payload_tag payload_seal_answer(enum payload_answer answer, uint64_t numb
 static struct payload_tag *tag_at(const struct payload_shape *shape, const unsigned char *slot, int chunk)
 {
     return (struct payload_tag *)(void *)(uintptr_t)(slot + shape->tags_offset) + chunk;
+}
+
+void payload_mark_astray(struct payload_tag *tag)
+{
+    tag->model = PAYLOAD_ASTRAY;
+}
+
+static uint64_t model_at(const struct payload_shape *shape, const unsigned char *slot, int chunk)
+{
+    return __atomic_load_n(&tag_at(shape, slot, chunk)->model, __ATOMIC_ACQUIRE);
+}
+
+bool payload_astray(const struct payload_shape *shape, const unsigned char *slot, int chunk)
+{
+    return model_at(shape, slot, chunk) == PAYLOAD_ASTRAY;
+}
+
+/* A tag that has come altogether says one or the other. */
+static bool says_model(const struct payload_shape *shape, const unsigned char *slot, int chunk)
+{
+    uint64_t model = model_at(shape, slot, chunk);
+    return model == PAYLOAD_SOUND || model == PAYLOAD_ASTRAY;
 }
 
 uint64_t payload_digest(const struct payload_shape *shape, const unsigned char *slot)
@@ -110,7 +135,7 @@ bool payload_chunk_valid(const struct payload_shape *shape, const unsigned char 
 {
     struct payload_tag found;
     uint64_t place = shape->elsewhere ? PAYLOAD_ELSEWHERE : PAYLOAD_IN_SLOT;
-    if (!is_named(tag_at(shape, slot, chunk), place, writer, attempt, &found))
+    if (!is_named(tag_at(shape, slot, chunk), place, writer, attempt, &found) || !says_model(shape, slot, chunk))
         return false;
     if (shape->elsewhere)
         return proves_itself(&found, writer, attempt);
@@ -124,7 +149,8 @@ bool payload_chunk_copy(const struct payload_shape *shape, const unsigned char *
     struct payload_tag found;
     size_t offset = payload_chunk_offset(shape, chunk), length = payload_chunk_length(shape, chunk);
     unsigned char *copy = (unsigned char *)to + offset;
-    if (!is_named(tag_at(shape, slot, chunk), PAYLOAD_IN_SLOT, writer, attempt, &found))
+    if (!is_named(tag_at(shape, slot, chunk), PAYLOAD_IN_SLOT, writer, attempt, &found) ||
+        !says_model(shape, slot, chunk))
         return false;
     memcpy(copy, slot + offset, length);
     return checksum(copy, length, writer, attempt) == found.checksum;

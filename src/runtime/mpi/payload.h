@@ -35,13 +35,18 @@ struct payload_tag {
     uint64_t place;     /* of the data: PAYLOAD_IN_SLOT, or PAYLOAD_ELSEWHERE, which has a checksum of the tag alone;
                          * or which answer it is, likewise */
     uint64_t digest;    /* of data elsewhere; the number of an answer; else zero */
-    uint64_t unused[3]; /* zero: a tag fills a cache line */
+    uint64_t model;     /* what the snapshot is: PAYLOAD_SOUND or PAYLOAD_ASTRAY; zero in an answer */
+    uint64_t unused[2]; /* zero: a tag fills a cache line */
 };
 
 /* None is 0: a spoilt tag is of no kind. */
 #define PAYLOAD_IN_SLOT UINT64_C(0x696e2d736c6f7400)
 #define PAYLOAD_ELSEWHERE UINT64_C(0x656c736577686572)
 #define PAYLOAD_ANSWER UINT64_C(0x616e737765720000) /* + enum payload_answer */
+
+/* An astray snapshot is not to be averaged with: its worker has lost its way, and takes over the peer's. */
+#define PAYLOAD_SOUND UINT64_C(0x736f756e64000001)
+#define PAYLOAD_ASTRAY UINT64_C(0x6173747261790002)
 
 enum payload_answer { PAYLOAD_TAKEN, PAYLOAD_AGAIN, PAYLOAD_ANSWER_COUNT };
 
@@ -55,6 +60,10 @@ struct payload_tag payload_seal(const struct payload_shape *shape, const float *
                                 uint64_t attempt);
 /* The tag of a snapshot elsewhere. */
 struct payload_tag payload_seal_elsewhere(uint64_t digest, int writer, uint64_t attempt);
+/* From now on the tag says so. */
+void payload_mark_astray(struct payload_tag *tag);
+/* Is the snapshot astray, of which a chunk is valid? */
+bool payload_astray(const struct payload_shape *shape, const unsigned char *slot, int chunk);
 /* The digest that the slot's tag carries, once payload_chunk_valid. */
 uint64_t payload_digest(const struct payload_shape *shape, const unsigned char *slot);
 /* Does the slot hold this chunk of (writer, attempt), whole? Elsewhere: is its tag there? */

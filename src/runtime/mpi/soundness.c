@@ -2,17 +2,22 @@
 #include "runtime/mpi/soundness.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "base/log.h"
+#include "base/text.h"
 
 static void tell(const struct soundness *soundness, enum log_level level, uint64_t gradient, bool finite,
                  double learning_rate, const char *consequence)
 {
+    char *of = soundness->shared && finite
+                   ? text_format("the mean gradient %" PRIu64 " of all workers", gradient)
+                   : text_format("gradient %" PRIu64 " of worker %d", gradient, soundness->rank);
     log_on_this_rank(level,
-                     "worker %d: the %s of gradient %" PRIu64
-                     " is not finite%s; lower optimizer.lr (%g here), lengthen "
-                     "schedule.warmup_epochs, or clip (optimizer.clip_norm); train.on_nan says what then happens",
-                     soundness->rank, finite ? "norm" : "loss", gradient, consequence, learning_rate);
+                     "the %s of %s is not finite%s; lower optimizer.lr (%g here), lengthen schedule.warmup_epochs, or "
+                     "clip (optimizer.clip_norm); train.on_nan says what then happens",
+                     finite ? "norm" : "loss", of, consequence, learning_rate);
+    free(of);
 }
 
 /* The first, and then ever fewer: 1, 2, 4, 8, … */

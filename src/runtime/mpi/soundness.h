@@ -17,10 +17,11 @@
 #include "runtime/runtime.h"
 #include "worker/worker.h"
 
-/* Start with {.run = …, .rank = …}. */
+/* Start with {.run = …, .rank = …, .shared = …}. */
 struct soundness {
     const struct runtime_params *run; /* borrowed */
     int rank;
+    bool shared;       /* gradients are means over all workers: all see what one has done */
     uint64_t left_out; /* as the device has said */
     uint64_t bad, in_a_row;
 };

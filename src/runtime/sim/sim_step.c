@@ -51,6 +51,7 @@ static enum status judge(struct simulation *sim, int worker, const char *what)
 {
     struct sim_worker *w = &sim->workers[worker];
     w->bad_in_a_row++;
+    w->astray = sim->run->on_nan == ON_NAN_REJOIN;
     if (sim->run->on_nan != ON_NAN_STOP && w->bad_in_a_row < RUNTIME_BAD_IN_A_ROW_MOST)
         return STATUS_OK;
     log_error("the %s of gradient %llu of worker %d is not finite%s: lower optimizer.lr (%g here), lengthen "
@@ -108,6 +109,8 @@ enum status sim_gradient(struct simulation *sim, int worker)
     if (sim->run->on_nan != ON_NAN_STOP)
         worker_keep_statistics(of);
     TRY(worker_gradient(of, NULL, NULL, NULL));
+    if (scenario_nan(sim->params->scenario, worker, sim->now) && sim->params->time == SIMULATED_MODELLED)
+        sim->params->ops->vector_write(sim->params->device, worker_gradient_vector(of), 1, &(float){NAN});
     sim->waiting[sim->waiting_count++] = worker;
     while (sim->waiting_count > worker_run_ahead(of))
         TRY(take_result(sim));
@@ -172,13 +175,31 @@ void sim_snapshot(struct simulation *sim, int worker, int peer, uint64_t meeting
     tell(sim, EVENT_SNAPSHOT, worker, peer, meeting, t, sim_progress(sim));
 }
 
+/* The difference; or the peer's model, for a worker that has gone astray; or nothing, where the peer has. */
+static void move(struct simulation *sim, int worker, int peer, uint64_t meeting, double t, const float *own,
+                 const float *theirs)
+{
+    struct sim_worker *w = &sim->workers[worker];
+    const struct sim_worker *other = &sim->workers[peer];
+    bool peer_astray =
+        other->astray || (other->rejoined_peer == worker && meeting > 0 && other->rejoined_meeting == meeting);
+    if (w->astray && !peer_astray) {
+        worker_adopt(w->worker, t, theirs);
+        w->astray = false;
+        w->rejoined_peer = peer;
+        w->rejoined_meeting = meeting;
+    } else if (!w->astray && !peer_astray) {
+        w->distance_sum += worker_pair_distance(w->worker, own, theirs);
+        worker_exchange(w->worker, t, own, theirs);
+    }
+}
+
 void sim_apply(struct simulation *sim, int worker, int peer, uint64_t meeting, double t, const float *own,
                const float *theirs)
 {
     struct sim_worker *w = &sim->workers[worker];
     if (!sim->again) {
-        w->distance_sum += worker_pair_distance(w->worker, own, theirs);
-        worker_exchange(w->worker, t, own, theirs);
+        move(sim, worker, peer, meeting, t, own, theirs);
     }
     tell(sim, EVENT_APPLY, worker, peer, meeting, t, sim_progress(sim));
     w->exchanges++;

@@ -22,6 +22,9 @@ struct sim_worker {
     uint64_t steps;          /* gradients done */
     uint64_t resulted;       /* gradients whose results have been looked at */
     int bad_in_a_row;        /* of its gradients, not finite */
+    bool astray;             /* it is to take over the model of the next that it meets */
+    int rejoined_peer;       /* it has done so last in that meeting with that worker */
+    uint64_t rejoined_meeting;
     uint64_t exchanges, ticks, unserved, lost, pending;
     double idle; /* time that it waited for others */
     double distance_sum;
