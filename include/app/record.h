@@ -65,10 +65,13 @@ void record_final(struct record *record, struct worker *worker, int number);
 /* End the progress line and close this rank's files, also after a failed run. NULL is fine. */
 void record_close(struct record *record);
 
-/* By rank 0, after every rank has closed its record: put the parts of `size` ranks together, ordered by time, and
- * remove them; `trace`: the traces of `worker_count` workers too; `graph` (may be NULL): add lines about the network,
- * as far as the workers' reports together tell of it. Parts that cannot be put together stay where they are, and one
- * warning says so. */
-void record_merge(const char *directory, int size, int worker_count, const struct graph *graph, bool trace);
+/* By rank 0, after every rank has closed its record: put the parts of `size` ranks together, ordered by time;
+ * `trace`: the traces of `worker_count` workers too; `graph` (may be NULL): add lines about the network, as far as the
+ * workers' reports together tell of it. False, after one warning: the metrics cannot be put together, and their parts
+ * are all that there is. */
+bool record_merge(const char *directory, int size, int worker_count, const struct graph *graph, bool trace);
+/* Remove the merged parts of the metrics, once the run has come to its end: one that is killed before goes on with
+ * them. */
+void record_remove_parts(const char *directory, int size);
 
 #endif

@@ -35,7 +35,4 @@ struct run_state_walk {
 void run_state_walk_whole(struct run_state_walk *walk, uint64_t *value);
 void run_state_walk_double(struct run_state_walk *walk, double *value);
 
-int64_t run_state_bits(double value);
-double run_state_double(int64_t bits);
-
 #endif

@@ -90,7 +90,7 @@ static bool open_parts(struct part *parts, const char *directory, int size)
     return true;
 }
 
-void metrics_merge(const char *directory, int size, const struct graph *graph)
+bool metrics_merge(const char *directory, int size, const struct graph *graph)
 {
     struct atomic_file file;
     struct part *parts = memory_zalloc((size_t)size, sizeof *parts);
@@ -105,12 +105,20 @@ void metrics_merge(const char *directory, int size, const struct graph *graph)
     for (int rank = 0; rank < size; rank++) {
         if (parts[rank].stream != NULL)
             fclose(parts[rank].stream);
-        if (merged)
-            unlink(parts[rank].path);
         free(parts[rank].line);
         free(parts[rank].path);
     }
     network_lines_destroy(network);
     free(parts);
     free(path);
+    return merged;
+}
+
+void metrics_remove_parts(const char *directory, int size)
+{
+    for (int rank = 0; rank < size; rank++) {
+        char *path = metrics_part_path(directory, rank);
+        unlink(path);
+        free(path);
+    }
 }

@@ -2,13 +2,16 @@
 #ifndef GRAPEVINE_SRC_APP_METRICS_MERGE_H
 #define GRAPEVINE_SRC_APP_METRICS_MERGE_H
 
+#include <stdbool.h>
+
 #include "graph/graph.h"
 
 /* Where rank `rank` writes its part; owned by the caller. */
 char *metrics_part_path(const char *directory, int rank);
 
-/* Merge the parts of `size` ranks and remove them; each rank's lines keep their order. On failure the parts stay, and
- * one warning says so. `graph` (may be NULL): with lines about the network (network_lines.h). */
-void metrics_merge(const char *directory, int size, const struct graph *graph);
+/* Merge the parts of `size` ranks; each rank's lines keep their order. False after one warning. `graph` (may be NULL):
+ * with lines about the network (network_lines.h). */
+bool metrics_merge(const char *directory, int size, const struct graph *graph);
+void metrics_remove_parts(const char *directory, int size);
 
 #endif

@@ -365,9 +365,15 @@ void record_close(struct record *record)
     free(record);
 }
 
-void record_merge(const char *directory, int size, int worker_count, const struct graph *graph, bool trace)
+bool record_merge(const char *directory, int size, int worker_count, const struct graph *graph, bool trace)
 {
-    metrics_merge(directory, size, graph);
+    bool merged = metrics_merge(directory, size, graph);
     if (trace)
         (void)trace_merge(directory, worker_count); /* it has said what is missing */
+    return merged;
+}
+
+void record_remove_parts(const char *directory, int size)
+{
+    metrics_remove_parts(directory, size);
 }

@@ -27,14 +27,14 @@ struct simulating {
     struct config *config; /* owned */
     struct plan *plan;     /* owned */
     struct worker_group group;
-    struct optimum *optimum; /* owned; NULL: not known */
-    char *directory;         /* owned */
-    bool directory_made;
-    const char *resume;       /* the option's value; NULL: not given */
-    bool goes_on;             /* the directory is that of a run that was interrupted */
-    struct state_file *state; /* owned; NULL: the run starts at the beginning */
-    struct state_mean mean;   /* what it starts from then, unless nobody's */
-    struct record *record;    /* owned */
+    struct optimum *optimum;     /* owned; NULL: not known */
+    char *directory;             /* owned */
+    bool directory_made, merged; /* the latter: the parts of its metrics */
+    const char *resume;          /* the option's value; NULL: not given */
+    bool goes_on;                /* the directory is that of a run that was interrupted */
+    struct state_file *state;    /* owned; NULL: the run starts at the beginning */
+    struct state_mean mean;      /* what it starts from then, unless nobody's */
+    struct record *record;       /* owned */
 };
 
 static struct run_output output_of(const struct simulating *s)
@@ -84,7 +84,7 @@ static enum status finish(struct simulating *s, const struct runtime_result *res
         record_final(s->record, s->group.workers[i], i);
     record_close(s->record);
     s->record = NULL;
-    record_merge(s->directory, 1, s->group.count, NULL, s->config->run.trace);
+    s->merged = record_merge(s->directory, 1, s->group.count, NULL, s->config->run.trace);
     return run_output_finish(&output, result, s->group.workers[result->first_living], real_s);
 }
 
@@ -271,6 +271,8 @@ int command_simulate(int count, char **arguments)
     record_close(s.record);
     if (s.directory_made)
         run_directory_finish(s.directory, status);
+    if (s.merged && status == STATUS_OK)
+        record_remove_parts(s.directory, 1);
     state_file_close(s.state);
     optimum_destroy(s.optimum);
     worker_group_release(&s.group);

@@ -43,6 +43,7 @@ struct training {
     uint64_t done_before;     /* gradients of all after which that was kept */
     struct state_mean mean;   /* what it starts from then, unless nobody's */
     struct record *record;    /* owned */
+    bool merged;              /* its parts have been, by this rank */
     struct worker *worker;    /* owned */
     struct optimum *optimum;  /* owned; NULL: not known, or another rank's */
 };
@@ -335,8 +336,8 @@ static enum status finish_record(struct training *training, const struct runtime
     if (training->job.rank != 0)
         return STATUS_OK;
     struct run_output output = output_of(training);
-    record_merge(training->directory, training->job.size, training->job.size, training->plan->graph,
-                 training->config->run.trace);
+    training->merged = record_merge(training->directory, training->job.size, training->job.size, training->plan->graph,
+                                    training->config->run.trace);
     return run_output_finish(&output, result, training->worker, NAN);
 }
 
@@ -429,6 +430,8 @@ int command_train(int count, char **arguments)
     bool alone = status != STATUS_OK && !training.job.agreed;
     if (training.directory_made && (training.job.rank == 0 || alone))
         run_directory_finish(training.directory, status);
+    if (training.merged && status == STATUS_OK) /* not before it is known that nobody needs to go on with them */
+        record_remove_parts(training.directory, training.job.size);
     struct job job = training.job;
     release(&training);
     return job_finish(&job, status);

@@ -37,23 +37,23 @@ void run_state_walk_whole(struct run_state_walk *walk, uint64_t *value)
     walk->numbers[walk->count++] = (int64_t)*value;
 }
 
-void run_state_walk_double(struct run_state_walk *walk, double *value)
-{
-    uint64_t bits = (uint64_t)run_state_bits(*value);
-    run_state_walk_whole(walk, &bits);
-    *value = run_state_double((int64_t)bits);
-}
-
-int64_t run_state_bits(double value)
+static int64_t bits_of(double value)
 {
     int64_t bits;
     memcpy(&bits, &value, sizeof bits);
     return bits;
 }
 
-double run_state_double(int64_t bits)
+static double double_of(int64_t bits)
 {
     double value;
     memcpy(&value, &bits, sizeof value);
     return value;
+}
+
+void run_state_walk_double(struct run_state_walk *walk, double *value)
+{
+    uint64_t bits = (uint64_t)bits_of(*value);
+    run_state_walk_whole(walk, &bits);
+    *value = double_of((int64_t)bits);
 }

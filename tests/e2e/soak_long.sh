@@ -101,8 +101,8 @@ test_laws() {
     for graph in ring complete; do
         read -ra words <<<"$launcher -n 4"
         command_line="exchange_laws on $graph, disturbed"
-        "${words[@]}" "$BUILD/tests/mpi/exchange_laws" "$graph" acid put $((soak_s * 40)) 16 4 'all latency_s=0.001' '' \
-            0.01 >"$scratch/out" 2>"$scratch/err" </dev/null &
+        "${words[@]}" "$BUILD/tests/mpi/exchange_laws" "$graph" acid put $((soak_s * 40)) 16 4 \
+            'all latency_s=0.001' '' 0.01 >"$scratch/out" 2>"$scratch/err" </dev/null &
         job=$!
         sleep 2
         disturb "$job" $((SECONDS + soak_s))

@@ -120,7 +120,8 @@ static void writes_every_field(void **state)
     report_evaluation(record, 13, "test");
     report_evaluation(record, 14, "validation");
     record_close(record);
-    record_merge(folder, 1, 1, NULL, false);
+    assert_true(record_merge(folder, 1, 1, NULL, false));
+    record_remove_parts(folder, 1);
     cJSON *lines[3];
     assert_int_equal(take_metrics(lines, 3), 3);
     assert_number(lines[0], "rank", 0);
@@ -159,7 +160,8 @@ static void merges_by_time(void **state)
             report_step(record, rank, i * (1 + 0.25 * rank), (uint64_t)i + 1);
         record_close(record);
     }
-    record_merge(folder, RANKS, RANKS, NULL, false);
+    assert_true(record_merge(folder, RANKS, RANKS, NULL, false));
+    record_remove_parts(folder, RANKS);
     cJSON *lines[RANKS * LINES];
     assert_int_equal(take_metrics(lines, RANKS * LINES), RANKS * LINES);
     double before = -1;
@@ -183,14 +185,15 @@ static void survives_broken_parts(void **state)
     record_close(record);
     char *part = run_directory_file(folder, "metrics-0.jsonl"), *merged = run_directory_file(folder, "metrics.jsonl");
     log_set_level(LOG_ERROR);
-    record_merge(folder, 2, 2, NULL, false);
+    assert_false(record_merge(folder, 2, 2, NULL, false));
     log_set_level(LOG_INFO);
     assert_int_not_equal(access(merged, F_OK), 0);
     FILE *out = fopen(part, "a");
     assert_non_null(out);
     fputs("{\"rank\": 0, \"time\": 2, \"st", out);
     fclose(out);
-    record_merge(folder, 1, 1, NULL, false);
+    assert_true(record_merge(folder, 1, 1, NULL, false));
+    record_remove_parts(folder, 1);
     cJSON *lines[2];
     assert_int_equal(take_metrics(lines, 2), 1);
     cJSON_Delete(lines[0]);
@@ -219,7 +222,8 @@ static void a_full_disk_is_said_once(void **state)
         report_step(record, 0, i, (uint64_t)i + 1);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &usual), 0);
     record_close(record);
-    record_merge(folder, 1, 1, NULL, false);
+    assert_true(record_merge(folder, 1, 1, NULL, false));
+    record_remove_parts(folder, 1);
     dup2(saved, STDERR_FILENO);
     close(saved);
     rewind(errors);
@@ -248,7 +252,8 @@ static void show_run(int columns, char shown[4096])
     report_evaluation(record, 13, "test");
     report_step(record, 0, 22, 200);
     record_close(record);
-    record_merge(folder, 1, 1, NULL, false);
+    assert_true(record_merge(folder, 1, 1, NULL, false));
+    record_remove_parts(folder, 1);
     cJSON *lines[5];
     assert_int_equal(take_metrics(lines, 5), 5);
     for (int i = 0; i < 5; i++)

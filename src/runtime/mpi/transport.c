@@ -11,13 +11,6 @@
 
 static const double first_probe_limit_s = 1.5, probe_limit_s = 10;
 
-static const char *const names[] = {"auto", "put", "sendrecv", NULL};
-
-const char *const *transport_names(void)
-{
-    return names;
-}
-
 static bool all_arrived(const struct transport_ops *ops, struct transport *transport, const struct graph *graph,
                         int worker)
 {

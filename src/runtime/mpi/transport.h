@@ -67,7 +67,4 @@ extern const struct transport_ops transport_sendrecv; /* two-sided: for MPI libr
 enum status transport_open(const char *name, const struct transport_params *params, const struct transport_ops **ops,
                            struct transport **out);
 
-/* NULL-terminated: auto put sendrecv. */
-const char *const *transport_names(void);
-
 #endif

@@ -14,9 +14,58 @@
 #include "base/memory.h"
 #include "runtime/sim/simulation_state.h"
 
-/* Places of the numbers; doubles by their bits. */
-enum { OF_AFTER_STEPS, OF_GRADIENTS, OF_WORKERS, OF_NOW, OF_BEST, NUMBERS };
-enum { OF_STEPS, OF_DEAD, OF_TIME, OF_CORRECT, OF_LOSS, OF_DISTANCE, OF_DISTANCE_BEFORE, NUMBERS_OF_WORKER };
+/* The numbers that are kept: of the run, and of each worker. */
+struct kept_run {
+    uint64_t after_steps; /* the first: with it the run that goes on knows where to stop going through its events */
+    uint64_t gradients, workers;
+    double now, best_accuracy;
+};
+
+struct kept_worker {
+    uint64_t steps, dead, correct;
+    double time, loss, distance, distance_before;
+};
+
+static void walk_run(struct run_state_walk *walk, struct kept_run *kept)
+{
+    run_state_walk_whole(walk, &kept->after_steps);
+    run_state_walk_whole(walk, &kept->gradients);
+    run_state_walk_whole(walk, &kept->workers);
+    run_state_walk_double(walk, &kept->now);
+    run_state_walk_double(walk, &kept->best_accuracy);
+}
+
+static void walk_worker(struct run_state_walk *walk, struct kept_worker *kept)
+{
+    run_state_walk_whole(walk, &kept->steps);
+    run_state_walk_whole(walk, &kept->dead);
+    run_state_walk_double(walk, &kept->time);
+    run_state_walk_whole(walk, &kept->correct);
+    run_state_walk_double(walk, &kept->loss);
+    run_state_walk_double(walk, &kept->distance);
+    run_state_walk_double(walk, &kept->distance_before);
+}
+
+static struct kept_run run_as_it_is(const struct simulation *sim)
+{
+    return (struct kept_run){.after_steps = sim->after_steps,
+                             .gradients = sim->gradients,
+                             .workers = (uint64_t)sim->count,
+                             .now = sim->now,
+                             .best_accuracy = sim->best_accuracy};
+}
+
+static struct kept_worker worker_as_it_is(const struct sim_worker *w)
+{
+    const double *time = worker_time(w->worker);
+    return (struct kept_worker){.steps = w->steps,
+                                .dead = w->dead,
+                                .correct = w->since.correct,
+                                .time = time != NULL ? *time : 0,
+                                .loss = w->since.loss,
+                                .distance = w->distance_sum,
+                                .distance_before = w->since.distance_sum};
+}
 
 void sim_state_snapshot(struct run_state *state, int meeting, int end, float *vector, size_t count)
 {
@@ -41,30 +90,22 @@ static void add_worker(const struct simulation *sim, int index, struct run_state
     add_vector(state, index, "momentum", worker_vector(w->worker, "momentum"), count);
     add_vector(state, index, "point", worker_point(w->worker), count);
     add_vector(state, index, "buffers", worker_buffers(w->worker), worker_buffer_size(w->worker));
-    int64_t *numbers = state->numbers + NUMBERS + (size_t)index * NUMBERS_OF_WORKER;
-    const double *time = worker_time(w->worker);
-    numbers[OF_STEPS] = (int64_t)w->steps;
-    numbers[OF_DEAD] = w->dead;
-    numbers[OF_TIME] = run_state_bits(time != NULL ? *time : 0);
-    numbers[OF_CORRECT] = (int64_t)w->since.correct;
-    numbers[OF_LOSS] = run_state_bits(w->since.loss);
-    numbers[OF_DISTANCE] = run_state_bits(w->distance_sum);
-    numbers[OF_DISTANCE_BEFORE] = run_state_bits(w->since.distance_sum);
 }
 
 /* As it is now. */
 static struct run_state gather(const struct simulation *sim)
 {
-    struct run_state state = {.number_count = NUMBERS + (size_t)sim->count * NUMBERS_OF_WORKER,
-                              .gradients = sim->gradients};
-    state.numbers = memory_zalloc(state.number_count, sizeof state.numbers[0]);
-    state.numbers[OF_AFTER_STEPS] = (int64_t)sim->after_steps;
-    state.numbers[OF_GRADIENTS] = (int64_t)sim->gradients;
-    state.numbers[OF_WORKERS] = sim->count;
-    state.numbers[OF_NOW] = run_state_bits(sim->now);
-    state.numbers[OF_BEST] = run_state_bits(sim->best_accuracy);
-    for (int i = 0; i < sim->count; i++)
+    struct run_state state = {.gradients = sim->gradients};
+    struct run_state_walk walk = {0};
+    struct kept_run run = run_as_it_is(sim);
+    walk_run(&walk, &run);
+    for (int i = 0; i < sim->count; i++) {
+        struct kept_worker worker = worker_as_it_is(&sim->workers[i]);
+        walk_worker(&walk, &worker);
         add_worker(sim, i, &state);
+    }
+    state.numbers = walk.numbers;
+    state.number_count = walk.count;
     if (sim->add_vectors != NULL)
         sim->add_vectors(sim->add_context, &state);
     return state;
@@ -82,51 +123,55 @@ static enum status keep(struct simulation *sim)
 }
 
 /* The course of the run up to here is the one that the state was kept of. */
-static enum status compare(const struct simulation *sim, const struct run_state *now, const int64_t *kept)
+static enum status compare(const struct simulation *sim, const struct kept_run *kept, const struct kept_worker *workers)
 {
-    bool same = kept[OF_AFTER_STEPS] == now->numbers[OF_AFTER_STEPS] && kept[OF_WORKERS] == sim->count &&
-                kept[OF_GRADIENTS] == now->numbers[OF_GRADIENTS] && kept[OF_NOW] == now->numbers[OF_NOW];
-    for (int i = 0; i < sim->count && same; i++) {
-        size_t at = NUMBERS + (size_t)i * NUMBERS_OF_WORKER;
-        same = kept[at + OF_STEPS] == now->numbers[at + OF_STEPS] && kept[at + OF_DEAD] == now->numbers[at + OF_DEAD];
-    }
+    struct kept_run now = run_as_it_is(sim);
+    bool same = kept->after_steps == now.after_steps && kept->workers == now.workers &&
+                kept->gradients == now.gradients && kept->now == now.now;
+    for (int i = 0; i < sim->count && same; i++)
+        same = workers[i].steps == sim->workers[i].steps && workers[i].dead == sim->workers[i].dead;
     if (same)
         return STATUS_OK;
-    log_error("the kept state is not of this run: its gradient %" PRId64 " came at %.9g, here gradient %" PRIu64
+    log_error("the kept state is not of this run: its gradient %" PRIu64 " came at %.9g, here gradient %" PRIu64
               " comes at %.9g; settings that decide when events happen have changed (seed, train, graph, "
               "communication, simulate, inject): set them back, or start anew",
-              kept[OF_GRADIENTS], run_state_double(kept[OF_NOW]), sim->gradients, sim->now);
+              kept->gradients, kept->now, sim->gradients, sim->now);
     return STATUS_DATA;
 }
 
-static void take_up_worker(struct simulation *sim, int index, const int64_t *numbers)
+static void take_up_worker(struct sim_worker *w, const struct kept_worker *kept)
 {
-    struct sim_worker *w = &sim->workers[index];
     double *time = worker_time(w->worker);
     if (time != NULL)
-        *time = run_state_double(numbers[OF_TIME]);
-    w->since.correct = (size_t)numbers[OF_CORRECT];
-    w->since.loss = run_state_double(numbers[OF_LOSS]);
-    w->distance_sum = run_state_double(numbers[OF_DISTANCE]);
-    w->since.distance_sum = run_state_double(numbers[OF_DISTANCE_BEFORE]);
+        *time = kept->time;
+    w->since.correct = kept->correct;
+    w->since.loss = kept->loss;
+    w->distance_sum = kept->distance;
+    w->since.distance_sum = kept->distance_before;
     worker_resume(w->worker, w->steps);
 }
 
 static enum status take_up(struct simulation *sim)
 {
-    struct run_state now = gather(sim), kept = now;
-    kept.numbers = memory_zalloc(now.number_count, sizeof kept.numbers[0]);
-    enum status status = sim->params->restore(sim->params->state_context, &kept);
-    if (status == STATUS_OK)
-        status = compare(sim, &now, kept.numbers);
+    struct run_state state = gather(sim);
+    struct kept_worker *workers = memory_zalloc((size_t)sim->count, sizeof workers[0]);
+    struct kept_run run = {0};
+    enum status status = sim->params->restore(sim->params->state_context, &state);
+    if (status == STATUS_OK) {
+        struct run_state_walk walk = {.numbers = state.numbers, .count = state.number_count, .takes_up = true};
+        walk_run(&walk, &run);
+        for (int i = 0; i < sim->count; i++)
+            walk_worker(&walk, &workers[i]);
+        status = compare(sim, &run, workers);
+    }
     if (status == STATUS_OK) {
         sim->again = false;
-        sim->best_accuracy = run_state_double(kept.numbers[OF_BEST]);
+        sim->best_accuracy = run.best_accuracy;
         for (int i = 0; i < sim->count; i++)
-            take_up_worker(sim, i, kept.numbers + NUMBERS + (size_t)i * NUMBERS_OF_WORKER);
+            take_up_worker(&sim->workers[i], &workers[i]);
     }
-    free(kept.numbers);
-    run_state_release(&now);
+    free(workers);
+    run_state_release(&state);
     return status;
 }
 
