@@ -2,7 +2,7 @@
 # The whole CUDA backend on an emulated GPU (tests/emulator): every operation against float64, whole runs in one process
 # and on several ranks, their replays, and what is said where a GPU, memory or a library is missing. The emulator runs
 # the streams' work as late as it may, or in a random order: an order that is not asked for is an order that fails.
-# shellcheck source=tests/script_fixture.bash
+# shellcheck source=tests/script_fixture.bash disable=SC2317  # the parts are called by name
 . "$(dirname "$0")/../script_fixture.bash"
 
 emulated=$PWD/$BUILD/emulated
@@ -111,6 +111,29 @@ test_ranks() {
         "run.dir=$scratch/two-gpus"
 }
 
+# States that are kept while training goes on, and gradients that are not numbers, on the device.
+test_states() {
+    local run=$scratch/kept
+    run_well "one rank, with states" 1 train "$config" run.record=false run.state_every_epochs=0.4 run.keep_states=9 \
+        "run.dir=$run"
+    cp "$run/final.safetensors" "$scratch/kept.safetensors"
+    # As if it had been killed after the first of them.
+    mv "$run/metrics.jsonl" "$run/metrics-0.jsonl" && echo running >"$run/status"
+    find "$run" -name 'state-*' | sort | tail -n +2 | xargs rm -f
+    run_well "on from a state" 1 train "$config" run.record=false run.state_every_epochs=0.4 run.keep_states=9 \
+        "run.dir=$run" --resume auto
+    check "it went on" grep -q 'goes on from' "$scratch/err"
+    check "the same bytes" cmp "$scratch/kept.safetensors" "$run/final.safetensors"
+    run_well "three ranks that meet, with states" 3 train "$config" run.record=false run.state_every_epochs=0.4 \
+        run.keep_states=9 "run.dir=$scratch/three"
+    check "states of all ranks are there" test "$(find "$scratch/three" -name 'state-*-of-3.safetensors' |
+        sed 's/-rank.*//' | sort | uniq -c | awk '$1 == 3' | wc -l)" -ge 1
+    run_well "gradients that are not numbers" 2 train "$config" run.record=false train.on_nan=rejoin \
+        'inject.nan=1 0..0.5' "run.dir=$scratch/nan"
+    check "they are left out" grep -q 'is not finite: it is left out' "$scratch/err"
+    check "a neighbor's model is taken over" grep -q 'worker 1 takes over the model of worker 0' "$scratch/err"
+}
+
 test_errors() {
     grapevine=$real
     if [ ! -e /dev/nvidiactl ]; then
@@ -136,8 +159,8 @@ test_errors() {
     verdict "and what MPI says" "$(grep -q '^GPU memory .*known to this MPI' "$scratch/out" || echo 'it does not')"
 }
 
-test_operations
-test_simulate
-test_ranks
-test_errors
+# A part of the name of a test function as argument runs that one only.
+for part in operations simulate ranks states errors; do
+    case $part in *${1:-}*) "test_$part" ;; esac
+done
 finish
