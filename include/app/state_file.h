@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+#include "base/log.h"
 #include "base/status.h"
 #include "device/device.h"
 #include "runtime/run_state.h"
@@ -21,6 +22,7 @@ struct state_file_place {
 struct state_file_info {
     uint64_t metrics_bytes;    /* how long this process' metrics were */
     uint64_t gradients_before; /* runtime_params.gradients_before */
+    enum log_level level;      /* of the message if it cannot be written */
 };
 
 /* Write `state`. STATUS_MACHINE (logged): nothing has changed. */

@@ -97,7 +97,9 @@ static uint64_t gradients_before(const struct simulating *s)
 static enum status save_state(void *context, const struct run_state *state)
 {
     struct simulating *s = context;
-    struct state_file_info info = {.metrics_bytes = record_sync(s->record), .gradients_before = gradients_before(s)};
+    struct state_file_info info = {.metrics_bytes = record_sync(s->record),
+                                   .gradients_before = gradients_before(s),
+                                   .level = *interrupt_leave() != 0 ? LOG_ERROR : LOG_WARNING};
     struct state_file_place place = {.directory = s->directory};
     TRY(state_file_write(&place, s->plan->ops, s->plan->device, state, &info));
     state_file_prune(&place, (int)s->config->run.keep_states);

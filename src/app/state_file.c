@@ -74,7 +74,8 @@ static enum status write_file(const char *path, const struct safetensors_entry *
     const struct safetensors_pair metadata[] = {{"format", format_name},  {"grapevine", GRAPEVINE_VERSION},
                                                 {"gradients", gradients}, {"gradients_before", before},
                                                 {"metrics_bytes", bytes}, {"order", text_view(&order)}};
-    enum status status = safetensors_write(path, entries, count, metadata, sizeof metadata / sizeof metadata[0]);
+    enum status status =
+        safetensors_write(path, entries, count, metadata, sizeof metadata / sizeof metadata[0], info->level);
     text_release(&order);
     return status;
 }
