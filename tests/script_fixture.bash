@@ -18,6 +18,7 @@ cleanups=()
 
 clean_up() {
     local k
+    [ "$BASHPID" = $$ ] || return # a child that was killed before it became another program
     for ((k = ${#cleanups[@]} - 1; k >= 0; k--)); do
         eval "${cleanups[k]}"
     done
@@ -111,6 +112,13 @@ refuse() {
         wrong+="crashed or aborted; "
     fi
     verdict "$name" "${wrong%; }"
+}
+
+# A folder on a file system of $2 kB, or a reason to skip.
+mount_small() {
+    mkdir -p "$1"
+    [ "$(id -u)" = 0 ] || { echo "needs root to mount a small file system" && return 1; }
+    mount -t tmpfs -o "size=$2k" grapevine-test "$1" 2>/dev/null || { echo "cannot mount here" && return 1; }
 }
 
 finish() {

@@ -7,6 +7,7 @@
 
 #include <stdint.h>
 
+#include "base/log.h"
 #include "base/status.h"
 #include "device/net_spec.h"
 
@@ -16,6 +17,7 @@ struct checkpoint_info {
     const char *batch_norm;  /* policy that made the statistics: "recomputed", "averaged", "own" */
     double epoch;            /* summed over workers */
     int64_t batches_tracked; /* gradients behind the statistics */
+    enum log_level level;    /* of the message if it cannot be written */
 };
 
 /* Write x (spec->parameter_size) and the statistics (spec->buffer_size), whole or not at all.

@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/log.h"
 #include "base/status.h"
 
 enum { SAFETENSORS_RANK_MAX = 8 };
@@ -43,9 +44,9 @@ struct safetensors_entry {
 
 /* Write a file, whole or not at all (temporary file, fsync, rename). Wider types come first, so that every tensor is
  * aligned to its type; within a type, in the order given. The wider ones are read from memory last: they may tell of
- * the others, as `fill` finds them. STATUS_MACHINE (logged): the disk refused it; nothing is left. */
+ * the others, as `fill` finds them. STATUS_MACHINE (logged, at `level`): the disk refused it; nothing is left. */
 enum status safetensors_write(const char *path, const struct safetensors_entry *entries, size_t entry_count,
-                              const struct safetensors_pair *metadata, size_t metadata_count);
+                              const struct safetensors_pair *metadata, size_t metadata_count, enum log_level level);
 
 /* A tensor in a file. */
 struct safetensors_tensor {

@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+#include "base/log.h"
 #include "base/status.h"
 #include "device/device.h"
 #include "runtime/run_state.h"
@@ -23,9 +24,9 @@ struct state_file_info {
     uint64_t gradients_before; /* runtime_params.gradients_before */
 };
 
-/* Write `state`. STATUS_MACHINE (logged): nothing has changed. */
+/* Write `state`. STATUS_MACHINE (logged, at `level`): nothing has changed. */
 enum status state_file_write(const struct state_file_place *place, const struct device_ops *ops, struct device *device,
-                             const struct run_state *state, uint64_t gradients_before);
+                             const struct run_state *state, uint64_t gradients_before, enum log_level level);
 /* Remove this process' old files: all but its newest `kept`, and its parts of the newest `kept` states that are there
  * with the parts of all ranks. */
 void state_file_prune(const struct state_file_place *place, int kept);

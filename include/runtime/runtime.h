@@ -77,6 +77,9 @@ struct runtime_params {
 
 /* The first multiple of a period (epochs) after what has been done before the run; 0 where the period is. */
 double runtime_first_due(const struct runtime_params *params, double period);
+/* The first after `epoch` of the times from `due` on, a period apart; a period too short to be told from none: the next
+ * epoch that there is. */
+double runtime_next_due(double due, double period, double epoch);
 
 enum { RUNTIME_MEETINGS_WORKERS_MAX = 4096 }; /* beyond, who met whom is not kept as a matrix */
 

@@ -41,11 +41,17 @@ static void release(struct atomic_file *file)
     *file = (struct atomic_file){0};
 }
 
+FILE *atomic_file_fresh(const char *path)
+{
+    unlink(path); /* where it cannot be, or comes back meanwhile, the next call tells */
+    return fopen(path, "wxe");
+}
+
 enum status atomic_file_open(struct atomic_file *file, const char *path, enum log_level level)
 {
     *file = (struct atomic_file){.path = memory_copy_text(path), .level = level};
     file->temporary = text_format("%s.part-%ld", path, (long)getpid());
-    file->stream = fopen(file->temporary, "we");
+    file->stream = atomic_file_fresh(file->temporary);
     if (file->stream == NULL) {
         atomic_file_complain(level, path, errno);
         release(file);

@@ -27,6 +27,10 @@ enum status atomic_file_commit(struct atomic_file *file);
 /* Forget what was written. Releases `file`. */
 void atomic_file_abandon(struct atomic_file *file);
 
+/* A new file to write, in place of what had the name: a link is replaced, what it names stays as it is. NULL and errno
+ * if there can be none. For what grows while a run goes on. */
+FILE *atomic_file_fresh(const char *path);
+
 /* One message: `path` could not be written because of errno `reason`, and what to do about it. */
 void atomic_file_complain(enum log_level level, const char *path, int reason);
 

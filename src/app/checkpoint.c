@@ -65,7 +65,8 @@ enum status checkpoint_write(const char *path, const struct net_spec *spec, cons
                                                 {"epoch", epoch},
                                                 {"batch_norm", info->batch_norm},
                                                 {"grapevine", GRAPEVINE_VERSION}};
-    enum status status = safetensors_write(path, entries, count, metadata, sizeof metadata / sizeof metadata[0]);
+    enum status status =
+        safetensors_write(path, entries, count, metadata, sizeof metadata / sizeof metadata[0], info->level);
     for (size_t i = 0; i < tracked_count; i++)
         free(tracked[i]);
     free(tracked);

@@ -65,7 +65,7 @@ enum status event_log_create(const char *directory, const struct event_log_heade
 {
     struct event_log *log = memory_zalloc(1, sizeof *log);
     log->path = event_log_path(directory, header->worker);
-    log->stream = fopen(log->path, "we");
+    log->stream = atomic_file_fresh(log->path);
     if (log->stream == NULL) {
         atomic_file_complain(LOG_ERROR, log->path, errno);
         event_log_close(log, NULL, NULL);

@@ -1,6 +1,7 @@
 /* grapevine: the command line. Chooses the subcommand; each lies in a file of its own. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "app/command.h"
 #include "base/log.h"
@@ -58,6 +59,7 @@ static int take_log_level(int count, char **arguments)
 
 int main(int argc, char **argv)
 {
+    umask(umask(0) | S_IWOTH); /* what a run writes is not for everybody to change */
     int count = take_log_level(argc - 1, argv + 1);
     char **arguments = argv + 1;
     if (count < 0)

@@ -267,7 +267,8 @@ static enum status open_per_worker(struct record *record, const struct record_pa
 static enum status reopen_metrics(struct record *record, uint64_t bytes)
 {
     struct stat is;
-    record->metrics = fopen(record->metrics_path, "r+e");
+    int handle = open(record->metrics_path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    record->metrics = handle >= 0 ? fdopen(handle, "r+") : NULL;
     if (record->metrics == NULL || fstat(fileno(record->metrics), &is) != 0 || (uint64_t)is.st_size < bytes) {
         log_error("%s is not as the interrupted run has left it (%" PRIu64
                   " bytes at least are expected): put it back, "
@@ -287,7 +288,7 @@ static enum status open_metrics(struct record *record, const struct record_param
         record->metrics_bytes = params->metrics_bytes;
         return reopen_metrics(record, params->metrics_bytes);
     }
-    record->metrics = fopen(record->metrics_path, "we");
+    record->metrics = atomic_file_fresh(record->metrics_path);
     if (record->metrics != NULL)
         return STATUS_OK;
     atomic_file_complain(LOG_ERROR, record->metrics_path, errno);

@@ -48,6 +48,7 @@ void run_output_checkpoint(void *context, bool best, double epoch, const float *
     char *name = best ? memory_copy_text("best.safetensors") : text_format("checkpoint-%04.0f.safetensors", epoch);
     char *path = run_directory_file(output->directory, name);
     struct checkpoint_info info = checkpoint_info(output, epoch);
+    info.level = LOG_WARNING;
     checkpoint_write(path, plan->spec, parameters, buffers, &info);
     free(path);
     free(name);

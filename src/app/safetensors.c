@@ -3,6 +3,7 @@
 
 #include <cjson/cJSON.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/memory.h"
@@ -265,12 +267,13 @@ static enum status read_header(struct safetensors_file *file, uint64_t size)
 enum status safetensors_open(const char *path, struct safetensors_file **out)
 {
     struct stat info;
-    FILE *stream = fopen(path, "re");
-    if (stream == NULL || fstat(fileno(stream), &info) != 0 || !S_ISREG(info.st_mode)) {
+    int handle = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe that nobody writes to is not waited for */
+    FILE *stream = handle >= 0 && fstat(handle, &info) == 0 && S_ISREG(info.st_mode) ? fdopen(handle, "r") : NULL;
+    if (stream == NULL) {
         log_error("cannot read the checkpoint %s: %s; give the path of a .safetensors file", path,
-                  stream == NULL ? strerror(errno) : "not a file");
-        if (stream != NULL)
-            fclose(stream);
+                  handle < 0 ? strerror(errno) : "not a file");
+        if (handle >= 0)
+            close(handle);
         return STATUS_DATA;
     }
     struct safetensors_file *file = memory_zalloc(1, sizeof *file);

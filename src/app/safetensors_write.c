@@ -93,10 +93,10 @@ static long wide_bytes(const struct safetensors_entry *entries, size_t entry_cou
 }
 
 enum status safetensors_write(const char *path, const struct safetensors_entry *entries, size_t entry_count,
-                              const struct safetensors_pair *metadata, size_t metadata_count)
+                              const struct safetensors_pair *metadata, size_t metadata_count, enum log_level level)
 {
     struct atomic_file file;
-    TRY(atomic_file_open(&file, path, LOG_ERROR));
+    TRY(atomic_file_open(&file, path, level));
     char *header = make_header(entries, entry_count, metadata, metadata_count);
     size_t length = strlen(header), padded = (length + 7) / 8 * 8;
     for (int i = 0; i < 8; i++)

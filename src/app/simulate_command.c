@@ -97,9 +97,10 @@ static uint64_t gradients_before(const struct simulating *s)
 static enum status save_state(void *context, const struct run_state *state)
 {
     struct simulating *s = context;
+    enum log_level level = *interrupt_leave() != 0 ? LOG_ERROR : LOG_WARNING;
     struct state_file_place place = {.directory = s->directory};
     record_sync(s->record);
-    TRY(state_file_write(&place, s->plan->ops, s->plan->device, state, gradients_before(s)));
+    TRY(state_file_write(&place, s->plan->ops, s->plan->device, state, gradients_before(s), level));
     state_file_prune(&place, (int)s->config->run.keep_states);
     if (*interrupt_leave() != 0)
         log_warning(

@@ -65,7 +65,7 @@ static char *path_of(const struct state_file_place *place, int rank, uint64_t gr
 }
 
 static enum status write_file(const char *path, const struct safetensors_entry *entries, size_t count,
-                              const struct run_state *state, uint64_t gradients_before)
+                              const struct run_state *state, uint64_t gradients_before, enum log_level level)
 {
     struct text order = {0};
     char bytes[32], gradients[32], before[32];
@@ -77,7 +77,7 @@ static enum status write_file(const char *path, const struct safetensors_entry *
     const struct safetensors_pair metadata[] = {{"format", format_name},  {"grapevine", GRAPEVINE_VERSION},
                                                 {"gradients", gradients}, {"gradients_before", before},
                                                 {"metrics_bytes", bytes}, {"order", text_view(&order)}};
-    enum status status = safetensors_write(path, entries, count, metadata, sizeof metadata / sizeof metadata[0]);
+    enum status status = safetensors_write(path, entries, count, metadata, sizeof metadata / sizeof metadata[0], level);
     text_release(&order);
     return status;
 }
@@ -167,7 +167,7 @@ void state_file_forget_later(const struct state_file_place *place, uint64_t grad
 }
 
 enum status state_file_write(const struct state_file_place *place, const struct device_ops *ops, struct device *device,
-                             const struct run_state *state, uint64_t gradients_before)
+                             const struct run_state *state, uint64_t gradients_before, enum log_level level)
 {
     size_t count = state->vector_count, digest_count = count + 1, number_count = state->number_count;
     struct passage *passages = memory_zalloc(count, sizeof passages[0]);
@@ -195,7 +195,7 @@ enum status state_file_write(const struct state_file_place *place, const struct 
     char *path = path_of(place, place->rank, state->gradients);
     enum status status = ops->health(device);
     if (status == STATUS_OK)
-        status = write_file(path, entries, count + 2, state, gradients_before);
+        status = write_file(path, entries, count + 2, state, gradients_before, level);
     if (status == STATUS_OK)
         status = ops->health(device);
     free(path);

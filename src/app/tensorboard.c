@@ -119,7 +119,7 @@ enum status tensorboard_create(const char *folder, double wall_time_s, struct te
     gethostname(host, sizeof host - 1);
     host[sizeof host - 1] = '\0';
     char *path = text_format("%s/events.out.tfevents.%010ld.%s", folder, (long)wall_time_s, host);
-    FILE *stream = mkdir(folder, 0777) == 0 || errno == EEXIST ? fopen(path, "we") : NULL;
+    FILE *stream = mkdir(folder, 0777) == 0 || errno == EEXIST ? atomic_file_fresh(path) : NULL;
     if (stream == NULL) {
         atomic_file_complain(LOG_ERROR, path, errno);
         free(path);

@@ -82,7 +82,7 @@ static void write_lane(FILE *out, const struct trace *trace, int index)
 
 static enum status write_part(const struct trace *trace, const char *path)
 {
-    FILE *out = fopen(path, "we");
+    FILE *out = atomic_file_fresh(path);
     if (out == NULL) {
         atomic_file_complain(LOG_WARNING, path, errno);
         return STATUS_MACHINE;

@@ -95,8 +95,9 @@ static enum status save_state(void *context, const struct run_state *state)
     double begin_s = stopwatch_now();
     record_sync(training->record);
     log_hold(true);
-    enum status status = job_agree(
-        &training->job, "state", state_file_write(&place, plan->ops, plan->device, state, gradients_before(training)));
+    enum status status =
+        job_agree(&training->job, "state",
+                  state_file_write(&place, plan->ops, plan->device, state, gradients_before(training), LOG_ERROR));
     log_hold(false);
     TRY(status);
     state_file_prune(&place, (int)training->config->run.keep_states);
@@ -116,11 +117,8 @@ static void keep_state(void *context, const struct run_state *state)
     const struct plan *plan = training->plan;
     double begin_s = stopwatch_now();
     record_sync(training->record);
-    if (state_file_write(&place, plan->ops, plan->device, state, gradients_before(training)) != STATUS_OK) {
-        log_on_this_rank(LOG_WARNING, "the state after %llu gradients is not kept; training goes on",
-                         (unsigned long long)state->gradients);
-        return;
-    }
+    if (state_file_write(&place, plan->ops, plan->device, state, gradients_before(training), LOG_WARNING) != STATUS_OK)
+        return; /* it has said so */
     state_file_prune(&place, (int)training->config->run.keep_states);
     log_debug("the part of worker %d in the state after %llu gradients is written (in %.2f s)", training->job.rank,
               (unsigned long long)state->gradients, stopwatch_now() - begin_s);

@@ -105,6 +105,14 @@ void log_release(void)
     pthread_mutex_unlock(&mutex);
 }
 
+/* A name in a message may hold anything: it breaks no line and commands no terminal. */
+static void make_plain(char *text)
+{
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            *text = '?';
+}
+
 static void say(enum log_level level, bool this_rank, const char *format, va_list arguments)
 {
     char line[LINE_BYTES];
@@ -119,6 +127,7 @@ static void say(enum log_level level, bool this_rank, const char *format, va_lis
         if (level != LOG_INFO)
             length += snprintf(line + length, sizeof line - (size_t)length, "%s: ", level_names[level]);
         vsnprintf(line + length, sizeof line - (size_t)length - 1, format, arguments);
+        make_plain(line);
         strcat(line, "\n");
         if (keep)
             strncat(held, line, sizeof held - strlen(held) - 1);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/log.h"
 #include "base/memory.h"
@@ -205,9 +206,11 @@ enum status graph_file_read(const struct graph_params *params, struct edge_list 
         log_error("graph.name = file, but graph.file is not set; name an edge list there");
         return STATUS_USAGE;
     }
-    FILE *stream = fopen(params->file, "r");
-    if (stream == NULL) {
-        log_error("graph.file = %s: cannot be opened: %s", params->file, strerror(errno));
+    struct stat info;
+    FILE *stream = NULL;
+    bool endless = stat(params->file, &info) == 0 && S_ISCHR(info.st_mode); /* /dev/zero */
+    if (endless || (stream = fopen(params->file, "r")) == NULL) {
+        log_error("graph.file = %s: cannot be opened: %s", params->file, endless ? "not a file" : strerror(errno));
         return STATUS_USAGE;
     }
     int count = params->worker_count;

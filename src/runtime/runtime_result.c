@@ -26,6 +26,16 @@ void runtime_result_release(struct runtime_result *result)
     *result = (struct runtime_result){0};
 }
 
+double runtime_next_due(double due, double period, double epoch)
+{
+    const double periods_most = 1e6;
+    if (epoch + period == epoch || (epoch - due) / period > periods_most)
+        return nextafter(epoch, (double)INFINITY);
+    while (due <= epoch)
+        due += period;
+    return due;
+}
+
 double runtime_first_due(const struct runtime_params *params, double period)
 {
     double before = (double)params->gradients_before / params->gradients_per_epoch;

@@ -176,13 +176,6 @@ test_run_directory() {
     check "a refused run leaves nothing" test ! -e "$scratch/never"
 }
 
-# A folder on a file system of $2 kB, or a reason to skip.
-mount_small() {
-    mkdir -p "$1"
-    [ "$(id -u)" = 0 ] || { echo "needs root to mount a small file system" && return 1; }
-    mount -t tmpfs -o "size=$2k" grapevine-test "$1" 2>/dev/null || { echo "cannot mount here" && return 1; }
-}
-
 test_full_disk() {
     local reason disk=$scratch/disk ranks
     if ! reason=$(mount_small "$disk" 64); then

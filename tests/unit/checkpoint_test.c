@@ -204,13 +204,13 @@ static void judges_files_of_others(void **state)
                                                       NULL};
     }
     char said[4096];
-    assert_int_equal(safetensors_write(path, entries, count, NULL, 0), STATUS_OK);
+    assert_int_equal(safetensors_write(path, entries, count, NULL, 0, LOG_ERROR), STATUS_OK);
     assert_int_equal(read_quietly(&read, CHECKPOINT_STRICT, said), STATUS_OK);
     assert_string_equal(said, "");
     assert_equal_values(&read, &replica);
     entries[count] = entries[0];
     entries[count++].name = "stray";
-    assert_int_equal(safetensors_write(path, entries, count, NULL, 0), STATUS_OK);
+    assert_int_equal(safetensors_write(path, entries, count, NULL, 0, LOG_ERROR), STATUS_OK);
     assert_int_equal(read_quietly(&read, CHECKPOINT_STRICT, said), STATUS_DATA);
     assert_non_null(strstr(said, "1 unexpected: stray"));
     struct replica large = make_replica("resnet18", 10, 3);

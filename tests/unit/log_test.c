@@ -137,6 +137,15 @@ static void test_long_message(void **state)
     free(word);
 }
 
+static void test_one_line_whatever_is_in_it(void **state)
+{
+    struct capture capture;
+    (void)state;
+    capture_begin(&capture);
+    log_error("no\nsuch\x1b[31m\x7f file: Müsli");
+    assert_string_equal(capture_end(&capture), "grapevine: error: no?such?[31m? file: Müsli\n");
+}
+
 static void say_as_guessed_rank(void)
 {
     setenv("SLURM_PROCID", "3", 1);
@@ -217,8 +226,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_default_level), /* first: the level is read from the environment once */
-        cmocka_unit_test(test_levels),        cmocka_unit_test(test_hold),  cmocka_unit_test(test_hold_too_many),
-        cmocka_unit_test(test_long_message),  cmocka_unit_test(test_ranks), cmocka_unit_test(test_lines_stay_whole),
+        cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_hold),
+        cmocka_unit_test(test_hold_too_many),
+        cmocka_unit_test(test_long_message),
+        cmocka_unit_test(test_one_line_whatever_is_in_it),
+        cmocka_unit_test(test_ranks),
+        cmocka_unit_test(test_lines_stay_whole),
     };
     static const char *const launchers[] = {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID"};
     for (size_t i = 0; i < sizeof launchers / sizeof launchers[0]; i++)

@@ -68,7 +68,7 @@ static void writes_the_format(void **state)
                                  "\"w\":{\"shape\":[3,1],\"dtype\":\"F32\",\"data_offsets\":[8,20]}}";
     size_t padded = (sizeof header - 1 + 7) / 8 * 8;
     unsigned char bytes[512];
-    assert_int_equal(safetensors_write(path, entries, 2, metadata, 1), STATUS_OK);
+    assert_int_equal(safetensors_write(path, entries, 2, metadata, 1, LOG_ERROR), STATUS_OK);
     FILE *in = fopen(path, "r");
     assert_non_null(in);
     size_t count = fread(bytes, 1, sizeof bytes, in);
@@ -94,7 +94,7 @@ static void reads_what_it_wrote(void **state)
                                                 {"count", SAFETENSORS_I64, 0, NULL, &number, NULL, NULL},
                                                 {"empty", SAFETENSORS_F32, 1, empty, values, NULL, NULL}};
     const struct safetensors_pair metadata[] = {{"model", "mlp"}, {"epoch", "3"}};
-    assert_int_equal(safetensors_write(path, entries, 3, metadata, 2), STATUS_OK);
+    assert_int_equal(safetensors_write(path, entries, 3, metadata, 2, LOG_ERROR), STATUS_OK);
     struct safetensors_file *file;
     assert_int_equal(safetensors_open(path, &file), STATUS_OK);
     assert_int_equal(file->tensor_count, 3);
