@@ -3,7 +3,7 @@
 #ifndef GRAPEVINE_RUNTIME_RUNTIME_H
 #define GRAPEVINE_RUNTIME_RUNTIME_H
 
-#include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -55,7 +55,7 @@ struct runtime_params {
     /* Under MPI. Once *leave is not 0 on any rank, all stop after the present gradient, or in the middle of it where
      * the device breaks it off, end their meetings, and call `save_state` with what they are; then the run ends with
      * STATUS_REQUEUE. NULL: it is never asked to. `save_state` is collective. */
-    const volatile sig_atomic_t *leave;
+    const atomic_int *leave;
     enum status (*save_state)(void *context, const struct run_state *state);
     /* A run that goes on: sets the vectors and numbers of `state`, whose names and counts are there, to what was kept.
      * The worker was made with its first_step. NULL: it starts at the beginning. */
