@@ -6,18 +6,18 @@
 #ifndef GRAPEVINE_BASE_INTERRUPT_H
 #define GRAPEVINE_BASE_INTERRUPT_H
 
-#include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 /* From now on signals are noted, instead of ending the process. By the main thread, once. */
 void interrupt_listen(void);
 /* Other than 0 once it is asked to leave: the signal's number. */
-const volatile sig_atomic_t *interrupt_leave(void);
-/* As if a signal had come: another process has been asked. */
+const atomic_int *interrupt_leave(void);
+/* As if a signal had come: another process has been asked. By any thread. */
 void interrupt_raise(void);
-/* While armed, being asked to leave also sets *interrupt_cancel(): work that takes long is abandoned. */
+/* While armed, being asked to leave, before or after, also means that work that takes long is to be abandoned. */
 void interrupt_arm(bool armed);
-const volatile sig_atomic_t *interrupt_cancel(void);
+bool interrupt_cancels(void); /* armed, and asked to leave; by any thread */
 /* A report has been asked for since the last call. */
 bool interrupt_take_report(void);
 

@@ -16,7 +16,6 @@
 #ifndef GRAPEVINE_DEVICE_DEVICE_H
 #define GRAPEVINE_DEVICE_DEVICE_H
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,8 +32,8 @@ struct device_params {
     const char *precision; /* "auto", "fp32", … as the backend offers */
     bool deterministic;    /* the same input gives the same bits, where the backend could be faster otherwise */
     int local_rank;        /* GPU = local_rank mod device count */
-    /* Once it is not 0, a pass of a network that takes long may be broken off: STATUS_REQUEUE. NULL: never. */
-    const volatile sig_atomic_t *cancel;
+    /* Once it is true, a pass of a network that takes long may be broken off: STATUS_REQUEUE. NULL: never. */
+    bool (*cancel)(void);
 };
 
 /* Constants of one gradient event, kernels/update.h has the formulas. */

@@ -3,7 +3,7 @@
 #ifndef GRAPEVINE_RUNTIME_RUNTIME_H
 #define GRAPEVINE_RUNTIME_RUNTIME_H
 
-#include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -59,7 +59,7 @@ struct runtime_params {
     /* Under MPI. Once *leave is not 0 on any rank, all stop after the present gradient, or in the middle of it where
      * the device breaks it off, end their meetings, and call `save_state` with what they are; then the run ends with
      * STATUS_REQUEUE. NULL: it is never asked to. `save_state` is collective. */
-    const volatile sig_atomic_t *leave;
+    const atomic_int *leave;
     enum status (*save_state)(void *context, const struct run_state *state);
     double state_every_epochs; /* between two states that are kept while the run goes on; 0: none */
     /* Under MPI, at these epochs: this rank's part of a consistent state of all, by a thread of its own. A failure is

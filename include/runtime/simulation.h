@@ -15,7 +15,7 @@
 #ifndef GRAPEVINE_RUNTIME_SIMULATION_H
 #define GRAPEVINE_RUNTIME_SIMULATION_H
 
-#include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -50,7 +50,7 @@ struct simulation_params {
      * other than 0, after which the run ends with STATUS_REQUEUE. A failure (logged) ends the run only in the latter
      * case. */
     enum status (*save)(void *context, const struct run_state *state);
-    const volatile sig_atomic_t *stop; /* NULL: is never asked to */
+    const atomic_int *stop; /* NULL: is never asked to */
     /* To go on from a state: the first of its numbers (0: from the beginning), and what sets all vectors and numbers of
      * `state`, whose names and counts are there, to what was kept. STATUS_DATA (logged) where they are not the same
      * ones. */

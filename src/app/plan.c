@@ -110,7 +110,7 @@ static enum status open_device(struct plan *plan)
         .precision = config->device.precision,
         .deterministic = config->device.deterministic,
         .local_rank = plan->place.local_rank,
-        .cancel = may_break_off(plan) ? interrupt_cancel() : NULL,
+        .cancel = may_break_off(plan) ? interrupt_cancels : NULL,
     };
     plan->ops = device_choose(config->device.name);
     if (plan->ops == NULL)

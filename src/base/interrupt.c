@@ -1,35 +1,42 @@
-/* Signals, noted. */
+/* Signals, noted.
+ *
+ * A handler runs on whichever thread the signal finds, so what it writes is atomic; atomic_int is lock-free, as a
+ * handler needs it. Whether work is to be abandoned is not stored but follows from the two words, so that no order of
+ * asking and arming loses it, or leaves it behind. */
 #include "base/interrupt.h"
 
-static volatile sig_atomic_t leave_signal, report_asked, armed_now, cancel;
+#include <signal.h>
+
+static atomic_int leave_signal; /* 0: not asked */
+static atomic_bool report_asked, armed_now;
+
+_Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_BOOL_LOCK_FREE == 2, "a signal handler writes them");
 
 static void on_leave(int signal)
 {
-    leave_signal = signal;
-    if (armed_now)
-        cancel = 1;
+    atomic_store(&leave_signal, signal);
 }
 
 void interrupt_raise(void)
 {
-    on_leave(leave_signal != 0 ? leave_signal : SIGTERM);
+    int none = 0;
+    atomic_compare_exchange_strong(&leave_signal, &none, SIGTERM);
 }
 
 void interrupt_arm(bool armed)
 {
-    armed_now = armed;
-    cancel = armed && leave_signal != 0;
+    atomic_store(&armed_now, armed);
 }
 
-const volatile sig_atomic_t *interrupt_cancel(void)
+bool interrupt_cancels(void)
 {
-    return &cancel;
+    return atomic_load(&armed_now) && atomic_load(&leave_signal) != 0;
 }
 
 static void on_report(int signal)
 {
     (void)signal;
-    report_asked = 1;
+    atomic_store(&report_asked, true);
 }
 
 static void listen_to(int signal, void (*handler)(int), int flags)
@@ -47,14 +54,12 @@ void interrupt_listen(void)
     listen_to(SIGUSR2, on_report, 0);
 }
 
-const volatile sig_atomic_t *interrupt_leave(void)
+const atomic_int *interrupt_leave(void)
 {
     return &leave_signal;
 }
 
 bool interrupt_take_report(void)
 {
-    bool asked = report_asked != 0;
-    report_asked = 0;
-    return asked;
+    return atomic_exchange(&report_asked, false);
 }

@@ -54,12 +54,24 @@ const char *text_view(const struct text *text)
     return text->data != NULL ? text->data : "";
 }
 
-/* Edit distance with swaps of neighbours (optimal string alignment), words cut at 63 characters. */
-static size_t edit_distance(const char *a, const char *b)
+static size_t least(const size_t *values, size_t count)
+{
+    size_t least = values[0];
+    for (size_t k = 1; k < count; k++)
+        least = values[k] < least ? values[k] : least;
+    return least;
+}
+
+/* Edit distance with swaps of neighbours (optimal string alignment), words cut at 63 characters. Where it is more than
+ * the limit, something that is more than the limit: the difference of the lengths, or that of the beginnings, is enough
+ * to know it. */
+static size_t edit_distance(const char *a, const char *b, size_t limit)
 {
     enum { CUT = 63 };
     size_t rows[3][CUT + 1];
-    size_t length_a = strnlen(a, CUT), length_b = strnlen(b, CUT);
+    size_t length_a = strnlen(a, CUT), length_b = strnlen(b, CUT), least_above = 0;
+    if (length_a > length_b + limit || length_b > length_a + limit)
+        return limit + 1;
     for (size_t j = 0; j <= length_b; j++)
         rows[0][j] = j;
     for (size_t i = 1; i <= length_a; i++) {
@@ -75,6 +87,10 @@ static size_t edit_distance(const char *a, const char *b)
                 best = above2[j - 2] + 1;
             row[j] = best;
         }
+        size_t least_here = least(row, length_b + 1);
+        if (least_here > limit && least_above > limit) /* a row is made of the two above it */
+            return limit + 1;
+        least_above = least_here;
     }
     return rows[length_a % 3][length_b];
 }
@@ -84,7 +100,7 @@ const char *text_nearest(const char *word, const char *const *names, size_t name
     size_t limit = strlen(word) / 3 > 2 ? strlen(word) / 3 : 2;
     const char *nearest = NULL;
     for (size_t i = 0; i < name_count; i++) {
-        size_t distance = edit_distance(word, names[i]);
+        size_t distance = edit_distance(word, names[i], limit);
         if (distance <= limit && distance < strlen(names[i])) {
             nearest = names[i];
             limit = distance == 0 ? 0 : distance - 1;

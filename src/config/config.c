@@ -100,19 +100,38 @@ static enum status assign(const struct schema_row *row, const char *value, struc
     return status;
 }
 
+/* One list of all defaults, in the order of the rows: a parser for each of them would cost more than all else. */
+static enum status read_presets(struct yaml_reader *reader, struct config *config)
+{
+    for (int k = 0; k < 3; k++)
+        TRY(yaml_reader_next(reader)); /* stream, document and list start */
+    for (size_t i = 0; i < schema_count(); i++) {
+        if (schema_row(i)->preset == NULL)
+            continue;
+        TRY(yaml_reader_next(reader));
+        TRY(config_value_read(schema_row(i), reader, config));
+    }
+    return STATUS_OK;
+}
+
 struct config *config_create(void)
 {
     struct config *config = memory_zalloc(1, sizeof *config);
+    struct text list = {0};
+    struct yaml_reader reader;
     for (size_t i = 0; i < schema_count(); i++) {
-        const struct schema_row *row = schema_row(i);
-        enum status status = STATUS_OK;
-        if (row->preset != NULL)
-            status = assign(row, row->preset, (struct place){.argument = row->name}, config);
+        if (schema_row(i)->preset != NULL)
+            text_add(&list, "- %s\n", schema_row(i)->preset);
         else
-            config_value_set_text(row, config, "");
-        assert(status == STATUS_OK);
-        (void)status;
+            config_value_set_text(schema_row(i), config, "");
     }
+    enum status status = yaml_reader_open(&reader, text_view(&list), list.length, (struct place){.path = "defaults"});
+    if (status == STATUS_OK)
+        status = read_presets(&reader, config);
+    assert(status == STATUS_OK);
+    (void)status;
+    yaml_reader_close(&reader);
+    text_release(&list);
     return config;
 }
 
@@ -307,20 +326,29 @@ static enum status load_text(struct config *draft, const char *text, size_t leng
     return status;
 }
 
-/* Up to FILE_BYTES_MAX + 1 bytes of an open file; false with errno where reading fails. */
-static bool read_all(int file, char *bytes, size_t *length)
+/* Up to FILE_BYTES_MAX + 1 bytes of an open file, owned by the caller; NULL with errno where reading fails. */
+static char *read_all(int file, size_t *length)
 {
-    ssize_t got;
+    size_t capacity = 4096;
+    char *bytes = memory_zalloc(capacity, 1);
     *length = 0;
     while (*length <= FILE_BYTES_MAX) {
-        got = read(file, bytes + *length, FILE_BYTES_MAX + 1 - *length);
-        if (got < 0 && errno != EINTR)
-            return false;
+        if (*length == capacity) {
+            capacity = capacity < FILE_BYTES_MAX ? 2 * capacity : (size_t)FILE_BYTES_MAX + 1;
+            bytes = memory_realloc(bytes, capacity, 1);
+        }
+        ssize_t got = read(file, bytes + *length, capacity - *length);
+        if (got < 0 && errno != EINTR) {
+            int error = errno;
+            free(bytes);
+            errno = error;
+            return NULL;
+        }
         if (got == 0)
             break;
         *length += got > 0 ? (size_t)got : 0;
     }
-    return true;
+    return bytes;
 }
 
 enum status config_load(struct config *config, const char *path)
@@ -331,10 +359,10 @@ enum status config_load(struct config *config, const char *path)
         place_error(&place, NULL, "cannot be opened: %s; give the path of a YAML file", strerror(errno));
         return STATUS_USAGE;
     }
-    char *bytes = memory_zalloc(FILE_BYTES_MAX + 1, 1);
     size_t length;
+    char *bytes = read_all(file, &length);
     enum status status = STATUS_USAGE;
-    if (!read_all(file, bytes, &length)) {
+    if (bytes == NULL) {
         place_error(&place, NULL, "cannot be read: %s; give the path of a YAML file", strerror(errno));
     } else if (length > FILE_BYTES_MAX) {
         place_error(&place, NULL, "more than %d bytes, too long for a configuration; give the path of a YAML file",

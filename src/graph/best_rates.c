@@ -180,9 +180,10 @@ enum status best_rates_find(struct graph *graph, const struct best_rates_params 
         params->budget == RATE_BUDGET_TOTAL ? rate_budget_used(graph, RATE_BUDGET_TOTAL) : params->worker_rate;
     enum status status = find(&trial, params->budget, limit, &found);
     if (status == STATUS_OK) {
-        memcpy(graph->edges, trial.edges, (size_t)graph->edge_count * sizeof *graph->edges);
-        for (int e = 0; e < graph->edge_count; e++)
-            found.silent += graph->edges[e].rate == 0;
+        for (int e = 0; e < graph->edge_count; e++) {
+            graph->edges[e] = trial.edges[e];
+            found.silent += trial.edges[e].rate == 0;
+        }
         *out = found;
     }
     free(trial.edges);

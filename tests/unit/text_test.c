@@ -4,6 +4,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "base/random.h"
 #include "base/status.h"
 
 static void test_text_grows(void **state)
@@ -94,6 +96,49 @@ static void test_nearest_takes_long_words(void **state)
     assert_string_equal(text_nearest(word, names, 1), word);
     assert_null(text_nearest("ring", names, 1));
     free(word);
+}
+
+/* The definition, from the end of both words: slow, without a limit. */
+static size_t distance_by_definition(const char *a, size_t length_a, const char *b, size_t length_b)
+{
+    if (length_a == 0 || length_b == 0)
+        return length_a + length_b;
+    bool same = a[length_a - 1] == b[length_b - 1];
+    size_t best = distance_by_definition(a, length_a - 1, b, length_b - 1) + !same;
+    size_t less_a = same ? best : distance_by_definition(a, length_a - 1, b, length_b) + 1;
+    size_t less_b = same ? best : distance_by_definition(a, length_a, b, length_b - 1) + 1;
+    best = less_a < best ? less_a : best;
+    best = less_b < best ? less_b : best;
+    if (length_a > 1 && length_b > 1 && a[length_a - 1] == b[length_b - 2] && a[length_a - 2] == b[length_b - 1]) {
+        size_t swapped = distance_by_definition(a, length_a - 2, b, length_b - 2) + 1;
+        best = swapped < best ? swapped : best;
+    }
+    return best;
+}
+
+/* Distances beyond the limit are not counted to their end: what is within it is found all the same. */
+static void test_nearest_is_within_its_limit(void **state)
+{
+    struct random_stream stream = random_stream(1, RANDOM_TEST, 0, 0);
+    int near = 0;
+    (void)state;
+    for (int k = 0; k < 20000; k++) {
+        char words[2][12];
+        size_t length[2];
+        for (int w = 0; w < 2; w++) {
+            length[w] = random_below(&stream, 11);
+            for (size_t i = 0; i < length[w]; i++)
+                words[w][i] = (char)('a' + random_below(&stream, 3));
+            words[w][length[w]] = '\0';
+        }
+        const char *name = words[1];
+        size_t limit = length[0] / 3 > 2 ? length[0] / 3 : 2;
+        size_t distance = distance_by_definition(words[0], length[0], words[1], length[1]);
+        bool is_near = distance <= limit && distance < length[1];
+        assert_int_equal(text_nearest(words[0], &name, 1) != NULL, is_near);
+        near += is_near;
+    }
+    assert_in_range(near, 1000, 19000);
 }
 
 static void test_parse_double(void **state)
@@ -180,6 +225,7 @@ int main(void)
         cmocka_unit_test(test_nearest),
         cmocka_unit_test(test_nearest_ties),
         cmocka_unit_test(test_nearest_takes_long_words),
+        cmocka_unit_test(test_nearest_is_within_its_limit),
         cmocka_unit_test(test_parse_double),
         cmocka_unit_test(test_parse_int64),
         cmocka_unit_test(test_bytes),

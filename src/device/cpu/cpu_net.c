@@ -279,8 +279,8 @@ static void load_images(struct net *net, const struct net_batch *batch)
 /* Between two operations: unless the pass is to be broken off. */
 static enum status go_on(const struct net *net)
 {
-    const volatile sig_atomic_t *cancel = net->device->cancel;
-    return cancel != NULL && *cancel != 0 ? STATUS_REQUEUE : STATUS_OK;
+    bool (*cancel)(void) = net->device->cancel;
+    return cancel != NULL && cancel() ? STATUS_REQUEUE : STATUS_OK;
 }
 
 enum status cpu_net_forward(struct net *net, enum net_mode mode, const struct net_batch *batch, uint64_t dropout_seed,

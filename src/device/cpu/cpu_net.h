@@ -16,11 +16,11 @@
 #include "device/device.h"
 
 struct device {
-    int threads;                         /* of the compute thread */
-    const volatile sig_atomic_t *cancel; /* borrowed; NULL: passes are never broken off */
-    uint64_t left_out;                   /* gradients that were not finite */
-    dnnl_engine_t engine;                /* owned */
-    dnnl_stream_t stream;                /* owned */
+    int threads;          /* of the compute thread */
+    bool (*cancel)(void); /* NULL: passes are never broken off */
+    uint64_t left_out;    /* gradients that were not finite */
+    dnnl_engine_t engine; /* owned */
+    dnnl_stream_t stream; /* owned */
 };
 
 enum { CPU_GRADIENT_PARTS = 2 };

@@ -151,7 +151,7 @@ static void publish_gradients(struct communicator *c)
 /* Asked here, or another worker was: everybody stops, and says so to the others. */
 static void look_whether_leaving(struct communicator *c)
 {
-    const volatile sig_atomic_t *asked = c->params.run->leave;
+    const atomic_int *asked = c->params.run->leave;
     if (asked == NULL || c->progress.leaving || (*asked == 0 && !progress_leaving(&c->progress)))
         return;
     progress_leave(&c->progress);

@@ -321,7 +321,7 @@ static enum status look_whether_cut_is_due(struct trainer *trainer)
 /* Asked to leave: with a communicator its thread finds out, and all-reduces agree on it. */
 static enum status look_whether_leaving(struct trainer *trainer, bool *leaves)
 {
-    const volatile sig_atomic_t *asked = trainer->params->leave;
+    const atomic_int *asked = trainer->params->leave;
     *leaves = asked != NULL && *asked != 0 && trainer->communicator == NULL;
     if (asked == NULL || trainer->reducer == NULL)
         return STATUS_OK;
