@@ -306,7 +306,8 @@ static void the_merge_adds_them(void **state)
         assert_non_null(mkdtemp(folder));
         for (int rank = 0; rank < WORKERS; rank++)
             report(folder, rank, 1 + rank);
-        record_merge(folder, WORKERS, WORKERS, with_graph ? setup.graph : NULL, false);
+        assert_true(record_merge(folder, WORKERS, WORKERS, with_graph ? setup.graph : NULL, false));
+        record_remove_parts(folder, WORKERS);
         char *path = run_directory_file(folder, "metrics.jsonl");
         FILE *in = fopen(path, "r");
         assert_non_null(in);
