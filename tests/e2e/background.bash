@@ -37,3 +37,25 @@ send() {
         kill -s "$signal" "${processes[$which]}"
     fi
 }
+
+# Let the run in $1 go for $2 s, stop one of its processes for $3 s, let all go on for $4 s, and ask it to leave. Sets
+# `status`, and `stopped_between`: when that was, in seconds of the run's time. Ranks are found by their command line,
+# wherever the launcher has put them.
+stop_a_rank() {
+    local run=$1 begin_s ranks begin end
+    until [ -s "$run/metrics-3.jsonl" ] || ! kill -0 "$running" 2>/dev/null; do sleep 0.05; done
+    begin_s=$("$PYTHON" -c 'import json, sys, time
+print(time.time() - json.loads(open(sys.argv[1]).readlines()[-1])["time"])' "$run/metrics-3.jsonl")
+    sleep "$2"
+    mapfile -t ranks < <(pgrep -f "^$grapevine train .*run.dir=$run( |$)")
+    begin=$("$PYTHON" -c 'import sys, time; print(time.time() - float(sys.argv[1]))' "$begin_s")
+    kill -STOP "${ranks[2]}"
+    sleep "$3"
+    kill -CONT "${ranks[2]}"
+    end=$("$PYTHON" -c 'import sys, time; print(time.time() - float(sys.argv[1]))' "$begin_s")
+    sleep "$4"
+    kill -TERM "${ranks[0]}"
+    wait "$running"
+    status=$?
+    stopped_between="$begin $end"
+}

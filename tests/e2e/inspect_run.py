@@ -225,6 +225,52 @@ def command_goes_on(run, total, exact=""):
     expect(abs(off) <= (0 if exact else 12), f"{off} ticks more than were served")
 
 
+def rate_between(rows, key, begin, end):
+    inside = [row for row in rows if begin <= row["time"] <= end]
+    expect(len(inside) > 3, f"{len(inside)} reports between {begin:.1f} and {end:.1f} s")
+    return (inside[-1][key] - inside[0][key]) / (inside[-1]["time"] - inside[0]["time"])
+
+
+def command_stopped(run, begin, end, least="0.95"):
+    """One of four ranks stood still from `begin` to `end`: the others made gradients as before, met one another, and it
+    took part again afterwards. The run was left, not ended: each rank has its own metrics."""
+    begin, end = float(begin), float(end)
+    rows = [[row for row in map(json.loads, open(f"{run}/metrics-{rank}.jsonl")) if "step" in row and "loss" in row]
+            for rank in range(4)]
+    stopped = min(range(4), key=lambda rank: sum(begin + 1 < row["time"] < end for row in rows[rank]))
+    before, during = 0, 0
+    for rank in set(range(4)) - {stopped}:
+        before += rate_between(rows[rank], "step", 1, begin)
+        during += rate_between(rows[rank], "step", begin + 1, end)
+        expect(rate_between(rows[rank], "exchanges", begin + 1, end) > 0, f"worker {rank} met nobody meanwhile")
+    print(f"gradients of the others while it is stopped, over before: {during / before:.2f}")
+    expect(during >= float(least) * before, f"the others slowed down to {during / before:.2f}")
+    after = [row for row in rows[stopped] if row["time"] > end + 1]
+    expect(len(after) > 3, "it made no gradient afterwards")
+    expect(after[-1]["exchanges"] > after[0]["exchanges"], "it met nobody afterwards")
+
+
+def command_thin(wide, thin, a, b):
+    """The same run on equal links and with a thin one between workers a and b: gradients are as fast, the thin edge is
+    met less often than its rate, and the others are met at theirs."""
+    a, b = int(a), int(b)
+    one, other = load_summary(wide), load_summary(thin)
+    def speeds(summary):
+        return sum(summary["gradients_per_worker"]) / summary["wall_seconds"]
+    ratio = speeds(other) / speeds(one)
+    print(f"gradients per second with a thin link over without: {ratio:.2f}")
+    expect(ratio >= 0.95, f"compute threads slow down to {ratio:.2f}")
+    gradients, n = other["gradients_per_worker"], other["workers"]
+    for i in range(n):
+        j = (i + 1) % n
+        share = other["meetings"][i][j] / (0.5 * (gradients[i] + gradients[j]) / 2)
+        print(f"edge {i}-{j}: {share:.2f} of its rate")
+        if {i, j} == {a, b}:
+            expect(share < 0.7, f"the thin edge is met at {share:.2f} of its rate")
+        else:
+            expect(share > 0.85, f"edge {i}-{j} is met at {share:.2f} of its rate")
+
+
 def command_field(run, key):
     print(load_summary(run)[key])
 
