@@ -158,10 +158,11 @@ test_thin_network() {
 
 # Between the hosts of workers 0 and 1 next to nothing passes.
 test_thin_link() {
-    local keys=(algorithm.name=acid graph.name=ring communication.enforce_rate=false train.epochs=12)
+    local keys=(algorithm.name=acid graph.name=ring communication.enforce_rate=false
+        communication.patience_s=0.05 train.batch=64 train.epochs=30)
     run_command "${words[@]}" "$grapevine" train "$config" "run.dir=$scratch/wide" "${keys[@]}"
     check "equal links: it trains" test "$status" = 0
-    if ! lay_thin_wire 2mbit; then
+    if ! lay_thin_wire 8mbit; then
         skip "a thin link" "tc cannot limit one here"
         return
     fi

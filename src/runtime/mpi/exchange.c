@@ -15,6 +15,8 @@ static const double copy_poll_s = 20e-6;
 /* How long nothing more comes of a payload that has begun to come before it is asked for again; twice as long each
  * time, so many times at most. */
 static const double again_s = 0.1;
+/* A slow link is given so many times what its chunks have taken. */
+static const double slow_link = 4;
 enum { DOUBLINGS_MOST = 6 };
 
 enum stage { NO_MEETING, AWAITING, APPLIED };
@@ -38,6 +40,7 @@ struct exchange_record {
     double put_s;                  /* when our put began, and then, when it was done: the wait for the peer's begins */
     double delay_s, due_s;         /* of the peer's payload; due_s 0: it has not arrived yet */
     enum stage stage;
+    double pace_s;          /* the longest that a chunk of it has let wait for itself */
     double news_s;          /* when a chunk of the peer's payload was last found, or it was asked for again */
     uint64_t asked, served; /* numbers of the last AGAIN of this worker's, and of the peer's */
     struct payload_tag answers[PAYLOAD_ANSWER_COUNT]; /* sources of their puts */
@@ -290,7 +293,7 @@ enum status exchange_begin(struct exchange *exchange, int neighbor, int peer, in
     of->peer_slot = peer_slot;
     of->peer = peer;
     of->stage = AWAITING;
-    of->news_s = 0;
+    of->news_s = of->pace_s = 0;
     of->asked = of->served = 0;
     of->taken_put = of->forgotten = of->peer_astray = false;
     take_snapshot(exchange, of, peer, attempt);
@@ -353,7 +356,9 @@ static void look(struct exchange *exchange, int record)
             take_in(exchange, of, slot, of->chunks_seen);
         of->peer_astray |= payload_astray(&exchange->shape, slot, of->chunks_seen);
         of->chunks_seen++;
-        of->news_s = stopwatch_now();
+        double now_s = stopwatch_now();
+        of->pace_s = fmax(of->pace_s, now_s - fmax(of->news_s, of->put_s));
+        of->news_s = now_s;
     }
 }
 
@@ -364,7 +369,7 @@ static enum status ask_again(struct exchange *exchange, int record)
 {
     struct exchange_record *of = &exchange->records[record];
     int doublings = of->asked < DOUBLINGS_MOST ? (int)of->asked : DOUBLINGS_MOST;
-    double now_s = stopwatch_now(), wait_s = ldexp(again_s, doublings);
+    double now_s = stopwatch_now(), wait_s = fmax(ldexp(again_s, doublings), slow_link * of->pace_s);
     if (of->stage != AWAITING || of->chunks_seen == exchange->shape.chunk_count || now_s - of->put_s < wait_s ||
         (of->news_s > 0 && now_s - of->news_s < wait_s))
         return STATUS_OK;
