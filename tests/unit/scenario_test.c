@@ -92,6 +92,20 @@ static void test_pause(void **state)
     scenario_destroy(scenario);
 }
 
+static void test_nan(void **state)
+{
+    (void)state;
+    struct scenario_params params = nothing;
+    params.nan = "3 10..30, 1-2 5..";
+    struct scenario *scenario = create(params);
+    assert_false(scenario_calm(scenario));
+    assert_true(scenario_nan(scenario, 3, 10) && !scenario_nan(scenario, 3, 30));
+    assert_true(!scenario_nan(scenario, 3, nextafter(10, 0)) && !scenario_nan(scenario, 0, 20));
+    assert_true(scenario_nan(scenario, 2, 1e9) && scenario_pause_end_s(scenario, 3, 20) == 20);
+    scenario_destroy(scenario);
+    assert_false(scenario_nan(NULL, 3, 20));
+}
+
 static void test_death(void **state)
 {
     (void)state;
@@ -223,9 +237,13 @@ static void test_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing), cmocka_unit_test(test_slow),
-        cmocka_unit_test(test_pause),   cmocka_unit_test(test_death),
-        cmocka_unit_test(test_links),   cmocka_unit_test(test_links_of_a_graph),
+        cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_slow),
+        cmocka_unit_test(test_pause),
+        cmocka_unit_test(test_death),
+        cmocka_unit_test(test_nan),
+        cmocka_unit_test(test_links),
+        cmocka_unit_test(test_links_of_a_graph),
         cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
