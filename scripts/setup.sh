@@ -44,6 +44,7 @@ tests|mpich|mpich|mpich|mpich|mpich|runs under a second MPI
 tests|libmpich-dev|mpich-devel|mpich|mpich-devel|mpich|builds for a second MPI
 tests|iproute2|iproute|iproute2|iproute2|-|runs across virtual hosts
 tests|iputils-ping|iputils|iputils|iputils|-|runs across virtual hosts
+tests|spin|-|-|-|spin|model of the pairing protocol (spinroot.com)
 tests|valgrind|valgrind|valgrind|valgrind|valgrind|memory checks
 long|munge|munge|munge|munge|-|batch jobs under a real Slurm
 long|slurm-wlm|slurm-slurmd|slurm-llnl|slurm|-|batch jobs under a real Slurm

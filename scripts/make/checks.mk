@@ -19,7 +19,8 @@ CHECKS      := scripts/check_layers.sh "scripts/check_layers.sh --self-test" \
                scripts/check_style.sh "scripts/check_style.sh --self-test" "scripts/run_tests.sh --self-test"
 PARITY      := "tests/parity/torch_parity.py $(BUILD)/tests/parity/net_dump convnet resnet20 resnet18 resnet50 vgg13" \
                tests/parity/checkpoint_torch.py
-SCRIPTS     := $(sort $(wildcard tests/unit/*.sh tests/laws/*.sh tests/sim/*.sh tests/mpi/*.sh tests/e2e/*.sh))
+SCRIPTS     := $(sort $(wildcard tests/unit/*.sh tests/laws/*.sh tests/sim/*.sh tests/mpi/*.sh tests/e2e/*.sh \
+               tests/protocol/*.sh))
 LONG        := $(sort $(wildcard tests/*/*_long.sh))
 CHECK_TESTS  = $(CHECKS) $(TEST_BIN) $(EMULATED_CHECKS) $(PARITY) $(filter-out $(LONG),$(SCRIPTS))
 RUN_TESTS   := XDG_CACHE_HOME=$(abspath $(BUILD))/cache BUILD=$(BUILD) PYTHON=$(PYTHON) scripts/run_tests.sh
