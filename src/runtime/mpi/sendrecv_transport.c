@@ -7,12 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/memory.h"
+#include "base/stopwatch.h"
 #include "runtime/mpi/mpi_call.h"
 #include "runtime/mpi/transport.h"
 
-enum { TAG_WORD = 1, TAG_COUNTS, TAG_HEADER, TAG_PAYLOAD };
+enum { TAG_WORD = 1, TAG_COUNTS, TAG_HEADER, TAG_PAYLOAD, TAG_LAST };
 enum { WORDS_IN_FLIGHT = 32 };
+
+/* At the end: whoever is silent for longer is not waited for. */
+static const double farewell_limit_s = 10, farewell_poll_s = 50e-6;
 
 /* Where a payload's data belongs. */
 struct header {
@@ -26,7 +31,8 @@ struct neighbor_link {
     uint64_t words[WORDS_IN_FLIGHT];  /* sources */
     MPI_Request word_requests[WORDS_IN_FLIGHT];
     int next_word;
-    MPI_Request counts_request;
+    MPI_Request counts_request, last_request;
+    bool last; /* received: nothing follows */
 };
 
 struct record_out {
@@ -46,10 +52,8 @@ struct transport {
     int incoming_count, incoming_capacity;
 };
 
-static void sendrecv_destroy(struct transport *transport)
+static void release(struct transport *transport)
 {
-    if (transport == NULL)
-        return;
     for (int j = 0; j < transport->degree; j++) {
         free(transport->links[j].counts_in);
         free(transport->links[j].counts_out);
@@ -83,7 +87,7 @@ static enum status sendrecv_create(const struct transport_params *params, struct
         link->rank = graph_neighbors(params->graph, params->worker)[j].worker;
         link->counts_in = memory_zalloc((size_t)params->graph->worker_count, sizeof(uint64_t));
         link->counts_out = memory_zalloc((size_t)params->graph->worker_count, sizeof(uint64_t));
-        link->counts_request = MPI_REQUEST_NULL;
+        link->counts_request = link->last_request = MPI_REQUEST_NULL;
         for (int k = 0; k < WORDS_IN_FLIGHT; k++)
             link->word_requests[k] = MPI_REQUEST_NULL;
     }
@@ -93,7 +97,7 @@ static enum status sendrecv_create(const struct transport_params *params, struct
     }
     int code = MPI_Comm_dup(MPI_COMM_WORLD, &transport->comm);
     if (code != MPI_SUCCESS) {
-        sendrecv_destroy(transport);
+        release(transport);
         return mpi_call_failed("MPI_Comm_dup", code);
     }
     *out = transport;
@@ -141,22 +145,18 @@ static enum status receive(struct transport *transport, int tag, int rank, MPI_M
         TRY_MPI(MPI_Mrecv(link->counts_in, transport->params.graph->worker_count, MPI_UINT64_T, message,
                           MPI_STATUS_IGNORE));
         return STATUS_OK;
+    case TAG_LAST:
+        TRY_MPI(MPI_Mrecv(NULL, 0, MPI_BYTE, message, MPI_STATUS_IGNORE));
+        link->last = true;
+        return STATUS_OK;
     default:
         return receive_payload(transport, rank, message);
     }
 }
 
-static enum status sendrecv_poll(struct transport *transport)
+/* Forget the data that have come. */
+static enum status test_incoming(struct transport *transport)
 {
-    static const int tags[] = {TAG_WORD, TAG_COUNTS, TAG_HEADER};
-    for (size_t i = 0; i < sizeof tags / sizeof tags[0]; i++)
-        for (int found = 1; found && (tags[i] != TAG_HEADER || has_room(transport));) {
-            MPI_Message message;
-            MPI_Status from;
-            TRY_MPI(MPI_Improbe(MPI_ANY_SOURCE, tags[i], transport->comm, &found, &message, &from));
-            if (found)
-                TRY(receive(transport, tags[i], from.MPI_SOURCE, &message));
-        }
     int kept = 0;
     for (int k = 0; k < transport->incoming_count; k++) {
         int done;
@@ -166,6 +166,78 @@ static enum status sendrecv_poll(struct transport *transport)
     }
     transport->incoming_count = kept;
     return STATUS_OK;
+}
+
+/* Receive what has come from a rank (or any) with a tag (or any but those of data, which the headers before them have
+ * taken). */
+static enum status receive_all(struct transport *transport, int rank, int tag)
+{
+    bool small = tag == TAG_WORD || tag == TAG_COUNTS;
+    for (int found = 1; found && (small || has_room(transport));) {
+        MPI_Message message;
+        MPI_Status from;
+        TRY_MPI(MPI_Improbe(rank, tag, transport->comm, &found, &message, &from));
+        if (found)
+            TRY(receive(transport, from.MPI_TAG, from.MPI_SOURCE, &message));
+    }
+    return STATUS_OK;
+}
+
+static enum status sendrecv_poll(struct transport *transport)
+{
+    static const int tags[] = {TAG_WORD, TAG_COUNTS, TAG_HEADER};
+    for (size_t i = 0; i < sizeof tags / sizeof tags[0]; i++)
+        TRY(receive_all(transport, MPI_ANY_SOURCE, tags[i]));
+    return test_incoming(transport);
+}
+
+/* Nothing is on its way from here, and what was on its way to here has come. */
+static bool is_quiet(struct transport *transport)
+{
+    bool quiet = transport->incoming_count == 0;
+    for (int j = 0; j < transport->degree; j++) {
+        struct neighbor_link *link = &transport->links[j];
+        quiet &= link->last && mpi_call_all_complete(&link->last_request, 1) &&
+                 mpi_call_all_complete(&link->counts_request, 1) &&
+                 mpi_call_all_complete(link->word_requests, WORDS_IN_FLIGHT);
+    }
+    for (int k = 0; k < transport->params.slots; k++)
+        quiet &= mpi_call_all_complete(transport->records[k].requests, 2 * transport->records[k].count);
+    return quiet;
+}
+
+/* The last words and counts are still on their way when nobody waits for them any more, and their sources lie in memory
+ * that is to be freed. Messages of two ranks are matched in the order in which they were sent, whatever their tags: a
+ * last one of each neighbor says that all others have come. */
+static enum status take_farewell(struct transport *transport)
+{
+    double begin_s = stopwatch_now();
+    for (int j = 0; j < transport->degree; j++) {
+        struct neighbor_link *link = &transport->links[j];
+        TRY_MPI(MPI_Isend(NULL, 0, MPI_BYTE, link->rank, TAG_LAST, transport->comm, &link->last_request));
+    }
+    for (;;) {
+        for (int j = 0; j < transport->degree; j++)
+            if (!transport->links[j].last)
+                TRY(receive_all(transport, transport->links[j].rank, MPI_ANY_TAG));
+        TRY(test_incoming(transport));
+        if (is_quiet(transport))
+            return STATUS_OK;
+        if (stopwatch_now() - begin_s > farewell_limit_s)
+            return STATUS_MACHINE;
+        stopwatch_sleep(farewell_poll_s);
+    }
+}
+
+static void sendrecv_destroy(struct transport *transport)
+{
+    if (transport == NULL)
+        return;
+    if (take_farewell(transport) == STATUS_OK)
+        release(transport);
+    else
+        log_on_this_rank(LOG_DEBUG, "messages are still on their way after %.0f s: their memory is kept until MPI ends",
+                         farewell_limit_s);
 }
 
 static uint64_t sendrecv_read_word(struct transport *transport, int neighbor)
