@@ -321,7 +321,7 @@ static void remove_unfinished(const char *directory)
     if (folder == NULL)
         return;
     for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder))
-        if (strncmp(entry->d_name, prefix, sizeof prefix - 1) == 0 && strstr(entry->d_name, ".part-") != NULL)
+        if (strstr(entry->d_name, ".safetensors.part-") != NULL)
             remove_file(directory, entry->d_name);
     closedir(folder);
 }
