@@ -92,7 +92,7 @@ struct runtime_result {
     uint64_t ticks;                 /* of all workers' clocks */
     uint64_t ticks_unserved;        /* still due when the run ended, or towards silent peers */
     uint64_t meetings_lost;         /* ticks whose invitation was lost (injected) */
-    uint64_t payloads_damaged;      /* snapshots that came damaged, and were asked for again before they were applied */
+    uint64_t payloads_damaged;      /* snapshots that came damaged, or no further for a while: asked for again */
     uint64_t payloads_repeated;     /* times that one was sent again */
     uint64_t *meetings;             /* (worker_count × worker_count): who met whom, symmetric; NULL for many workers */
     double *idle;                   /* (worker_count): share of the time that compute waited for others */

@@ -346,7 +346,7 @@ static void remove_unfinished(const char *directory)
     if (folder == NULL)
         return;
     for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder))
-        if (strncmp(entry->d_name, prefix, sizeof prefix - 1) == 0 && strstr(entry->d_name, ".part-") != NULL) {
+        if (strstr(entry->d_name, ".safetensors.part-") != NULL) {
             char *path = run_directory_file(directory, entry->d_name);
             remove_path(path);
             free(path);

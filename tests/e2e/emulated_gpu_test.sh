@@ -94,6 +94,12 @@ test_ranks() {
         verdict "its replay" "$(grep -q 'agrees bit for bit' "$scratch/out" || echo 'does not agree bit for bit')"
         unset GRAPEVINE_EMULATOR_SCHEDULE
     done
+    run_well "damaged snapshots" 3 train "$config" communication.chunk_bytes=65536 inject.duplicate=0.2 \
+        inject.torn=0.1 inject.corrupt=0.3 "run.dir=$scratch/damaged"
+    check "are sent again" [ "$(summary "$scratch/damaged" payloads_repeated)" -gt 0 ]
+    check "and not from GPU to GPU" [ "$(summary "$scratch/damaged" transport)" = put ]
+    run_command "$grapevine" replay "$scratch/damaged"
+    verdict "its replay" "$(grep -q 'agrees bit for bit' "$scratch/out" || echo 'does not agree bit for bit')"
     run_well "snapshots from GPU to GPU by MPI" 3 train "$config" communication.transport=cuda "run.dir=$scratch/cuda"
     check "by that way" [ "$(summary "$scratch/cuda" transport)" = cuda ]
     run_command "$grapevine" replay "$scratch/cuda"

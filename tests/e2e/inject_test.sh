@@ -89,10 +89,12 @@ test_links() {
 test_damage() {
     local run=$scratch/damage shares="inject.duplicate=0.1 inject.torn=0.05 inject.corrupt=0.05"
     # shellcheck disable=SC2086  # three arguments
-    run_injected "damaged snapshots" "$run" $shares train.epochs=2 communication.chunk_bytes=65536
+    run_injected "damaged snapshots" "$run" $shares train.epochs=2 communication.chunk_bytes=65536 run.record=true
     holds "are found and sent again" "$run" 's["payloads_damaged"] > 0 and s["payloads_repeated"] > 0'
     holds "and that is on record" "$run" 's["injected"] == {"duplicate": 0.1, "torn": 0.05, "corrupt": 0.05}'
     check "and in the table" grep -q 'damaged snapshots .*none was applied' "$scratch/out"
+    run_command "$grapevine" replay "$run"
+    check "a replay without any ends in the same bits" grep -q 'agrees bit for bit' "$scratch/out"
     refuse "damage between GPUs" 2 2 'inject\.corrupt && communication\.transport=ipc' train "$config" \
         "run.dir=$scratch/never" inject.corrupt=0.1 communication.transport=ipc
     run_well "damage in a simulation" 1 simulate "$config" "run.dir=$scratch/damage-simulated" inject.corrupt=0.1 \
