@@ -340,14 +340,14 @@ static inline void network_check(struct network *network, const struct member *m
         const struct pairing_edge *edge = &member->pairing.edges[j];
         uint64_t theirs = member_edge(&network->members[edge->peer], member->id)->attempt;
         EXPECT(network, edge->attempt <= theirs + 1 && theirs <= edge->attempt + 1);
-        EXPECT(network,
-               (edge->record == PAIRING_NOBODY) == (edge->state == EDGE_IDLE || edge->state == EDGE_CANCELLED));
+        EXPECT(network, (edge->record == PAIRING_NOBODY) ==
+                            (edge->state == EDGE_IDLE || edge->state == EDGE_CANCELLED || edge->state == EDGE_CLOSED));
         if (edge->record != PAIRING_NOBODY) {
             EXPECT(network, member->pairing.records[edge->record] == RECORD_HELD);
             held++;
         }
         if (j == member->pairing.engaged)
-            EXPECT(network, edge->state != EDGE_IDLE && edge->state != EDGE_CANCELLED);
+            EXPECT(network, edge->state != EDGE_IDLE && edge->state != EDGE_CANCELLED && edge->state != EDGE_CLOSED);
         EXPECT(network,
                pairing_silent(&member->pairing, j) == (edge->state != EDGE_IDLE && j != member->pairing.engaged));
     }
@@ -424,6 +424,18 @@ static inline void network_kill(struct network *network, int dead)
         if (out->payload && network_chance(network, 2))
             out->payload = false;
     }
+}
+
+/* A living worker learns of a death: what was on its way from the dead does not come any more. */
+static inline void network_bury(struct network *network, int living, int dead)
+{
+    struct member *member = &network->members[living];
+    if (member->place[dead] == PAIRING_NOBODY)
+        return;
+    network->directions[dead][living].payload = false;
+    member->ticks[dead] = 0;
+    pairing_bury(&member->pairing, member->place[dead]);
+    network_check(network, member);
 }
 
 /* Nothing is wanted, on its way or unfinished between the living. */

@@ -43,6 +43,11 @@ struct pair {
     const float *peer; /* (count) */
 };
 
+/* Constants that follow from the graph. */
+struct dynamic {
+    double eta, alpha, alpha_tilde;
+};
+
 struct algo;
 
 struct algo_ops {
@@ -60,6 +65,8 @@ struct algo_ops {
     float *(*vector)(struct algo *algo, const char *name);
     /* x was set from outside (final average, checkpoint): x̃ ← x, time of the last event ← t. */
     void (*reset)(struct algo *algo, double t);
+    /* From t on the dynamic has these constants: the graph has changed. NULL: it has none. */
+    void (*retune)(struct algo *algo, double t, const struct dynamic *dynamic);
     /* Time of the last event, to which its vectors belong: kept with them, and set again. NULL: there is none. */
     double *(*time)(struct algo *algo);
 };

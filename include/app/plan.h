@@ -44,6 +44,7 @@ struct plan {
     struct graph *graph;       /* owned; NULL for an algorithm that meets everyone */
     struct scenario *scenario; /* owned: what config's inject.* says */
     struct spectrum spectrum;
+    struct acid_constants given;     /* of them, those that no graph changes; NAN: the theorem's */
     struct acid_constants constants; /* in use: the theorem's unless the config gives others; η = 0 but for acid */
     struct schedule schedule;
     double gradients_per_epoch; /* of all workers together */

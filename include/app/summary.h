@@ -2,6 +2,7 @@
 #ifndef GRAPEVINE_APP_SUMMARY_H
 #define GRAPEVINE_APP_SUMMARY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -20,6 +21,7 @@ struct summary {
     const char *algorithm, *graph, *model, *data, *partition;
     const char *transport, *device, *batch_norm;
     int workers;
+    const bool *died; /* (workers); NULL: none has */
     int64_t seed;
     size_t batch;
     double epochs;

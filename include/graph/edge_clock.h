@@ -17,6 +17,8 @@ struct edge_clock {
 };
 
 void edge_clock_init(struct edge_clock *clock, const struct graph *graph, int worker, uint64_t seed);
+/* The same, of clocks that are started at time t: none ticks before it. */
+void edge_clock_init_at(struct edge_clock *clock, const struct graph *graph, int worker, uint64_t seed, double t);
 void edge_clock_release(struct edge_clock *clock);
 
 /* When the next tick is due: INFINITY without neighbors, or where nobody ever meets. */

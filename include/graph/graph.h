@@ -7,6 +7,7 @@
 #ifndef GRAPEVINE_GRAPH_GRAPH_H
 #define GRAPEVINE_GRAPH_GRAPH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/status.h"
@@ -57,6 +58,13 @@ struct graph_params {
  * fewer workers than worker_count. */
 enum status graph_create(const struct graph_params *params, struct graph **out);
 void graph_destroy(struct graph *graph);
+
+/* The graph of those that are left when some workers have died: dead (worker_count), at least one is alive. Its workers
+ * are the living in ascending order, numbered anew; its edges those between two of them, and where neighbors die, their
+ * living neighbors are joined in a ring (two: by an edge). So it connects as the graph did, a ring stays a ring, and it
+ * is the same for everybody who knows of the same deaths. Rates are uniform anew, as graph_create sets them: the mean
+ * over workers of what they meet stays what it was. */
+struct graph *graph_survivors(const struct graph *graph, const bool *dead);
 
 int graph_degree(const struct graph *graph, int worker);
 /* Neighbors of a worker by ascending id: graph_degree() entries. */

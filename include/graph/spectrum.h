@@ -44,4 +44,7 @@ struct acid_constants {
 /* The constants of the theorem; one worker, or nobody who ever meets (χ infinite): η = 0, α = α̃ = ½. */
 struct acid_constants acid_constants_from(const struct spectrum *spectrum);
 
+/* The same but where `given` has a number instead of NAN. One worker: η = 0 in any case. */
+struct acid_constants acid_constants_given(const struct spectrum *spectrum, const struct acid_constants *given);
+
 #endif

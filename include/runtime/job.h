@@ -13,8 +13,13 @@
 
 #include "base/status.h"
 
+struct job_mpi; /* its own */
+
 struct job {
-    int rank, size;
+    int rank, size;             /* among the processes that are left: as started, unless some have died (job_survive) */
+    int worker, worker_count;   /* as started, for ever */
+    bool survives;              /* the MPI library can go on without ranks that have died */
+    struct job_mpi *mpi;        /* owned */
     int local_rank, local_size; /* among the ranks of this node */
     double limit_s;             /* of every collective step */
     bool agreed;                /* all ranks know that the run has failed: each can leave by itself */
@@ -42,6 +47,15 @@ enum status job_gather_doubles(const struct job *job, const char *step, const do
 
 /* The same for `bytes` bytes of each rank. */
 enum status job_gather_bytes(const struct job *job, const char *step, const void *mine, size_t bytes, void *all);
+
+/* Bring a step that has collective calls in it to its end with all ranks that are left: where the job survives deaths
+ * and a rank dies meanwhile, it is run again, by all the others; so it must be such that it can be. From the first call
+ * on, rank and size are those among the living. No other collective step survives a death. Returns what `step` does. */
+enum status job_survive(struct job *job, enum status (*step)(void *context), void *context);
+/* Set dead[worker] (worker_count) of those that have died, as far as it is known here. Not collective, and cheap. */
+void job_look_for_dead(const struct job *job, bool *dead);
+/* The worker of a rank. */
+int job_worker(const struct job *job, int rank);
 
 /* End MPI. A bad status that the ranks have not agreed on ends the others too (MPI_Abort). Returns the exit status. */
 int job_finish(struct job *job, enum status status);

@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "graph/graph.h"
 #include "graph/mixing.h"
+#include "graph/spectrum.h"
 #include "runtime/job.h"
 #include "runtime/observer.h"
 #include "runtime/run_state.h"
@@ -30,6 +31,7 @@ struct runtime_params {
     uint64_t seed;
     const struct graph *graph;      /* borrowed; ignored by algorithms that meet everyone */
     struct mixing_params mixing;    /* the workers' constants, for predictions; the runtime sets `poisson` */
+    struct acid_constants given;    /* those that stay when the graph changes, as workers die; NAN: the theorem's */
     uint64_t gradient_total;        /* of all workers together: where the run ends */
     uint64_t gradients_before;      /* of these, done by workers whose mean model this run begins with */
     double gradients_per_epoch;     /* of all workers together */
@@ -104,6 +106,7 @@ struct runtime_result {
                                           * known: nobody meets in pairs */
     double test_loss, test_accuracy;     /* of the averaged model, statistics treated as batch_norm says */
     size_t test_count;                   /* pictures tested */
+    bool *died;       /* (worker_count); NULL: none has. What is said of these is what was known of them last */
     int first_living; /* the first worker that lives on, and so holds the averaged model: 0 unless workers have died */
     double test_accuracy_own_statistics; /* of the averaged model with worker 0's statistics */
     const char *transport;               /* the one used: "ipc", "cuda", "put", "sendrecv", "allreduce", …; static */

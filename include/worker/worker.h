@@ -84,6 +84,8 @@ void worker_cast_at(struct worker *worker, double t);
 void worker_snapshot(struct worker *worker, double t, size_t first, size_t count, float *out);
 /* Pair event at t; both snapshots in device memory. Under the lock. */
 void worker_exchange(struct worker *worker, double t, const float *own, const float *peer);
+/* From t on its algorithm has these constants: the graph has changed. Under the lock. */
+void worker_retune(struct worker *worker, double t, const struct dynamic *dynamic);
 /* Take over a peer's model, a snapshot in device memory: x and x̃ are it, the momentum is zero. Under the lock. */
 void worker_adopt(struct worker *worker, double t, const float *peer);
 /* ½‖own − peer‖² of two snapshots in device memory, or an estimate. */

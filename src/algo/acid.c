@@ -19,12 +19,21 @@ struct algo {
     struct replica replica;
     float *x_tilde; /* owned, (count) */
     double t_last;  /* time of the last event, to which x and x̃ belong */
+    bool retuned;   /* η has changed since then, at last at t_eta, and ∫ η dt from t_last to t_eta is `mixed` */
+    double t_eta, mixed;
 };
 
 static double mix_at(const struct algo *algo, double t)
 {
     assert(t >= algo->t_last);
-    return -0.5 * expm1(-2 * algo->replica.params.eta * (t - algo->t_last));
+    double eta = algo->replica.params.eta;
+    return -0.5 * expm1(-2 * (algo->retuned ? algo->mixed + eta * (t - algo->t_eta) : eta * (t - algo->t_last)));
+}
+
+static void end_event(struct algo *algo, double t)
+{
+    algo->t_last = t;
+    algo->retuned = false;
 }
 
 static void acid_destroy(struct algo *algo)
@@ -40,7 +49,7 @@ static void acid_destroy(struct algo *algo)
 static void acid_reset(struct algo *algo, double t)
 {
     replica_copy(&algo->replica, true, 0, algo->replica.params.count, algo->x_tilde);
-    algo->t_last = t;
+    end_event(algo, t);
 }
 
 static enum status acid_create(const struct algo_params *params, struct algo **out)
@@ -61,7 +70,7 @@ destroy:
 static bool acid_on_update(struct algo *algo, double t, const struct update *update)
 {
     double mix = mix_at(algo, t);
-    algo->t_last = t;
+    end_event(algo, t);
     return replica_update(&algo->replica, mix, algo->x_tilde, update);
 }
 
@@ -70,7 +79,7 @@ static void acid_on_pair(struct algo *algo, double t, bool shared, const struct 
     const struct algo_params *p = &algo->replica.params;
     struct pair_coefficients c = {.mix = mix_at(algo, t), .alpha = p->alpha, .alpha_tilde = p->alpha_tilde};
     p->ops->pair(p->device, shared, &c, p->count, p->x, algo->x_tilde, pair->own, pair->peer);
-    algo->t_last = t;
+    end_event(algo, t);
 }
 
 static void acid_snapshot(struct algo *algo, double t, bool shared, size_t first, size_t count, float *out)
@@ -82,6 +91,18 @@ static void acid_snapshot(struct algo *algo, double t, bool shared, size_t first
 static float *acid_vector(struct algo *algo, const char *name)
 {
     return strcmp(name, "x_tilde") == 0 ? algo->x_tilde : replica_vector(&algo->replica, name);
+}
+
+/* No event: what the old η does until t is kept as an exponent. */
+static void acid_retune(struct algo *algo, double t, const struct dynamic *dynamic)
+{
+    struct algo_params *p = &algo->replica.params;
+    algo->mixed = algo->retuned ? algo->mixed + p->eta * (t - algo->t_eta) : p->eta * (t - algo->t_last);
+    algo->t_eta = t;
+    algo->retuned = true;
+    p->eta = dynamic->eta;
+    p->alpha = dynamic->alpha;
+    p->alpha_tilde = dynamic->alpha_tilde;
 }
 
 static double *acid_time(struct algo *algo)
@@ -100,5 +121,6 @@ const struct algo_ops acid_ops = {
     .snapshot = acid_snapshot,
     .vector = acid_vector,
     .reset = acid_reset,
+    .retune = acid_retune,
     .time = acid_time,
 };

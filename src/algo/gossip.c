@@ -60,6 +60,12 @@ static void gossip_reset(struct algo *algo, double t)
     (void)t; /* x is the whole state that a meeting changes */
 }
 
+static void gossip_retune(struct algo *algo, double t, const struct dynamic *dynamic)
+{
+    (void)t;
+    algo->replica.params.alpha = dynamic->alpha;
+}
+
 const struct algo_ops gossip_ops = {
     .name = "gossip",
     .meets = ALGO_MEETS_ONE,
@@ -71,4 +77,5 @@ const struct algo_ops gossip_ops = {
     .snapshot = gossip_snapshot,
     .vector = gossip_vector,
     .reset = gossip_reset,
+    .retune = gossip_retune,
 };

@@ -159,6 +159,22 @@ static enum status choose_rates(struct plan *plan)
     return STATUS_OK;
 }
 
+/* Constants that do not follow from the graph: NAN where one does. */
+static struct acid_constants given_constants(const struct plan *plan)
+{
+    const struct config *config = plan->config;
+    bool momentum = plan->algo->has_momentum_vector;
+    struct acid_constants given = {
+        .eta = config->algorithm.eta, .alpha = config->algorithm.alpha, .alpha_tilde = config->algorithm.alpha_tilde};
+    if (isnan(given.eta) && !momentum)
+        given.eta = 0;
+    if (isnan(given.alpha) && !momentum)
+        given.alpha = 0.5;
+    if (isnan(given.alpha_tilde) && !momentum)
+        given.alpha_tilde = 0.5;
+    return given;
+}
+
 /* The graph and the constants: by the theorem for A²CiD², η = 0 and α = α̃ = ½ for others, unless the config says
  * otherwise. */
 static enum status build_graph(struct plan *plan)
@@ -178,16 +194,8 @@ static enum status build_graph(struct plan *plan)
     };
     TRY(graph_create(&params, &plan->graph));
     TRY(choose_rates(plan));
-    if (plan->algo->has_momentum_vector)
-        plan->constants = acid_constants_from(&plan->spectrum);
-    if (!isnan(config->algorithm.eta))
-        plan->constants.eta = config->algorithm.eta;
-    if (!isnan(config->algorithm.alpha))
-        plan->constants.alpha = config->algorithm.alpha;
-    if (!isnan(config->algorithm.alpha_tilde))
-        plan->constants.alpha_tilde = config->algorithm.alpha_tilde;
-    if (plan->place.worker_count == 1)
-        plan->constants.eta = 0; /* a lone worker has no graph */
+    plan->given = given_constants(plan);
+    plan->constants = acid_constants_given(&plan->spectrum, &plan->given);
     return STATUS_OK;
 }
 
@@ -429,6 +437,7 @@ struct runtime_params plan_runtime_params(const struct plan *plan)
                    .alpha = plan->constants.alpha,
                    .alpha_tilde = plan->constants.alpha_tilde,
                    .momentum = config->optimizer.momentum},
+        .given = plan->given,
         .scenario = plan->scenario,
         .gradient_total = plan->gradient_total,
         .gradients_per_epoch = plan->gradients_per_epoch,

@@ -82,6 +82,7 @@ static struct summary summarize(const struct run_output *output, const struct ru
         .device = plan->ops->name,
         .batch_norm = config->batch_norm.policy,
         .workers = output->workers,
+        .died = result->died,
         .seed = config->seed,
         .batch = (size_t)config->train.batch,
         .epochs = config->train.epochs,

@@ -73,6 +73,14 @@ static void add_meetings(cJSON *root, const uint64_t *meetings, int workers)
         cJSON_AddItemToArray(rows, list_of_wholes(meetings + (size_t)i * (size_t)workers, workers));
 }
 
+static void add_died(cJSON *root, const bool *died, int workers)
+{
+    cJSON *list = cJSON_AddArrayToObject(root, "died");
+    for (int i = 0; i < workers; i++)
+        if (died[i])
+            cJSON_AddItemToArray(list, whole((uint64_t)i));
+}
+
 static double total(const double *values, int count)
 {
     double sum = 0;
@@ -133,6 +141,8 @@ static void add_set_up(cJSON *root, const struct summary *summary)
     add_text(root, "device", summary->device);
     add_text(root, "batch_norm", summary->batch_norm);
     add_whole(root, "workers", (uint64_t)summary->workers);
+    if (summary->died != NULL)
+        add_died(root, summary->died, summary->workers);
     cJSON_AddRawToObject(root, "seed", seed);
     add_whole(root, "batch", summary->batch);
     add_number(root, "epochs", summary->epochs);
@@ -224,6 +234,17 @@ static void print_virtual_time(const struct summary *summary, FILE *out)
         fprintf(out, "  virtual time               %s\n", text_duration(duration, summary->virtual_time));
 }
 
+static void print_died(const struct summary *summary, FILE *out)
+{
+    fprintf(out, "  died, and were left out    worker");
+    for (int i = 0, first = 1; i < summary->workers; i++)
+        if (summary->died[i]) {
+            fprintf(out, "%s %d", first ? "" : ",", i);
+            first = 0;
+        }
+    fprintf(out, "\n");
+}
+
 void summary_print(const struct summary *summary, const char *directory, FILE *out)
 {
     char duration[32];
@@ -233,6 +254,8 @@ void summary_print(const struct summary *summary, const char *directory, FILE *o
     fprintf(out, "\n  %s on %s, %s, %d worker%s%s%s\n", summary->model, summary->data, summary->algorithm,
             summary->workers, summary->workers == 1 ? "" : "s", summary->graph != NULL ? ", " : "",
             summary->graph != NULL ? summary->graph : "");
+    if (summary->died != NULL)
+        print_died(summary, out);
     fprintf(out, "  accuracy (averaged model)  %.2f %%\n", 100 * summary->test_accuracy);
     fprintf(out, "  loss                       %.4f\n", summary->test_loss);
     fprintf(out, "  samples/s                  %.0f%s\n", total(summary->samples_per_second, summary->workers),

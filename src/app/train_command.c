@@ -56,7 +56,7 @@ static struct run_output output_of(const struct training *training)
         .command = text_view(&training->command),
         .plan = training->plan,
         .directory = training->directory,
-        .workers = training->job.size,
+        .workers = training->job.worker_count,
         .optimum = training->optimum,
         .writes = training->job.rank == 0,
     };
@@ -322,21 +322,38 @@ static enum status share_start(struct training *training)
 static void digest_trained(void *context)
 {
     struct training *training = context;
-    record_trained(training->record, training->worker, training->job.rank);
+    record_trained(training->record, training->worker, training->job.worker);
+}
+
+/* What all that are left do together once training is over: a step of job_survive. */
+struct results {
+    struct training *training;
+    const struct runtime_result *result;
+};
+
+static enum status write_results(void *context)
+{
+    const struct results *results = context;
+    struct training *training = results->training;
+    enum status status = STATUS_OK;
+    TRY(job_barrier(&training->job, "end of the record"));
+    if (training->job.rank == 0) {
+        int workers = training->job.worker_count;
+        struct run_output output = output_of(training);
+        training->merged =
+            record_merge(training->directory, workers, workers, training->plan->graph, training->config->run.trace);
+        status = run_output_finish(&output, results->result, training->worker, NAN);
+    }
+    return job_agree(&training->job, "results", status);
 }
 
 static enum status finish_record(struct training *training, const struct runtime_result *result)
 {
-    record_final(training->record, training->worker, training->job.rank);
+    struct results results = {.training = training, .result = result};
+    record_final(training->record, training->worker, training->job.worker);
     record_close(training->record);
     training->record = NULL;
-    TRY(job_barrier(&training->job, "end of the record"));
-    if (training->job.rank != 0)
-        return STATUS_OK;
-    struct run_output output = output_of(training);
-    training->merged = record_merge(training->directory, training->job.size, training->job.size, training->plan->graph,
-                                    training->config->run.trace);
-    return run_output_finish(&output, result, training->worker, NAN);
+    return job_survive(&training->job, write_results, &results);
 }
 
 static enum status run(struct training *training)
@@ -358,7 +375,7 @@ static enum status run(struct training *training)
     TRY(runtime_mpi_run(&params, &training->job, training->worker, record_observer(training->record), &result));
     enum status status = finish_record(training, &result);
     runtime_result_release(&result);
-    return job_agree(&training->job, "results", status);
+    return status;
 }
 
 static enum status train(struct training *training)
@@ -429,7 +446,7 @@ int command_train(int count, char **arguments)
     if (training.directory_made && (training.job.rank == 0 || alone))
         run_directory_finish(training.directory, status);
     if (training.merged && status == STATUS_OK) /* not before it is known that nobody needs to go on with them */
-        record_remove_parts(training.directory, training.job.size);
+        record_remove_parts(training.directory, training.job.worker_count);
     struct job job = training.job;
     release(&training);
     return job_finish(&job, status);

@@ -31,6 +31,13 @@ void edge_clock_init(struct edge_clock *clock, const struct graph *graph, int wo
     }
 }
 
+void edge_clock_init_at(struct edge_clock *clock, const struct graph *graph, int worker, uint64_t seed, double t)
+{
+    edge_clock_init(clock, graph, worker, seed);
+    for (int i = 0; i < clock->degree; i++)
+        clock->next[i] += t;
+}
+
 void edge_clock_release(struct edge_clock *clock)
 {
     free(clock->rates);

@@ -194,6 +194,25 @@ static enum status check_params(const struct graph_params *params, bool from_fil
     return STATUS_OK;
 }
 
+enum status graph_from_list(const char *name, struct edge_list *list, int worker_count, double rate, struct graph **out)
+{
+    sort_and_merge(list, worker_count);
+    enum status status = check_connected(name, list, worker_count);
+    if (status != STATUS_OK) {
+        edge_list_release(list);
+        return status;
+    }
+    struct graph *graph = memory_zalloc(1, sizeof *graph);
+    graph->name = memory_copy_text(name);
+    graph->worker_count = worker_count;
+    graph->edge_count = (int)list->count;
+    graph->edges = list->edges;
+    link_neighbors(graph);
+    set_rates(graph, rate);
+    *out = graph;
+    return STATUS_OK;
+}
+
 enum status graph_create(const struct graph_params *params, struct graph **out)
 {
     enum status status = STATUS_OK;
@@ -206,18 +225,7 @@ enum status graph_create(const struct graph_params *params, struct graph **out)
         TRY_GOTO(graph_file_read(params, &list, &worker_count), release_list);
     else
         TRY_GOTO(graph_family_build(params, &list), release_list);
-    sort_and_merge(&list, worker_count);
-    TRY_GOTO(check_connected(name, &list, worker_count), release_list);
-
-    struct graph *graph = memory_zalloc(1, sizeof *graph);
-    graph->name = memory_copy_text(name);
-    graph->worker_count = worker_count;
-    graph->edge_count = (int)list.count;
-    graph->edges = list.edges;
-    link_neighbors(graph);
-    set_rates(graph, params->rate);
-    *out = graph;
-    return STATUS_OK;
+    return graph_from_list(name, &list, worker_count, params->rate, out);
 
 release_list:
     edge_list_release(&list);

@@ -22,6 +22,11 @@ struct edge_list {
 void edge_list_add(struct edge_list *list, int a, int b, double rate);
 void edge_list_release(struct edge_list *list);
 
+/* The graph of a list of edges, which it takes: sorted, doubles merged, rates set where they are 0. STATUS_USAGE
+ * (logged): it does not connect; the list is released. */
+enum status graph_from_list(const char *name, struct edge_list *list, int worker_count, double rate,
+                            struct graph **out);
+
 /* Label each worker with the smallest id that it is connected to: part (worker_count). Returns the number of parts. */
 int edge_list_parts(const struct edge_list *list, int worker_count, int *part);
 

@@ -234,3 +234,17 @@ struct acid_constants acid_constants_from(const struct spectrum *spectrum)
         .alpha_tilde = 0.5 * sqrt(spectrum->chi1 / spectrum->chi2),
     };
 }
+
+struct acid_constants acid_constants_given(const struct spectrum *spectrum, const struct acid_constants *given)
+{
+    struct acid_constants constants = acid_constants_from(spectrum);
+    if (!isnan(given->eta))
+        constants.eta = given->eta;
+    if (!isnan(given->alpha))
+        constants.alpha = given->alpha;
+    if (!isnan(given->alpha_tilde))
+        constants.alpha_tilde = given->alpha_tilde;
+    if (spectrum->chi1 == 0)
+        constants.eta = 0; /* a lone worker has no graph */
+    return constants;
+}

@@ -23,6 +23,7 @@ void runtime_result_release(struct runtime_result *result)
     free(result->idle);
     free(result->data_wait);
     free(result->samples_per_second);
+    free(result->died);
     *result = (struct runtime_result){0};
 }
 

@@ -274,6 +274,12 @@ void worker_exchange(struct worker *worker, double t, const float *own, const fl
     worker->params.algo->on_pair(worker->algo, t, false, &pair);
 }
 
+void worker_retune(struct worker *worker, double t, const struct dynamic *dynamic)
+{
+    if (worker->params.algo->retune != NULL)
+        worker->params.algo->retune(worker->algo, t, dynamic);
+}
+
 void worker_adopt(struct worker *worker, double t, const float *peer)
 {
     const struct worker_params *p = &worker->params;

@@ -173,6 +173,48 @@ static void test_a_gradient_that_is_not_finite(void **state)
     fixture_destroy(&fixture);
 }
 
+/* Two constants, one after the other, do to x and x̃ what they would do with an event in between that moves nothing;
+ * x + x̃ stays; the same constants again change no bit. */
+static void test_retune(void **state)
+{
+    (void)state;
+    struct fixture fixture = fixture_create();
+    float initial[COUNT], peer[COUNT], none[COUNT] = {0};
+    fill_normal(initial, COUNT, 0, 0);
+    fill_normal(peer, COUNT, 1, 0);
+    struct algo_params params = {.count = COUNT, .eta = 0.3, .alpha = 0.5, .alpha_tilde = 0.8};
+    struct dynamic same = {.eta = 0.3, .alpha = 0.5, .alpha_tilde = 0.8};
+    struct dynamic later = {.eta = 1.1, .alpha = 0.5, .alpha_tilde = 0.6}, last = {0, 0.5, 0.5};
+    struct replica_under_test replica[3];
+    for (int k = 0; k < 3; k++) {
+        replica[k] = replica_create(&fixture, "acid", &params, initial);
+        replica_meet(&replica[k], 0.5, initial, peer); /* x and x̃ apart */
+    }
+    const struct algo_ops *ops = replica[0].ops;
+    replica_meet(&replica[0], 0.75, none, none);
+    ops->retune(replica[0].algo, 0.75, &later);
+    ops->retune(replica[1].algo, 0.75, &later);
+    ops->retune(replica[1].algo, 1, &last);
+    ops->retune(replica[1].algo, 1.25, &later);
+    replica_meet(&replica[0], 2, none, none);
+    replica_meet(&replica[1], 2.25, none, none);
+    for (size_t i = 0; i < COUNT; i++) {
+        float x = replica[0].x[i], x_tilde = ops->vector(replica[0].algo, "x_tilde")[i];
+        float sum = replica[2].x[i] + ops->vector(replica[2].algo, "x_tilde")[i];
+        assert_true(fabsf(replica[1].x[i] - x) < 1e-5f);
+        assert_true(fabsf(ops->vector(replica[1].algo, "x_tilde")[i] - x_tilde) < 1e-5f);
+        assert_true(fabsf(x + x_tilde - sum) < 1e-5f);
+    }
+    float before[COUNT], after[COUNT];
+    ops->snapshot(replica[2].algo, 3, true, 0, COUNT, before);
+    ops->retune(replica[2].algo, 0.5, &same);
+    ops->snapshot(replica[2].algo, 3, true, 0, COUNT, after);
+    assert_memory_equal(before, after, sizeof before);
+    for (int k = 0; k < 3; k++)
+        replica_destroy(&replica[k]);
+    fixture_destroy(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +225,7 @@ int main(void)
         cmocka_unit_test(test_gossip_meets_in_the_middle),
         cmocka_unit_test(test_decay_filter),
         cmocka_unit_test(test_a_gradient_that_is_not_finite),
+        cmocka_unit_test(test_retune),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -113,6 +113,38 @@ static void a_dead_worker_blocks_no_third_one(void **state)
     }
 }
 
+/* With one record alone, too: nothing is lost to the dead. Survivors learn of the death one after another. */
+static void a_buried_worker_leaves_nothing_open(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 60000; seed < 62000; seed++) {
+        struct network_params params = draw_params(seed);
+        params.worker_count = 3 + (int)(seed % 4);
+        struct network *network = network_create(&params);
+        network_run(network, 400, 3);
+        int dead = (int)(seed / 7 % 3);
+        network_kill(network, dead);
+        for (int i = 0; i < params.worker_count; i++) {
+            network_run(network, (int)(seed % 50), 3);
+            if (i != dead)
+                network_bury(network, i, dead);
+        }
+        network_run(network, 400, 3);
+        void_ticks(network, dead);
+        if (network->params.patience_s < 60)
+            network->params.patience_s = 60;
+        network_finish(network, 1000000);
+        network_check_end(network);
+        for (int i = 0; i < params.worker_count; i++) {
+            struct pairing *pairing = &network->members[i].pairing;
+            for (int k = 0; k < 1000 && i != dead && !pairing_quiet(pairing); k++)
+                pairing_sweep(pairing, network->now_s, network->params.patience_s);
+            EXPECT(network, i == dead || (pairing_quiet(pairing) && pairing->engaged == PAIRING_NOBODY));
+        }
+        network_destroy(network);
+    }
+}
+
 /* Cuts that workers begin on their own, at the same time or one after another, fast or slow. */
 static void neighbors_agree_on_what_is_in_a_cut(void **state)
 {
@@ -175,6 +207,7 @@ int main(void)
         cmocka_unit_test(no_state_needs_time_outs_to_get_out_of),
         cmocka_unit_test(a_stopped_worker_holds_up_nobody_and_catches_up),
         cmocka_unit_test(a_dead_worker_blocks_no_third_one),
+        cmocka_unit_test(a_buried_worker_leaves_nothing_open),
         cmocka_unit_test(neighbors_agree_on_what_is_in_a_cut),
         cmocka_unit_test(nobody_starves_in_a_complete_graph_of_three),
     };

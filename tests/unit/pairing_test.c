@@ -356,6 +356,47 @@ static void an_older_word_is_not_believed(void **state)
     desk_close(desk);
 }
 
+/* In every state of its edge: the record comes back, the worker is free, and nothing is said to the dead. */
+static void a_neighbor_that_has_died_is_buried(void **state)
+{
+    (void)state;
+    for (int stage = 0; stage < 5; stage++) {
+        struct desk *desk = desk_open(1);
+        bool exchanging = stage == 3;
+        if (stage == 1)
+            desk_asked(desk, HIGHER);
+        if (stage == 2 || exchanging)
+            desk_grant(desk, HIGHER);
+        if (exchanging) {
+            tell(desk, HIGHER, 1, COMMIT, 0);
+            expect_begin(desk, HIGHER, 1, 0, true);
+            desk->sending = true;
+        }
+        if (stage == 4) { /* it has been refused, and is owed a call */
+            desk_asked(desk, OTHER);
+            tell(desk, LOWER, 1, ASK, 0);
+            expect_put(desk, LOWER, 1, REFUSE, 0);
+        }
+        int dead = stage == 4 ? LOWER : HIGHER;
+        pairing_cut(&desk->pairing, 1);
+        assert_int_equal(next_event(desk, EVENT_CUT, 0)->word, 1);
+        pairing_bury(&desk->pairing, dead);
+        expect_edge(desk, dead, EDGE_CLOSED, stage == 0 ? 0 : 1);
+        assert_true(pairing_silent(&desk->pairing, dead) && pairing_cut_complete(&desk->pairing));
+        assert_int_equal(pairing_owed(&desk->pairing), PAIRING_NOBODY);
+        assert_int_equal(desk->pairing.engaged, stage == 4 ? OTHER : PAIRING_NOBODY);
+        desk->payload[dead] = true; /* too late: nobody applies it */
+        tell(desk, dead, 2, ASK, 0);
+        assert_int_equal(free_records(desk), exchanging || stage == 4 ? 0 : 1);
+        desk->sending = false;
+        desk_sweep(desk);
+        assert_int_equal(free_records(desk), stage == 4 ? 0 : 1);
+        assert_int_equal(pairing_quiet(&desk->pairing), stage != 4);
+        assert_false(pairing_ask(&desk->pairing, dead, desk->now_s));
+        desk_close(desk);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -374,6 +415,7 @@ int main(void)
         cmocka_unit_test(a_grant_ends_by_cancel_or_anything_newer),
         cmocka_unit_test(an_exchange_given_up_is_a_debt),
         cmocka_unit_test(an_older_word_is_not_believed),
+        cmocka_unit_test(a_neighbor_that_has_died_is_buried),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

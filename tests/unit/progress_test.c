@@ -15,7 +15,7 @@ enum { WORKERS_MAX = 12 };
 static void a_word_says_gradients_and_done(void **state)
 {
     (void)state;
-    static const uint64_t gradients[] = {0, 1, 2, 1000, UINT64_C(1) << 40, (UINT64_C(1) << 62) - 2};
+    static const uint64_t gradients[] = {0, 1, 2, 1000, UINT64_C(1) << 40, (UINT64_C(1) << 61) - 2};
     assert_int_equal(progress_gradients(0), 0);
     assert_false(progress_done(0));
     for (size_t k = 0; k < sizeof gradients / sizeof gradients[0]; k++)
@@ -267,6 +267,40 @@ static void sums_only_grow_towards_the_truth(void **state)
     }
 }
 
+/* Whatever others, who do not know of the death yet, say of it afterwards; and all agree in the end. */
+static void the_dead_are_done_and_quiet(void **state)
+{
+    (void)state;
+    struct progress first, second;
+    progress_init(&first, 0, 3);
+    progress_init(&second, 1, 3);
+    uint64_t told[3] = {0, 0, progress_word(12, false)};
+    progress_bury(&first, 2); /* nothing is known of it yet */
+    progress_merge(&second, told);
+    assert_true(progress_merge(&first, second.words));
+    assert_int_equal(progress_gradients(first.words[2]), 12);
+    assert_true(progress_done(first.words[2]));
+    progress_bury(&second, 2);
+    progress_set(&first, 7, true);
+    progress_set(&second, 8, true);
+    progress_merge(&first, second.words);
+    progress_merge(&second, first.words);
+    assert_true(progress_all_done(&first) && progress_all_done(&second));
+    assert_int_equal(progress_sum(&first), 27);
+    assert_memory_equal(first.words, second.words, sizeof told);
+    uint64_t before = first.words[0];
+    progress_quieten(&first);
+    assert_true(progress_set(&first, 7, true));
+    assert_true(first.words[0] > before);
+    assert_false(progress_all_quiet(&first));
+    progress_quieten(&second);
+    progress_set(&second, 8, true);
+    progress_merge(&first, second.words);
+    assert_true(progress_all_quiet(&first));
+    progress_release(&first);
+    progress_release(&second);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +314,7 @@ int main(void)
         cmocka_unit_test(a_worker_alone_knows_everything),
         cmocka_unit_test(news_travels_one_edge_a_round),
         cmocka_unit_test(sums_only_grow_towards_the_truth),
+        cmocka_unit_test(the_dead_are_done_and_quiet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,11 +14,11 @@ struct closing_barrier {
 };
 
 /* The first call enters, further calls test. */
-static inline enum status closing_barrier_enter(struct closing_barrier *barrier)
+static inline enum status closing_barrier_enter(struct closing_barrier *barrier, const struct job *job)
 {
     if (!barrier->entered) {
         barrier->entered = true;
-        TRY_MPI(MPI_Ibarrier(MPI_COMM_WORLD, &barrier->request));
+        TRY_MPI(MPI_Ibarrier(job->mpi->comm, &barrier->request));
     }
     int passed = 0;
     if (!barrier->passed)

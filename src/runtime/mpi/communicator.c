@@ -32,7 +32,8 @@ static void draw_ticks(struct communicator *c, double now_s)
         return;
     double time = worker_clock_time(&c->clock, now_s);
     uint64_t drawn = 0, lost = 0;
-    for (int neighbor; edge_clock_tick(&c->ticks, time, &neighbor); drawn++) {
+    for (int tick; edge_clock_tick(&c->ticks, time, &tick); drawn++) {
+        int neighbor = c->tick_place[tick];
         if (injected_link_loses(&c->links[neighbor])) {
             exchange_lost(&c->exchange, c->pairing.edges[neighbor].peer);
             lost++;
@@ -164,8 +165,11 @@ static bool spread_progress(struct communicator *c, double now_s)
 {
     look_whether_leaving(c);
     bool changed = progress_set(&c->progress, worker_clock_steps(&c->clock), c->done);
+    bool ends = progress_all_done(&c->progress); /* then all tell all where deaths are survived: whoever leaves passes
+                                                  * nothing on */
     for (int j = 0; j < c->degree; j++)
-        changed |= progress_merge(&c->progress, c->way.ops->read_counts(c->way.transport, j));
+        if (c->near[j] || ends)
+            changed |= progress_merge(&c->progress, c->way.ops->read_counts(c->way.transport, j));
     if (changed) {
         c->changed_s = now_s;
         publish_gradients(c);
@@ -184,7 +188,7 @@ static bool spread_progress(struct communicator *c, double now_s)
         return changed;
     c->published_s = now_s;
     for (int j = 0; j < c->degree; j++)
-        if (c->stale[j] && c->way.ops->put_counts(c->way.transport, j, c->progress.words))
+        if (c->stale[j] && (c->near[j] || ends) && c->way.ops->put_counts(c->way.transport, j, c->progress.words))
             c->stale[j] = false;
     return changed;
 }
@@ -238,8 +242,9 @@ static bool round_once(struct communicator *c)
     double now_s = stopwatch_now();
     uint64_t refused = c->pairing.refused, given_up = c->pairing.given_up;
     note(c, c->way.ops->poll(c->way.transport));
+    bool happened = communicator_look_for_deaths(c, now_s);
     draw_ticks(c, now_s);
-    bool happened = spread_progress(c, now_s);
+    happened |= spread_progress(c, now_s);
     note(c, exchange_poll(&c->exchange, &happened));
     communicator_look_at_cut(c);
     happened |= pairing_sweep(&c->pairing, now_s, patience_s(c));
@@ -288,7 +293,7 @@ static void name_missing(struct communicator *c)
                          "(communication.limit_s)",
                          c->params.job->limit_s, text_view(&text));
     for (int j = 0; text.length == 0 && j < c->degree; j++)
-        if (c->pairing.edges[j].state != EDGE_IDLE)
+        if (c->pairing.edges[j].state != EDGE_IDLE && c->pairing.edges[j].state != EDGE_CLOSED)
             text_add(&text, " %d", c->pairing.edges[j].peer);
     if (progress_all_done(&c->progress))
         log_on_this_rank(LOG_ERROR, "waited %.0f s for the closing of meetings%s%s (communication.limit_s)",
@@ -316,7 +321,9 @@ static bool closed(struct communicator *c, struct closing_barrier *barrier)
     pairing_forgive(&c->pairing);
     if (!pairing_quiet(&c->pairing))
         return false;
-    note(c, closing_barrier_enter(barrier));
+    if (c->params.job->survives)
+        return communicator_quiet(c);
+    note(c, closing_barrier_enter(barrier, c->params.job));
     return closing_barrier_passed(barrier);
 }
 
@@ -415,7 +422,9 @@ struct communicator_counts communicator_counts(struct communicator *communicator
 void communicator_neighbors(struct communicator *communicator, struct communicator_neighbor *out)
 {
     pthread_mutex_lock(&communicator->counts_mutex);
-    memcpy(out, communicator->neighbors, (size_t)communicator->degree * sizeof out[0]);
+    for (int j = 0; j < communicator->degree; j++)
+        if (communicator->run_place[j] >= 0)
+            out[communicator->run_place[j]] = communicator->neighbors[j];
     pthread_mutex_unlock(&communicator->counts_mutex);
 }
 
@@ -462,15 +471,14 @@ static void init_injection(struct communicator *c)
     c->links = memory_zalloc((size_t)c->degree, sizeof c->links[0]);
     for (int j = 0; j < c->degree; j++)
         injected_link_init(&c->links[j], run_params->scenario, run_params->seed, c->id,
-                           graph_neighbors(run_params->graph, c->id)[j].worker);
+                           graph_neighbors(c->reach, c->id)[j].worker);
 }
 
 static void init_pairing(struct communicator *c)
 {
-    const struct graph *graph = c->params.run->graph;
     int *peers = memory_zalloc((size_t)c->degree, sizeof peers[0]);
     for (int j = 0; j < c->degree; j++)
-        peers[j] = graph_neighbors(graph, c->id)[j].worker;
+        peers[j] = graph_neighbors(c->reach, c->id)[j].worker;
     struct pairing_io io = {.context = c,
                             .read_word = read_word,
                             .put_word = put_word,
@@ -488,7 +496,8 @@ static void init_pairing(struct communicator *c)
 static enum status open_exchange(struct communicator *c)
 {
     const struct runtime_params *run_params = c->params.run;
-    const struct snapshot_way_params params = {.run = run_params, .job = c->params.job, .worker = c->params.worker};
+    const struct snapshot_way_params params = {
+        .run = run_params, .job = c->params.job, .worker = c->params.worker, .reach = c->reach};
     TRY(snapshot_way_open(&params, &c->way));
     c->exchange = (struct exchange){
         .ops = c->way.ops,
@@ -522,8 +531,7 @@ enum status communicator_create(const struct communicator_params *params, struct
     const struct runtime_params *run_params = params->run;
     struct communicator *c = memory_zalloc(1, sizeof *c);
     c->params = *params;
-    c->id = params->job->rank;
-    c->degree = graph_degree(run_params->graph, c->id);
+    c->id = params->job->worker;
     c->asked = PAIRING_NOBODY;
     c->backoff = random_stream(run_params->seed, RANDOM_BACKOFF, (uint32_t)c->id, 0);
     pthread_mutex_init(&c->lock, NULL);
@@ -532,14 +540,15 @@ enum status communicator_create(const struct communicator_params *params, struct
     worker_clock_init(&c->clock);
     progress_init(&c->progress, c->id, run_params->graph->worker_count);
     communicator_saved_init(&c->cut_saved, run_params->graph, c->id);
-    edge_clock_init(&c->ticks, run_params->graph, c->id, run_params->seed);
+    enum status status = communicator_open_reach(c);
     c->due = memory_zalloc((size_t)c->degree, sizeof c->due[0]);
     c->stale = memory_zalloc((size_t)c->degree, sizeof c->stale[0]);
     c->meetings = memory_zalloc((size_t)run_params->graph->worker_count, sizeof c->meetings[0]);
     c->neighbors = memory_zalloc((size_t)c->degree, sizeof c->neighbors[0]);
     init_injection(c);
     init_pairing(c);
-    enum status status = open_exchange(c);
+    if (status == STATUS_OK)
+        status = open_exchange(c);
     if (status != STATUS_OK)
         communicator_destroy(c);
     else
@@ -554,7 +563,7 @@ void communicator_destroy(struct communicator *c)
     exchange_release(&c->exchange);
     snapshot_way_close(&c->way);
     pairing_release(&c->pairing);
-    edge_clock_release(&c->ticks);
+    communicator_close_reach(c);
     progress_release(&c->progress);
     communicator_saved_release(&c->cut_saved);
     worker_clock_release(&c->clock);

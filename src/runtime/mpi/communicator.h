@@ -56,6 +56,8 @@ struct communicator_neighbor {
     uint64_t gradients; /* that it has done, by its latest word */
 };
 void communicator_neighbors(struct communicator *communicator, struct communicator_neighbor *out);
+/* How many workers have died, as far as is known by now, and which: dead (worker_count), may be NULL. */
+int communicator_deaths(struct communicator *communicator, bool *dead);
 
 /* The run has failed: end the thread where it stands, so that nothing is polled while MPI is torn down. */
 void communicator_halt(struct communicator *communicator);
@@ -70,6 +72,12 @@ void communicator_save(struct communicator *communicator, struct communicator_sa
 void communicator_resume(struct communicator *communicator, const struct communicator_saved *saved);
 /* After finish: somebody was asked to leave, and the run's gradients are not done. The same on every rank. */
 bool communicator_left(const struct communicator *communicator);
+
+/* After finish, where somebody has died: what all that are left know of everybody's gradients is the same from now on.
+ * Collective: a step of job_survive. */
+enum status communicator_share_progress(struct communicator *communicator);
+/* After finish: gradients of a worker, as far as is known. */
+uint64_t communicator_gradients(const struct communicator *communicator, int worker);
 
 /* After finish: meetings with each worker (worker_count), borrowed. */
 const uint64_t *communicator_meetings(const struct communicator *communicator);

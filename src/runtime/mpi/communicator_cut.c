@@ -10,15 +10,16 @@ bool communicator_in_cut(const struct communicator *c, int neighbor)
 
 void communicator_serve_in_cut(struct communicator *c, int neighbor)
 {
-    if (communicator_in_cut(c, neighbor) && c->cut_saved.due[neighbor] > 0) /* else it was drawn after the cut */
-        c->cut_saved.due[neighbor]--;
+    int place = c->run_place[neighbor];
+    if (communicator_in_cut(c, neighbor) && c->cut_saved.due[place] > 0) /* else it was drawn after the cut */
+        c->cut_saved.due[place]--;
 }
 
 void communicator_count_in_cut(struct communicator *c, int neighbor, double distance)
 {
     c->cut_saved.counts.exchanges++;
     c->cut_saved.counts.distance_sum += distance;
-    c->cut_saved.met[neighbor]++;
+    c->cut_saved.met[c->run_place[neighbor]]++;
     c->cut_saved.meetings[c->pairing.edges[neighbor].peer]++;
 }
 
@@ -27,7 +28,7 @@ void communicator_take_cut(void *context, uint64_t number)
 {
     struct communicator *c = context;
     double begin_s = stopwatch_now();
-    if (c->params.cut == NULL || c->done || c->progress.leaving) /* the last state comes then */
+    if (c->params.cut == NULL || c->done || c->progress.leaving || c->dead_count > 0) /* the last state comes then */
         return;
     if (c->cut_open)
         log_on_this_rank(LOG_WARNING,

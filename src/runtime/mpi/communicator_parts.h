@@ -1,4 +1,7 @@
-/* What a communicator is made of. Private to communicator.c, communicator_cut.c and communicator_state.c. */
+/* What a communicator is made of. Private to the communicator*.c.
+ *
+ * Neighbors are those of `reach`: the run's graph, or, where deaths are survived, everybody, since a graph that is
+ * mended has other edges. Ticks come from the edges of the graph as it is now alone, and counts go along these. */
 #ifndef GRAPEVINE_RUNTIME_MPI_COMMUNICATOR_PARTS_H
 #define GRAPEVINE_RUNTIME_MPI_COMMUNICATOR_PARTS_H
 
@@ -15,6 +18,7 @@
 #include "runtime/mpi/progress.h"
 #include "runtime/mpi/snapshot_way.h"
 #include "runtime/mpi/state_cut.h"
+#include "runtime/mpi/survivors.h"
 #include "runtime/mpi/worker_clock.h"
 
 /* Meetings that are due with one neighbor. */
@@ -27,12 +31,19 @@ struct due {
 struct communicator {
     struct communicator_params params;
     int degree, id;
+    struct graph *everybody;   /* owned; NULL: deaths are not survived */
+    const struct graph *reach; /* borrowed */
+    int *run_place;            /* owned (degree): the neighbor among those of the run's graph; -1: it is none */
     /* set before the thread starts */
     struct snapshot_way way;
     struct thread thread;
     /* the communication thread's own */
     struct pairing pairing;
     struct edge_clock ticks;
+    int *tick_place;            /* owned (worker_count): neighbor of one of the clock's */
+    bool *near;                 /* owned (degree): in the graph as it is now */
+    struct survivors survivors; /* all zero before the first death */
+    double looked_s;            /* for deaths, the last time */
     struct progress progress;
     struct exchange exchange;
     struct due *due;    /* owned (degree) */
@@ -53,6 +64,8 @@ struct communicator {
     pthread_mutex_t counts_mutex;
     struct communicator_counts counts;       /* guarded by counts_mutex */
     struct communicator_neighbor *neighbors; /* owned (degree), guarded by counts_mutex */
+    bool *dead;                              /* owned (worker_count), guarded by counts_mutex, as is their number: */
+    int dead_count;                          /* written by the communication thread alone */
     struct worker_clock clock;               /* has its own mutex */
     struct wakeup rate_wakeup;               /* compute waits here for meetings to be served */
     atomic_uint_fast64_t load;               /* meetings due with peers that answer; a hint, any order will do */
@@ -61,6 +74,17 @@ struct communicator {
     atomic_bool halt;                        /* set once by the compute thread: end at once, the run has failed */
     atomic_bool compute_done;                /* set once by the compute thread, after its last gradient */
 };
+
+/* --- communicator_deaths.c --- */
+
+/* Whom this worker can reach, and whom it meets at first. */
+enum status communicator_open_reach(struct communicator *c);
+void communicator_close_reach(struct communicator *c);
+/* Bury whoever has died, and go on in the graph that is left. By the communication thread. True if somebody has. */
+bool communicator_look_for_deaths(struct communicator *c, double now_s);
+/* Where deaths are survived, everybody hears of the end from everybody: all are done, and no meeting of this worker is
+ * open. True once that is so for all, and all have been told. */
+bool communicator_quiet(struct communicator *c);
 
 /* --- communicator_cut.c, by the communication thread --- */
 

@@ -32,10 +32,11 @@ void communicator_save(struct communicator *c, struct communicator_saved *saved)
     saved->average_s = worker_clock_average(&c->clock);
     saved->steps = worker_clock_steps(&c->clock);
     saved->time = worker_clock_time(&c->clock, stopwatch_now());
-    for (size_t j = 0; j < saved->degree; j++) {
-        saved->due[j] = c->due[j].ticks;
-        saved->met[j] = c->neighbors[j].meetings;
-    }
+    for (int j = 0; j < c->degree; j++)
+        if (c->run_place[j] >= 0) {
+            saved->due[c->run_place[j]] = c->due[j].ticks;
+            saved->met[c->run_place[j]] = c->neighbors[j].meetings;
+        }
     for (size_t i = 0; i < saved->worker_count; i++) {
         saved->meetings[i] = c->meetings[i];
         saved->gradients[i] = progress_gradients(c->progress.words[i]);
@@ -53,10 +54,11 @@ void communicator_resume(struct communicator *c, const struct communicator_saved
         int neighbor;
         (void)edge_clock_tick(&c->ticks, INFINITY, &neighbor);
     }
-    for (size_t j = 0; j < saved->degree; j++) {
-        c->due[j].ticks = saved->due[j];
-        c->neighbors[j].meetings = saved->met[j];
-    }
+    for (int j = 0; j < c->degree; j++)
+        if (c->run_place[j] >= 0) {
+            c->due[j].ticks = saved->due[c->run_place[j]];
+            c->neighbors[j].meetings = saved->met[c->run_place[j]];
+        }
     memcpy(c->meetings, saved->meetings, saved->worker_count * sizeof c->meetings[0]);
     progress_resume(&c->progress, saved->gradients);
     atomic_store(&c->global_steps, progress_sum(&c->progress));

@@ -228,6 +228,12 @@ static bool injected_drained(struct transport *transport, int record)
     return transport->ops->drained(transport->inner, record);
 }
 
+/* Of what is still to come late, that which is for the dead is dropped by the transport. */
+static void injected_bury(struct transport *transport, int neighbor)
+{
+    transport->ops->bury(transport->inner, neighbor);
+}
+
 void injected_transport_wrap(const struct injected_transport_params *params, const struct transport_ops **ops,
                              struct transport **transport)
 {
@@ -245,7 +251,8 @@ void injected_transport_wrap(const struct injected_transport_params *params, con
                 .put_counts = injected_put_counts,
                 .slot = injected_slot,
                 .put_payload = injected_put_payload,
-                .drained = injected_drained},
+                .drained = injected_drained,
+                .bury = (*ops)->bury != NULL ? injected_bury : NULL},
         .ops = *ops,
         .inner = *transport,
         .damage = scenario_damage(params->scenario),

@@ -14,6 +14,14 @@
 
 enum { SMALL_SHM_BYTES = 1 << 30 };
 
+/* A call of a collective step, where `job` and `step` are known. */
+#define TRY_STEP(call)                                                \
+    do {                                                              \
+        int mpi_code_ = (call);                                       \
+        if (mpi_code_ != MPI_SUCCESS)                                 \
+            return mpi_call_step_failed(job, step, #call, mpi_code_); \
+    } while (0)
+
 enum status mpi_call_failed(const char *call, int code)
 {
     char text[MPI_MAX_ERROR_STRING] = "unknown error";
@@ -87,10 +95,26 @@ static enum status check_launcher(const struct job *job)
     return STATUS_MACHINE;
 }
 
+static void open_mpi(struct job *job, struct survival *survival)
+{
+    survival_open(survival);
+    job->worker = job->rank;
+    job->worker_count = job->size;
+    job->survives = survival->active && job->size > 1;
+    job->mpi = memory_zalloc(1, sizeof *job->mpi);
+    job->mpi->comm = MPI_COMM_WORLD;
+    job->mpi->survival = *survival;
+    job->mpi->workers = memory_zalloc((size_t)job->size, sizeof job->mpi->workers[0]);
+    for (int rank = 0; rank < job->size; rank++)
+        job->mpi->workers[rank] = rank;
+}
+
 enum status job_start(int *argc, char ***argv, struct job *job)
 {
     TRY(check_srun());
     prefer_working_components();
+    struct survival survival;
+    survival_prepare(&survival);
     int provided = MPI_THREAD_SINGLE;
     if (MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS) {
         log_error("MPI did not start; run under mpirun or srun --mpi=pmix of the library this program was built with");
@@ -99,6 +123,7 @@ enum status job_start(int *argc, char ***argv, struct job *job)
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     MPI_Comm_rank(MPI_COMM_WORLD, &job->rank);
     MPI_Comm_size(MPI_COMM_WORLD, &job->size);
+    open_mpi(job, &survival);
     log_set_rank(job->rank, job->size);
     if (provided < MPI_THREAD_SERIALIZED) {
         log_error(
@@ -119,7 +144,7 @@ enum status mpi_call_wait(const struct job *job, const char *step, MPI_Request *
 {
     double begin_s = stopwatch_now(), pause_s = 5e-6;
     for (int done = 0;;) {
-        TRY_MPI(MPI_Test(request, &done, MPI_STATUS_IGNORE));
+        TRY_STEP(MPI_Test(request, &done, MPI_STATUS_IGNORE));
         if (done)
             return STATUS_OK;
         if (job->limit_s > 0 && stopwatch_now() - begin_s > job->limit_s) {
@@ -148,7 +173,7 @@ bool mpi_call_all_complete(MPI_Request *requests, int count)
 enum status job_barrier(const struct job *job, const char *step)
 {
     MPI_Request request;
-    TRY_MPI(MPI_Ibarrier(MPI_COMM_WORLD, &request));
+    TRY_STEP(MPI_Ibarrier(job->mpi->comm, &request));
     return mpi_call_wait(job, step, &request);
 }
 
@@ -171,14 +196,14 @@ enum status job_sum_doubles(const struct job *job, const char *step, double *val
     assert(count <= 1u << 30);
     if (job->ordered_sums)
         return sum_doubles_in_order(job, step, values, count);
-    TRY_MPI(MPI_Iallreduce(MPI_IN_PLACE, values, (int)count, MPI_DOUBLE, MPI_SUM, MPI_COMM_WORLD, &request));
+    TRY_STEP(MPI_Iallreduce(MPI_IN_PLACE, values, (int)count, MPI_DOUBLE, MPI_SUM, job->mpi->comm, &request));
     return mpi_call_wait(job, step, &request);
 }
 
 static enum status sum_piece_in_order(const struct job *job, const char *step, float *values, size_t count, float *all)
 {
     MPI_Request request;
-    TRY_MPI(MPI_Iallgather(values, (int)count, MPI_FLOAT, all, (int)count, MPI_FLOAT, MPI_COMM_WORLD, &request));
+    TRY_STEP(MPI_Iallgather(values, (int)count, MPI_FLOAT, all, (int)count, MPI_FLOAT, job->mpi->comm, &request));
     TRY(mpi_call_wait(job, step, &request));
     memcpy(values, all, count * sizeof values[0]);
     for (size_t rank = 1; rank < (size_t)job->size; rank++)
@@ -206,8 +231,8 @@ enum status job_sum_floats(const struct job *job, const char *step, float *value
     for (size_t first = 0; first < count; first += piece) {
         size_t length = count - first < piece ? count - first : piece;
         MPI_Request request;
-        TRY_MPI(
-            MPI_Iallreduce(MPI_IN_PLACE, values + first, (int)length, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD, &request));
+        TRY_STEP(
+            MPI_Iallreduce(MPI_IN_PLACE, values + first, (int)length, MPI_FLOAT, MPI_SUM, job->mpi->comm, &request));
         TRY(mpi_call_wait(job, step, &request));
     }
     return STATUS_OK;
@@ -219,7 +244,7 @@ enum status job_broadcast(const struct job *job, const char *step, void *bytes, 
     for (size_t first = 0; first < count; first += piece) {
         size_t length = count - first < piece ? count - first : piece;
         MPI_Request request;
-        TRY_MPI(MPI_Ibcast((char *)bytes + first, (int)length, MPI_BYTE, 0, MPI_COMM_WORLD, &request));
+        TRY_STEP(MPI_Ibcast((char *)bytes + first, (int)length, MPI_BYTE, 0, job->mpi->comm, &request));
         TRY(mpi_call_wait(job, step, &request));
     }
     return STATUS_OK;
@@ -228,7 +253,7 @@ enum status job_broadcast(const struct job *job, const char *step, void *bytes, 
 enum status job_gather_doubles(const struct job *job, const char *step, const double *mine, size_t count, double *all)
 {
     MPI_Request request;
-    TRY_MPI(MPI_Iallgather(mine, (int)count, MPI_DOUBLE, all, (int)count, MPI_DOUBLE, MPI_COMM_WORLD, &request));
+    TRY_STEP(MPI_Iallgather(mine, (int)count, MPI_DOUBLE, all, (int)count, MPI_DOUBLE, job->mpi->comm, &request));
     return mpi_call_wait(job, step, &request);
 }
 
@@ -236,7 +261,7 @@ enum status job_gather_bytes(const struct job *job, const char *step, const void
 {
     MPI_Request request;
     assert(bytes <= 1u << 30);
-    TRY_MPI(MPI_Iallgather(mine, (int)bytes, MPI_BYTE, all, (int)bytes, MPI_BYTE, MPI_COMM_WORLD, &request));
+    TRY_STEP(MPI_Iallgather(mine, (int)bytes, MPI_BYTE, all, (int)bytes, MPI_BYTE, job->mpi->comm, &request));
     return mpi_call_wait(job, step, &request);
 }
 
@@ -265,6 +290,10 @@ int job_finish(struct job *job, enum status status)
 {
     int started = 0;
     MPI_Initialized(&started);
+    if (job->mpi != NULL)
+        free(job->mpi->workers);
+    free(job->mpi);
+    job->mpi = NULL;
     if (!started)
         return (int)status;
     if (status != STATUS_OK && !job->agreed && job->size > 1)

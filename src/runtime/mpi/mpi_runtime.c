@@ -25,7 +25,7 @@ static double now(const struct trainer *trainer)
 static void span(const struct trainer *trainer, enum span_kind kind, double begin_s)
 {
     if (trainer->observer->on_span != NULL)
-        trainer->observer->on_span(trainer->observer->context, trainer->job->rank, LANE_COMPUTE, kind, begin_s,
+        trainer->observer->on_span(trainer->observer->context, trainer->job->worker, LANE_COMPUTE, kind, begin_s,
                                    now(trainer), -1);
 }
 
@@ -37,7 +37,7 @@ static void event(const struct trainer *trainer, enum event_kind kind, uint64_t 
         return;
     struct event_report report = {
         .kind = kind,
-        .worker = trainer->job->rank,
+        .worker = trainer->job->worker,
         .peer = -1,
         .step = step,
         .time_s = now(trainer),
@@ -193,7 +193,7 @@ static void report_step(struct trainer *trainer)
     size_t batch = worker_batch(trainer->worker);
     uint64_t exchanges = counts.exchanges - since->exchanges, global = global_steps(trainer);
     struct step_report report = {
-        .worker = trainer->job->rank,
+        .worker = trainer->job->worker,
         .time_s = time_s,
         .step = trainer->books.steps,
         .global_step = global,
@@ -222,7 +222,7 @@ static void report_step(struct trainer *trainer)
 static void report_evaluation(struct trainer *trainer, const char *set, const struct evaluation *result, bool averaged)
 {
     struct evaluation_report report = {
-        .worker = trainer->job->rank,
+        .worker = trainer->job->worker,
         .time_s = now(trainer),
         .step = trainer->books.steps,
         .global_step = global_steps(trainer),
@@ -265,7 +265,7 @@ static enum status evaluate(struct trainer *trainer, double epoch)
     double begin_s = now(trainer);
     struct evaluation result;
     TRY(take_results(trainer, trainer->books.steps, 0));
-    TRY(worker_evaluate(trainer->worker, false, trainer->job->rank, trainer->job->size, &result));
+    TRY(worker_evaluate(trainer->worker, false, trainer->job->worker, trainer->job->worker_count, &result));
     span(trainer, SPAN_EVALUATE, begin_s);
     report_evaluation(trainer, "test", &result, false);
     if (!trainer->params->validation)
@@ -341,7 +341,7 @@ static void report_state(const struct trainer *trainer)
     struct communicator_counts counts = counts_of(trainer);
     log_on_this_rank(
         LOG_INFO, "worker %d: %llu gradients (%llu of %llu by all), %llu meetings, %llu due, %.1f s waited for others",
-        trainer->job->rank, (unsigned long long)trainer->books.steps, (unsigned long long)global_steps(trainer),
+        trainer->job->worker, (unsigned long long)trainer->books.steps, (unsigned long long)global_steps(trainer),
         (unsigned long long)trainer->params->gradient_total, (unsigned long long)counts.exchanges,
         (unsigned long long)counts.pending, trainer->books.idle_s);
 }
@@ -422,74 +422,8 @@ static enum status open_communication(struct trainer *trainer)
     TRY(communicator_create(&params, &trainer->communicator));
     if (trainer->params->restore_state != NULL)
         communicator_resume(trainer->communicator, &trainer->saved);
-    trainer->theory = theory_report_create(trainer->params, trainer->job->rank);
+    trainer->theory = theory_report_create(trainer->params, trainer->job->worker);
     return communicator_start(trainer->communicator);
-}
-
-/* The level for updates as large as this worker's last. */
-static double predicted_consensus(const struct trainer *trainer)
-{
-    if (trainer->theory == NULL)
-        return NAN;
-    return theory_report_predicted(trainer->theory, last_update_square(trainer));
-}
-
-/* Each rank's figures of its own, made known to all. */
-static enum status gather(struct trainer *trainer, double training_s, struct runtime_result *out)
-{
-    enum { STEPS, IDLE, LOAD, SPEED, EXCHANGES, TICKS, UNSERVED, LOST, DAMAGED, REPEATED, WALL, PREDICTED, FIGURES };
-    int n = trainer->job->size;
-    struct communicator_counts counts = counts_of(trainer);
-    double mine[FIGURES] = {
-        [STEPS] = (double)trainer->books.steps,
-        [IDLE] = trainer->books.idle_s / training_s,
-        [LOAD] = trainer->books.load_s / training_s,
-        [SPEED] = (double)(trainer->books.steps * worker_batch(trainer->worker)) / training_s,
-        [EXCHANGES] = (double)counts.exchanges,
-        [TICKS] = (double)counts.ticks,
-        [UNSERVED] = (double)counts.unserved,
-        [LOST] = (double)counts.lost,
-        [DAMAGED] = (double)counts.damaged,
-        [REPEATED] = (double)counts.repeated,
-        [WALL] = training_s,
-        [PREDICTED] = predicted_consensus(trainer) / n,
-    };
-    double *all = memory_zalloc((size_t)n * FIGURES, sizeof all[0]);
-    double *row = memory_zalloc((size_t)n, sizeof row[0]),
-           *matrix = memory_zalloc((size_t)n * (size_t)n, sizeof row[0]);
-    for (int j = 0; trainer->communicator != NULL && j < n; j++)
-        row[j] = (double)communicator_meetings(trainer->communicator)[j];
-    enum status status;
-    TRY_GOTO(job_gather_doubles(trainer->job, "gather results", mine, FIGURES, all), free_all);
-    TRY_GOTO(job_gather_doubles(trainer->job, "gather meetings", row, (size_t)n, matrix), free_all);
-    double twice = 0;
-    out->consensus_predicted = 0;
-    for (int i = 0; i < n; i++) {
-        const double *of = all + (size_t)i * FIGURES;
-        out->gradients_per_worker[i] = (uint64_t)of[STEPS];
-        out->gradients += (uint64_t)of[STEPS];
-        out->idle[i] = of[IDLE];
-        out->data_wait[i] = of[LOAD];
-        out->samples_per_second[i] = of[SPEED];
-        out->ticks += (uint64_t)of[TICKS];
-        out->ticks_unserved += (uint64_t)of[UNSERVED];
-        out->meetings_lost += (uint64_t)of[LOST];
-        out->payloads_damaged += (uint64_t)of[DAMAGED];
-        out->payloads_repeated += (uint64_t)of[REPEATED];
-        out->wall_s = of[WALL] > out->wall_s ? of[WALL] : out->wall_s;
-        out->consensus_predicted += of[PREDICTED];
-        twice += of[EXCHANGES];
-        for (int j = 0; j < n; j++)
-            out->meetings[(size_t)i * (size_t)n + (size_t)j] = (uint64_t)matrix[(size_t)i * (size_t)n + (size_t)j];
-    }
-    out->exchanges = (uint64_t)(twice / 2);
-    if (trainer->theory != NULL)
-        theory_report_result(trainer->theory, out);
-free_all:
-    free(matrix);
-    free(row);
-    free(all);
-    return status;
 }
 
 static const char *transport_of(const struct trainer *trainer)
@@ -506,6 +440,66 @@ static void make_way(const struct trainer *trainer)
     const int nice_of_compute = 10;
     if (2L * trainer->job->local_size > sysconf(_SC_NPROCESSORS_ONLN))
         thread_set_nice(nice_of_compute);
+}
+
+/* The end of a run, of all that are left. */
+struct ending {
+    struct trainer *trainer;
+    struct runtime_result *out;
+    double training_s;
+    bool left;
+    float *x, *buffers; /* owned, host memory: the replica as training has left it; NULL where no rank may die */
+};
+
+static void keep_replica(struct ending *ending)
+{
+    struct worker *worker = ending->trainer->worker;
+    const struct device_ops *ops = worker_device_ops(worker);
+    size_t count = worker_parameter_size(worker), buffer_count = worker_buffer_size(worker);
+    ending->x = memory_alloc_aligned(count * sizeof ending->x[0]);
+    ending->buffers = memory_zalloc(buffer_count + 1, sizeof ending->buffers[0]);
+    ops->vector_read(worker_device(worker), worker_parameters(worker), count, ending->x);
+    ops->vector_read(worker_device(worker), worker_buffers(worker), buffer_count, ending->buffers);
+}
+
+static void take_replica_back(const struct ending *ending)
+{
+    struct worker *worker = ending->trainer->worker;
+    const struct device_ops *ops = worker_device_ops(worker);
+    ops->vector_write(worker_device(worker), worker_parameters(worker), worker_parameter_size(worker), ending->x);
+    ops->vector_write(worker_device(worker), worker_buffers(worker), worker_buffer_size(worker), ending->buffers);
+}
+
+/* A step of job_survive: whoever dies in it is missing in the next one. */
+static enum status close_run(void *context)
+{
+    struct ending *ending = context;
+    struct trainer *trainer = ending->trainer;
+    struct runtime_result *out = ending->out;
+    if (ending->x != NULL)
+        take_replica_back(ending);
+    if (trainer->communicator != NULL && trainer->job->size < trainer->job->worker_count) {
+        TRY(communicator_share_progress(trainer->communicator));
+        ending->left = communicator_left(trainer->communicator);
+    }
+    if (ending->left)
+        return trainer_keep(trainer);
+    runtime_result_release(out);
+    runtime_result_init(out, (size_t)trainer->job->worker_count);
+    TRY(trainer_gather(trainer, ending->training_s, out));
+    out->transport = transport_of(trainer);
+    return closing_average_and_test(trainer->params, trainer->job, trainer->worker, out);
+}
+
+static enum status end_run(struct trainer *trainer, double training_s, bool left, struct runtime_result *out)
+{
+    struct ending ending = {.trainer = trainer, .out = out, .training_s = training_s, .left = left};
+    if (trainer->job->survives)
+        keep_replica(&ending);
+    enum status status = job_survive(trainer->job, close_run, &ending);
+    memory_free_aligned(ending.x);
+    free(ending.buffers);
+    return status;
 }
 
 static enum status run_all(struct trainer *trainer, struct runtime_result *out)
@@ -528,14 +522,10 @@ static enum status run_all(struct trainer *trainer, struct runtime_result *out)
     enum status status = train_and_close(trainer, &left);
     double training_s = now(trainer) - trainer->begin_s;
     TRY(status);
-    if (left)
-        return trainer_keep(trainer);
     state_cut_settle(trainer->cut);
-    if (trainer->params->trained != NULL)
+    if (!left && trainer->params->trained != NULL)
         trainer->params->trained(trainer->params->trained_context);
-    TRY(gather(trainer, training_s, out));
-    out->transport = transport_of(trainer);
-    TRY(closing_average_and_test(trainer->params, trainer->job, trainer->worker, out));
+    TRY(end_run(trainer, training_s, left, out));
     struct evaluation tested = {
         .loss_sum = out->test_loss * (double)out->test_count,
         .correct = (size_t)lround(out->test_accuracy * (double)out->test_count),
@@ -556,7 +546,7 @@ enum status runtime_mpi_run(const struct runtime_params *params, struct job *job
         .observer = observer,
         .origin_s = stopwatch_now(),
         .soundness = {.run = params,
-                      .rank = job->rank,
+                      .rank = job->worker,
                       .shared = worker_meets(worker) == ALGO_MEETS_EVERYONE && job->size > 1},
         .finite = true,
         .books = {.next_evaluation = runtime_first_due(params, params->eval_every_epochs),
@@ -565,11 +555,11 @@ enum status runtime_mpi_run(const struct runtime_params *params, struct job *job
     };
     struct injection_death death;
     trainer.injection = (struct injection){
-        .scenario = params->scenario, .worker = job->rank, .origin_s = trainer.origin_s, .tells = true};
+        .scenario = params->scenario, .worker = job->worker, .origin_s = trainer.origin_s, .tells = true};
     TRY(injection_death_start(&death, &trainer.injection));
     runtime_result_init(out, (size_t)job->size);
     if (params->graph != NULL)
-        communicator_saved_init(&trainer.saved, params->graph, job->rank);
+        communicator_saved_init(&trainer.saved, params->graph, job->worker);
     enum status status = run_all(&trainer, out);
     communicator_saved_release(&trainer.saved);
     injection_death_stop(&death);

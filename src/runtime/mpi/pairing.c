@@ -18,6 +18,8 @@
  * 15  EXCHANGING   the slot holds the peer's payload                  apply once, release record     IDLE, free
  * 16  EXCHANGING   time limit                                         keep the record (debt)         EXCHANGING, free
  *
+ *  -  any          the neighbor has died (pairing_bury)               release record                 closed, free
+ *
  * "New" is the attempt after ours, "same" is ours; it is proved that a word is never further away. Rules 5, 11, 12,
  * 13 and 15 run whatever the worker is engaged with. In COMMIT the slot's top bit says whose tick the meeting serves,
  * in GRANT whether the granter has one for it too. Where both have, they take turns: else a worker that is asked
@@ -247,6 +249,8 @@ static bool react_exchanging(struct pairing *pairing, int j)
 static bool react(struct pairing *pairing, int j, double now_s)
 {
     struct pairing_edge *edge = &pairing->edges[j];
+    if (edge->state == EDGE_CLOSED)
+        return false;
     uint64_t word = pairing->io.read_word(pairing->io.context, j);
     if (word > edge->word)
         edge->word = word;
@@ -262,6 +266,8 @@ static bool react(struct pairing *pairing, int j, double now_s)
         return react_granted(pairing, j, now_s);
     case EDGE_EXCHANGING:
         return react_exchanging(pairing, j);
+    case EDGE_CLOSED:
+        break;
     }
     return false;
 }
@@ -335,6 +341,16 @@ bool pairing_silent(const struct pairing *pairing, int neighbor)
     return pairing->edges[neighbor].state != EDGE_IDLE && pairing->engaged != neighbor;
 }
 
+void pairing_bury(struct pairing *pairing, int neighbor)
+{
+    struct pairing_edge *edge = &pairing->edges[neighbor];
+    if (edge->record != PAIRING_NOBODY) /* only an exchange has put anything out of it */
+        release(pairing, neighbor, edge->state == EDGE_EXCHANGING ? RECORD_DRAINING : RECORD_FREE);
+    leave(pairing, neighbor);
+    edge->state = EDGE_CLOSED;
+    edge->owed = false;
+}
+
 void pairing_cut(struct pairing *pairing, uint64_t cut)
 {
     assert(cut <= PAIRING_CUT_MAX);
@@ -360,7 +376,7 @@ bool pairing_cut_complete(const struct pairing *pairing)
 bool pairing_quiet(const struct pairing *pairing)
 {
     for (int j = 0; j < pairing->degree; j++)
-        if (pairing->edges[j].state != EDGE_IDLE)
+        if (pairing->edges[j].state != EDGE_IDLE && pairing->edges[j].state != EDGE_CLOSED)
             return false;
     for (int k = 0; k < pairing->record_count; k++)
         if (pairing->records[k] != RECORD_FREE)

@@ -12,7 +12,8 @@
  * decider after it has read GRANT, is the only commit point: before it nobody has put a snapshot, after it both ends
  * apply, once, however late. A record is one payload slot and one snapshot buffer; it stays reserved until its
  * meeting is over, the own put is locally complete and the slot has been read. Giving up a wait only frees the worker
- * for others: the grant is parked, or the exchange becomes a debt. The rules are numbered as in the table in pairing.c.
+ * for others: the grant is parked, or the exchange becomes a debt. A neighbor that has died is buried: its edge is
+ * closed for ever, whatever stood open on it. The rules are numbered as in the table in pairing.c.
  *
  * Cuts: what all workers are at one consistent moment, for a checkpoint, without stopping anybody. A worker's cut
  * number says how often it has recorded its own state; each of its words carries it. Who reads a word with a higher
@@ -33,7 +34,7 @@
 
 enum { PAIRING_NOBODY = -1, PAIRING_RECORDS_MAX = 16, PAIRING_CUT_MAX = 0xffff };
 
-enum pairing_edge_state { EDGE_IDLE, EDGE_ASKED, EDGE_CANCELLED, EDGE_GRANTED, EDGE_EXCHANGING };
+enum pairing_edge_state { EDGE_IDLE, EDGE_ASKED, EDGE_CANCELLED, EDGE_GRANTED, EDGE_EXCHANGING, EDGE_CLOSED };
 
 /* What the state machine asks of the world. `neighbor` is an index into the worker's neighbors. */
 struct pairing_io {
@@ -107,13 +108,17 @@ void pairing_forgive(struct pairing *pairing);
 /* The peer has left a wait of ours unanswered: a cancelled ask, a parked grant or a debt. */
 bool pairing_silent(const struct pairing *pairing, int neighbor);
 
+/* The neighbor has died: nobody meets it any more. What was begun with it is dropped: a committed meeting is applied
+ * by nobody who is alive, and its record is free once it is drained. The caller puts no more words to it. */
+void pairing_bury(struct pairing *pairing, int neighbor);
+
 /* This worker's next cut is due: take it, unless it has a higher number already. */
 void pairing_cut(struct pairing *pairing, uint64_t cut);
 
 /* Everything that is before the newest cut is in the recorded state. */
 bool pairing_cut_complete(const struct pairing *pairing);
 
-/* No edge is in a meeting and every record is free. */
+/* Every edge is idle or closed, and every record is free. */
 bool pairing_quiet(const struct pairing *pairing);
 
 #endif

@@ -33,9 +33,33 @@ static enum status open_direct(const struct snapshot_way_params *p, struct snaps
         *reason = "where inject.* damages them";
         return STATUS_OK;
     }
+    if (p->job->survives) {
+        *reason = "where deaths are survived";
+        return STATUS_OK;
+    }
     if (!named && strcmp(p->run->transport, "auto") != 0)
         return STATUS_OK;
     return direct_slots_open(named ? p->run->transport : first_choice, &params, &way->direct, reason);
+}
+
+/* Where deaths are survived there is one way alone. The same on every rank. */
+static enum status choose_transport(const struct snapshot_way_params *p, const char **name)
+{
+    static const char survivor[] = "sendrecv";
+    *name = p->run->transport;
+    if (!p->job->survives)
+        return STATUS_OK;
+    if (strcmp(*name, "auto") != 0 && strcmp(*name, survivor) != 0) {
+        p->job->agreed = true;
+        log_error(
+            "communication.transport=%s does not survive the death of a rank, and mpirun --with-ft asks for that: "
+            "leave out one of the two",
+            *name);
+        return STATUS_USAGE;
+    }
+    *name = survivor;
+    log_info("this MPI goes on without ranks that die (--with-ft): transport %s", survivor);
+    return STATUS_OK;
 }
 
 enum status snapshot_way_open(const struct snapshot_way_params *p, struct snapshot_way *way)
@@ -43,6 +67,8 @@ enum status snapshot_way_open(const struct snapshot_way_params *p, struct snapsh
     size_t count = worker_parameter_size(p->worker);
     const char *reason = NULL;
     bool damages = scenario_damages(p->run->scenario);
+    const char *name;
+    TRY(choose_transport(p, &name));
     way->shape = payload_shape(count, p->run->chunk_bytes);
     way->payload_bytes = way->shape.slot_bytes;
     TRY(open_direct(p, way, &reason));
@@ -50,13 +76,13 @@ enum status snapshot_way_open(const struct snapshot_way_params *p, struct snapsh
         way->shape = payload_shape_elsewhere(count);
     struct transport_params params = {
         .job = p->job,
-        .graph = p->run->graph,
+        .graph = p->reach,
         .worker = p->job->rank,
         .slots = p->run->records + damages, /* what is put late is counted under a record of its own */
         .slot_bytes = way->shape.slot_bytes,
         .puts_per_slot = 2 * way->shape.chunk_count + 1, /* and an answer */
     };
-    TRY(transport_open(way->direct != NULL ? "auto" : p->run->transport, &params, &way->ops, &way->transport));
+    TRY(transport_open(way->direct != NULL ? "auto" : name, &params, &way->ops, &way->transport));
     if (way->direct != NULL)
         log_info("transport %s: snapshots travel %s", direct_slots_name(way->direct), direct_slots_travel(way->direct));
     else if (!worker_device_ops(p->worker)->host_memory)
@@ -66,6 +92,7 @@ enum status snapshot_way_open(const struct snapshot_way_params *p, struct snapsh
     if (damages)
         injected_transport_wrap(&injected, &way->ops, &way->transport);
     way->damages = damages;
+    way->job = p->job;
     return STATUS_OK;
 }
 
@@ -79,7 +106,7 @@ static void leave_together(struct snapshot_way *way)
             log_on_this_rank(LOG_WARNING, "messages that were put late (inject.*) have not left by the end");
             return;
         }
-        if (injected_transport_leave(way->transport) && closing_barrier_enter(&barrier) != STATUS_OK)
+        if (injected_transport_leave(way->transport) && closing_barrier_enter(&barrier, way->job) != STATUS_OK)
             return;
     }
 }

@@ -79,7 +79,7 @@ double theory_report_predicted(const struct theory_report *theory, double update
 void theory_report_result(struct theory_report *theory, struct runtime_result *result)
 {
     const struct graph *graph = theory->graph;
-    if (result->meetings == NULL)
+    if (result->meetings == NULL || result->died != NULL) /* the graph has changed: its rates hold for no whole run */
         return;
     for (int e = 0; e < graph->edge_count; e++) {
         size_t row = (size_t)graph->edges[e].a, n = (size_t)graph->worker_count;

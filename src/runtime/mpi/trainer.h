@@ -1,4 +1,5 @@
-/* The compute loop's own: what a worker's process is beside its worker. Private to mpi_runtime.c and mpi_state.c. */
+/* The compute loop's own: what a worker's process is beside its worker. Private to mpi_runtime.c, mpi_result.c
+ * and mpi_state.c. */
 #ifndef GRAPEVINE_RUNTIME_MPI_TRAINER_H
 #define GRAPEVINE_RUNTIME_MPI_TRAINER_H
 
@@ -31,6 +32,11 @@ struct trainer {
     uint64_t resulted; /* gradients whose results are known */
     struct communicator_saved saved;
 };
+
+/* --- mpi_result.c --- */
+
+/* Collective: the figures of all ranks, into a result that is new. */
+enum status trainer_gather(struct trainer *trainer, double training_s, struct runtime_result *out);
 
 /* --- mpi_state.c --- */
 

@@ -53,6 +53,9 @@ struct transport_ops {
                                size_t bytes, int record);
     /* All puts counted under the record are locally complete. */
     bool (*drained)(struct transport *transport, int record);
+    /* The neighbor has died: what is put to it from now on is dropped, and what it has put may come, into slots whose
+     * records are not drained, or not. NULL: the transport does not survive it. */
+    void (*bury)(struct transport *transport, int neighbor);
     /* Small puts do not arrive by themselves with this MPI: see to it from now on. NULL where nothing can be done. */
     void (*push_small_puts)(struct transport *transport);
 };
