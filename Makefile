@@ -1,4 +1,6 @@
 # Grapevine's build. `make help` lists what it can do.
+include scripts/make/variant.mk
+
 CC      ?= cc
 MPICC   ?= mpicc
 PKG     ?= pkg-config
@@ -66,7 +68,8 @@ TEST_BIN  := $(TEST_SRC:tests/%.c=$(BUILD)/tests/%)
 DUMP_BIN  := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/parity/*_dump.c)))
 BENCH_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(filter-out tests/bench/gpu_%,$(sort \
              $(wildcard tests/bench/*_bench.c))))
-MPI_BIN   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/mpi/*.c tests/bench/mpi_*.c)))
+MPI_BIN   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/mpi/*.c tests/bench/mpi_*.c) \
+             $(if $(VARIANT),tests/sanitizers/planted.c)))
 
 $(TEST_BIN) $(DUMP_BIN) $(BENCH_BIN): $(BUILD)/tests/%: tests/%.c $(LIBRARY) $(LIB_KERNELS)
 	@mkdir -p $(@D)

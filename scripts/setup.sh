@@ -4,6 +4,7 @@
 #   scripts/setup.sh            what the program needs to be built and run (the same as --minimal)
 #   scripts/setup.sh --tests    and what its tests need
 #   scripts/setup.sh --long     what the long tests need beside these
+#   scripts/setup.sh --sanitize what `make check VARIANT=...` needs beside the program
 #   scripts/setup.sh --fuzz     what `make fuzz` needs beside the program
 #   scripts/setup.sh --plots    and what scripts/plot_runs.py needs
 #   scripts/setup.sh --lint     and what `make lint` and `make format` need
@@ -48,6 +49,11 @@ tests|spin|-|-|-|spin|model of the pairing protocol (spinroot.com)
 tests|valgrind|valgrind|valgrind|valgrind|valgrind|memory checks
 long|munge|munge|munge|munge|-|batch jobs under a real Slurm
 long|slurm-wlm|slurm-slurmd|slurm-llnl|slurm|-|batch jobs under a real Slurm
+sanitize|gcc|libasan|gcc|libasan8|-|AddressSanitizer (part of gcc on Debian)
+sanitize|gcc|libubsan|gcc|libubsan1|-|UndefinedBehaviorSanitizer (part of gcc on Debian)
+sanitize|gcc|libtsan|gcc|libtsan2|-|ThreadSanitizer (part of gcc on Debian)
+sanitize|libcmocka-dev|libcmocka-devel|cmocka|libcmocka-devel|cmocka|unit tests
+sanitize|python3|python3|python|python3|python|test scripts
 fuzz|clang|clang|clang|clang|llvm|libFuzzer
 fuzz|libclang-rt-dev|compiler-rt|compiler-rt|-|-|libFuzzer and sanitizers
 lint|clang-tidy|clang-tools-extra|clang|clang-tools|llvm|static analysis
@@ -56,7 +62,7 @@ lint|shellcheck|ShellCheck|shellcheck|ShellCheck|shellcheck|static analysis of s
 TABLE
 }
 
-# Rows of the wanted sets. $1: minimal | plots | tests | long | fuzz | lint; each includes minimal.
+# Rows of the wanted sets. $1: minimal | plots | tests | long | sanitize | fuzz | lint; each includes minimal.
 wanted_rows() {
     packages | awk -F'|' -v wanted="$1" '$1 == "minimal" || $1 == wanted'
 }
@@ -176,8 +182,10 @@ fetch_safetensors() {
 main() {
     local set_name=minimal
     case ${1:---minimal} in
-    --minimal | --plots | --tests | --long | --fuzz | --lint) set_name=${1:---minimal} && set_name=${set_name#--} ;;
-    *) echo "usage: scripts/setup.sh [--minimal|--plots|--tests|--long|--fuzz|--lint]" >&2 && return 2 ;;
+    --minimal | --plots | --tests | --long | --sanitize | --fuzz | --lint)
+        set_name=${1:---minimal} && set_name=${set_name#--}
+        ;;
+    *) echo "usage: scripts/setup.sh [--minimal|--plots|--tests|--long|--sanitize|--fuzz|--lint]" >&2 && return 2 ;;
     esac
     [ "${GRAPEVINE_SETUP:-}" = skip ] && return 0
     # shellcheck source=/dev/null

@@ -23,16 +23,30 @@ SCRIPTS     := $(sort $(wildcard tests/unit/*.sh tests/laws/*.sh tests/sim/*.sh 
                tests/protocol/*.sh))
 LONG        := $(sort $(wildcard tests/*/*_long.sh))
 CHECK_TESTS  = $(CHECKS) $(TEST_BIN) $(EMULATED_CHECKS) $(PARITY) $(filter-out $(LONG),$(SCRIPTS))
-RUN_TESTS   := XDG_CACHE_HOME=$(abspath $(BUILD))/cache BUILD=$(BUILD) PYTHON=$(PYTHON) scripts/run_tests.sh
+RUN_TESTS    = XDG_CACHE_HOME=$(abspath $(BUILD))/cache BUILD=$(BUILD) PYTHON=$(PYTHON) $(SANITIZED) \
+               scripts/run_tests.sh
+
+# --- with VARIANT=asan or tsan: what has memory, threads and ranks of its own, at a size that takes minutes. Left out:
+# tests of time, of PyTorch and of statistics, which say nothing new when they are watched, long ones, and with tsan
+# those that compute on two threads: there is one (scripts/sanitized.sh), and oneDNN would wait for the other ---
+ifneq ($(VARIANT),)
+SANITIZED     := scripts/sanitized.sh $(VARIANT)
+LEFT_OUT       = $(BUILD)/tests/laws/convex_bias_test $(BUILD)/tests/laws/shapes_linear_test $(LEFT_OUT_$(VARIANT))
+LEFT_OUT_tsan := $(BUILD)/tests/parity/%_test
+LONG          :=
+CHECK_TESTS    = tests/sanitizers/planted_test.sh $(filter-out $(LEFT_OUT),$(TEST_BIN)) tests/sim/golden_test.sh \
+                 "tests/mpi/laws_test.sh short" tests/mpi/allreduce_test.sh tests/sanitizers/commands_test.sh \
+                 "$(SANITIZED) --reports"
+endif
 
 check-build:
-	@BUILD=$(BUILD) scripts/setup.sh --tests
+	@BUILD=$(BUILD) scripts/setup.sh $(if $(VARIANT),--sanitize,--tests)
 	@+$(MAKE) --no-print-directory -j$(JOBS) all tests
 
 check: check-build ## set-up, build, every check and test; the last line counts them
 	@$(RUN_TESTS) $(CHECK_TESTS)
 
-check-long: check-build ## the same and the long tests (tests/*/*_long.sh)
+check-long: check-build ## the same and the long tests (tests/*/*_long.sh), valgrind among them
 	@BUILD=$(BUILD) scripts/setup.sh --long
 	@$(RUN_TESTS) $(CHECK_TESTS) $(LONG)
 
@@ -100,4 +114,5 @@ uninstall: ## remove what install put there
 
 help: ## this list
 	@awk -F' *## *' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "make check VARIANT=asan  what makes sense of it under AddressSanitizer and UBSan; VARIANT=tsan: ThreadSanitizer"
 	@echo "variables:        BUILD=$(BUILD) PREFIX=$(PREFIX) DESTDIR= JOBS=$(JOBS) CC=$(CC) MPICC=$(MPICC) EXTRA_CFLAGS="

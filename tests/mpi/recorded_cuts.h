@@ -4,6 +4,7 @@
 #define GRAPEVINE_TESTS_RECORDED_CUTS_H
 
 #include <math.h>
+#include <pthread.h>
 
 #include "mpi/mpi_fixture.h"
 #include "runtime/mpi/state_cut.h"
@@ -24,6 +25,7 @@ struct recorded_cuts {
     double *start;                 /* owned (count): x + x̃ of this rank at first */
     double (*applied)[DIRECTIONS]; /* owned (step_count + 1): what gradient events have done by each step */
     uint64_t step_count;
+    pthread_mutex_t mutex; /* guards `applied` */
     struct recorded_cut own[CUTS_MOST];
     double *meetings; /* owned (CUTS_MOST × ranks): of this rank, at each cut */
 };
@@ -67,8 +69,10 @@ static inline void recorded_keep(void *context, const struct run_state *state)
                 cut->sums[d] += direction_at(d, k) * (value - cuts->start[k]);
         }
         cut->norm = sqrt(cut->norm);
+        pthread_mutex_lock(&cuts->mutex);
         for (int d = 0; d < DIRECTIONS; d++)
             cut->sums[d] -= cuts->applied[books.steps][d];
+        pthread_mutex_unlock(&cuts->mutex);
         for (size_t j = 0; j < saved.worker_count; j++)
             cuts->meetings[number * saved.worker_count + j] = (double)saved.meetings[j];
     }
@@ -82,6 +86,7 @@ static inline void recorded_cuts_open(struct recorded_cuts *cuts, struct mpi_fix
     const float *x = worker_parameters(f->worker);
     memset(cuts, 0, sizeof *cuts);
     cuts->fixture = f;
+    pthread_mutex_init(&cuts->mutex, NULL);
     cuts->start = memory_zalloc(count, sizeof cuts->start[0]);
     for (size_t k = 0; k < count; k++)
         cuts->start[k] = 2 * (double)x[k]; /* x̃ = x */
@@ -99,12 +104,14 @@ static inline void recorded_cuts_step(struct recorded_cuts *cuts, const double *
 {
     size_t count = worker_parameter_size(cuts->fixture->worker);
     uint64_t step = ++cuts->step_count;
+    pthread_mutex_lock(&cuts->mutex);
     cuts->applied = memory_realloc(cuts->applied, step + 1, sizeof cuts->applied[0]);
     for (int d = 0; d < DIRECTIONS; d++) {
         cuts->applied[step][d] = cuts->applied[step - 1][d];
         for (size_t k = 0; k < count; k++)
             cuts->applied[step][d] += direction_at(d, k) * change[k];
     }
+    pthread_mutex_unlock(&cuts->mutex);
     struct books books = {.steps = step};
     state_cut_publish(cuts->cut, &books);
 }
@@ -161,6 +168,7 @@ static inline struct cuts_found recorded_cuts_close(struct recorded_cuts *cuts)
                 found.asymmetry += fabs(met[i * n + j] - met[j * n + i]);
     }
     state_cut_destroy(cuts->cut);
+    pthread_mutex_destroy(&cuts->mutex);
     free(met);
     free(all);
     free(cuts->meetings);
