@@ -56,7 +56,7 @@
  *   workers                 attempts  cuts  time limit      deaths  stops      states
  *   2                              4     2  ANY                  1      -     469,273
  *   2                              3     2  SILENT               1      2     700,062
- *   2, KEEP_ALL_WORDS              4     0  ANY                  1      -      30,197
+ *   2, KEEP_ALL_WORDS              4     0  ANY                  1      -      30,516
  *   3                              2     1  NEVER                -      -     237,003
  *   3                              1     0  ANY                  -      -     446,546
  *   3                              1     1  ANY, once            -      -     230,506
@@ -71,8 +71,8 @@
  *   4, DIRECTED                    1     0  ANY, twice           -      -      95,617
  *   long: 2                        7     2  ANY                  1      -   4,681,862
  *         2                        5     2  SILENT               1      2   2,542,770
- *         2, KEEP_ALL_WORDS        7     1  ANY                  1      -   2,930,790
- *         3, KEEP_ALL_WORDS        1     0  ANY                  -      -   1,579,294
+ *         2, KEEP_ALL_WORDS        7     1  ANY                  1      -   2,934,104
+ *         3, KEEP_ALL_WORDS        1     0  ANY                  -      -   4,529,812
  *         3                        1     0  ANY                  1      -   3,469,439
  *         3                        3     1  NEVER                -      -   3,700,231
  *         3                        2     1  ANY, once            -      -   6,921,422
@@ -85,7 +85,7 @@
  *         4, COMPLETE              1     1  NEVER                -      -   7,660,652
  *
  * Not complete, and so not among them: three workers with any number of waits given up and cuts; four with several
- * attempts. Tests of random networks (tests/unit) go there.
+ * attempts. The random networks of tests/unit go there.
  */
 #define NEVER 0
 #define ANY 1
