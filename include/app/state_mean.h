@@ -11,6 +11,7 @@
 
 struct state_mean {
     int workers;        /* whose state it is; 0: none is there */
+    int left_of;        /* of so many, of whom the others have died; 0: none has */
     bool simulated;     /* in one file */
     uint64_t gradients; /* that they had done together */
 };

@@ -58,6 +58,8 @@ static char *path_of(const struct state_file_place *place, int rank, uint64_t gr
     text_add(&name, "%s%012" PRIu64, prefix, gradients);
     if (place->size > 0)
         text_add(&name, "-rank-%d-of-%d", rank, place->size);
+    if (place->left_of > 0)
+        text_add(&name, "-left-of-%d", place->left_of);
     text_add(&name, "%s", suffix);
     char *path = run_directory_file(place->directory, text_view(&name));
     text_release(&name);

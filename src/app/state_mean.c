@@ -15,16 +15,34 @@
 #include "base/memory.h"
 #include "base/text.h"
 
-/* Is there a whole state of `size` ranks (0: of a simulation) after so many gradients? */
-static bool is_whole(const char *directory, int size, uint64_t gradients)
+static struct state_file_place place_of(const char *directory, const struct state_mean *of)
 {
-    const struct state_file_place place = {.directory = directory, .size = size};
+    return (struct state_file_place){
+        .directory = directory, .size = of->simulated ? 0 : of->workers, .left_of = of->left_of};
+}
+
+/* Is there a whole state of such ranks (or of a simulation) after so many gradients? */
+static bool is_whole(const char *directory, const struct state_mean *of)
+{
+    const struct state_file_place place = place_of(directory, of);
     uint64_t found[STATE_FILES_MOST];
     int count = state_file_list(&place, found);
     for (int i = 0; i < count; i++)
-        if (found[i] == gradients)
+        if (found[i] == of->gradients)
             return true;
     return false;
+}
+
+/* Is this the name of the first part of a state? */
+static bool take_name(const char *name, struct state_mean *of)
+{
+    int end = 0;
+    *of = (struct state_mean){0};
+    if (sscanf(name, "state-%" SCNu64 "-rank-0-of-%d-left-of-%d.safetensors%n", &of->gradients, &of->workers,
+               &of->left_of, &end) != 3 &&
+        sscanf(name, "state-%" SCNu64 "-rank-0-of-%d.safetensors%n", &of->gradients, &of->workers, &end) != 2)
+        of->simulated = sscanf(name, "state-%" SCNu64 ".safetensors%n", &of->gradients, &end) == 1;
+    return end > 0 && name[end] == '\0';
 }
 
 struct state_mean state_mean_find(const char *directory)
@@ -32,14 +50,10 @@ struct state_mean state_mean_find(const char *directory)
     struct state_mean newest = {0};
     DIR *folder = opendir(directory);
     for (struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
-        struct state_mean one = {0};
-        int end = 0;
-        if (sscanf(entry->d_name, "state-%" SCNu64 "-rank-0-of-%d.safetensors%n", &one.gradients, &one.workers, &end) !=
-            2)
-            one.simulated = sscanf(entry->d_name, "state-%" SCNu64 ".safetensors%n", &one.gradients, &end) == 1;
-        if (end == 0 || entry->d_name[end] != '\0' || (newest.workers > 0 && one.gradients <= newest.gradients))
+        struct state_mean one;
+        if (!take_name(entry->d_name, &one) || (newest.workers > 0 && one.gradients <= newest.gradients))
             continue;
-        if (is_whole(directory, one.workers, one.gradients))
+        if (is_whole(directory, &one))
             newest = one;
         if (newest.simulated)
             newest.workers = 1; /* at least: state_mean_read finds out */
@@ -89,8 +103,8 @@ static enum status add_vector(void *context, const char *name, const float *valu
 
 static enum status add_part(const char *directory, const struct state_mean *mean, int rank, struct sums *sums)
 {
-    const struct state_file_place place = {
-        .directory = directory, .rank = rank, .size = mean->simulated ? 0 : mean->workers};
+    struct state_file_place place = place_of(directory, mean);
+    place.rank = rank;
     struct state_file *file = NULL;
     TRY(state_file_open_at(&place, mean->gradients, &file));
     enum status status = state_file_visit(file, add_vector, sums);

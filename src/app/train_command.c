@@ -76,8 +76,11 @@ static void warn_of_binding(void)
 
 static struct state_file_place place_of(const struct training *training)
 {
-    return (struct state_file_place){
-        .directory = training->directory, .rank = training->job.rank, .size = training->job.size};
+    const struct job *job = &training->job;
+    return (struct state_file_place){.directory = training->directory,
+                                     .rank = job->rank,
+                                     .size = job->size,
+                                     .left_of = job->size < job->worker_count ? job->worker_count : 0};
 }
 
 /* Of workers whose mean this run began with. */
@@ -158,8 +161,12 @@ static enum status look(struct training *training, struct found_states *found)
         return STATUS_OK;
     TRY(run_output_compare_settings(training->config, training->directory, false, &same_network));
     found->count = same_network ? state_file_list(&place, found->gradients) : 0;
-    if (found->count == 0)
-        found->mean = state_mean_find(training->directory);
+    found->mean = state_mean_find(training->directory);
+    bool of_survivors = found->mean.left_of > 0; /* nobody can go on where they were */
+    if (of_survivors && found->count > 0 && found->mean.gradients > found->gradients[0])
+        found->count = 0;
+    if (found->count > 0)
+        found->mean = (struct state_mean){0};
     return STATUS_OK;
 }
 

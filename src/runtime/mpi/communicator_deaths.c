@@ -108,6 +108,9 @@ static void tell(const struct communicator *c, const bool *news)
 {
     const struct survivors *survivors = &c->survivors;
     struct text died = {0}, edges = {0};
+    int count = 0;
+    for (int i = 0; i < c->progress.worker_count; i++)
+        count += news[i];
     for (int i = 0; i < c->progress.worker_count; i++)
         if (news[i])
             text_add(&died, "%s%d", died.length > 0 ? ", " : " ", i);
@@ -115,11 +118,12 @@ static void tell(const struct communicator *c, const bool *news)
         text_add(&edges, " %d-%d", survivors->worker[survivors->graph->edges[e].a],
                  survivors->worker[survivors->graph->edges[e].b]);
     log_on_this_rank(LOG_WARNING,
-                     "worker%s has died; %d go on: %d edges%s%s, chi1 %.4g, chi2 %.4g, eta %.4g, alpha_tilde %.4g",
-                     text_view(&died), survivors->graph->worker_count, survivors->graph->edge_count,
+                     "worker%s%s %s died; %d go on: %d edge%s%s%s, chi1 %.4g, chi2 %.4g, eta %.4g, alpha_tilde %.4g",
+                     count > 1 ? "s" : "", text_view(&died), count > 1 ? "have" : "has", survivors->graph->worker_count,
+                     survivors->graph->edge_count, survivors->graph->edge_count == 1 ? "" : "s",
                      edges.length > 0 ? ":" : "", text_view(&edges), survivors->spectrum.chi1, survivors->spectrum.chi2,
                      survivors->constants.eta, survivors->constants.alpha_tilde);
-    if (c->params.cut != NULL && c->dead_count == 1)
+    if (c->params.cut != NULL && c->dead_count == count)
         log_on_this_rank(LOG_WARNING, "no more states are kept at intervals: parts of the dead would be missing");
     text_release(&died);
     text_release(&edges);
