@@ -1,6 +1,6 @@
 /* The whole state of a run, in files of its run directory: state-<gradients>.safetensors of a simulation, and of a real
- * run one of each rank, state-<gradients>-rank-<i>-of-<n>.safetensors; where workers have died, of those that were left,
- * state-<gradients>-rank-<i>-of-<n>-left-of-<workers>.safetensors, whose mean alone a run can begin with.
+ * run one of each rank, state-<gradients>-rank-<i>-of-<n>.safetensors; where workers have died, of those that were
+ * left, state-<gradients>-rank-<i>-of-<n>-left-of-<workers>.safetensors, whose mean alone a run can begin with.
  *
  * A file is there whole or not at all, and its content is checked against digests when it is read: a run that was
  * killed at any moment goes on from the newest state that is good. */
