@@ -14,6 +14,7 @@ struct probe_result {
     const char *thread_level; /* static: "MPI_THREAD_SERIALIZED", … */
     char windows[96];         /* one-sided component as asked for (Open MPI), or what the library is */
     const char *gpu_memory;   /* static: what the library says of putting from GPU memory */
+    const char *deaths;       /* static: what becomes of a run when a rank dies */
     const char *transport;    /* static: the one that training would use */
     double *latency_s;        /* owned (size × size): one word, one way; 0 on the diagonal, NAN where nothing came */
     double *bytes_per_second; /* owned (size × size): one payload of PROBE_BYTES, from start to its acknowledgement */

@@ -52,13 +52,14 @@ static void print_mpi(const struct job *job, const struct probe_result *probe, s
     printf("thread level     %s\n", probe->thread_level);
     printf("windows          %s\n", probe->windows);
     printf("GPU memory       %s\n", probe->gpu_memory);
+    printf("deaths of ranks  %s\n", probe->deaths);
     if (job->size == 1) {
         printf("puts             not tried: one rank\n");
         advise(advice, "run it under the launcher too, to try puts between ranks: mpirun -n 4 grapevine doctor");
         return;
     }
     printf("transport        %s\n", probe->transport);
-    if (strcmp(probe->transport, "put") != 0)
+    if (strcmp(probe->transport, "put") != 0 && !job->survives)
         advise(advice,
                "one-sided puts do not work here: on Open MPI 4 try --mca osc sm,pt2pt (one node, TCP) or --mca pml "
                "ucx --mca osc ucx (InfiniBand); until then exchanges go by two-sided messages");

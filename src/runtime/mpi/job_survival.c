@@ -10,6 +10,9 @@
 /* How long the others leave the word to the lowest living rank before they end the job. */
 static const double silence_s = 1;
 
+/* How long a rank that has seen a step fail waits for the news of a death that explains it. */
+static const double news_s = 1, look_every_s = 1e-3;
+
 void job_look_for_dead(const struct job *job, bool *dead)
 {
     survival_look(&job->mpi->survival, job->mpi->comm, dead);
@@ -39,13 +42,29 @@ static void tell_of_deaths(const struct job *job, const char *step)
                          text_view(&text), step);
     else
         stopwatch_sleep(silence_s);
+    log_release(); /* nobody will agree on it */
     text_release(&text);
     free(dead);
 }
 
+/* Collective operations that a death has caught in their middle may fail with whatever code. */
+static bool has_lost_somebody(const struct job *job)
+{
+    bool *dead = memory_zalloc((size_t)job->worker_count, sizeof dead[0]), any = false;
+    double begin_s = stopwatch_now();
+    while (job->survives && !any && stopwatch_now() - begin_s < news_s) {
+        job_look_for_dead(job, dead);
+        for (int i = 0; i < job->worker_count; i++)
+            any |= dead[i];
+        stopwatch_sleep(look_every_s);
+    }
+    free(dead);
+    return any;
+}
+
 enum status mpi_call_step_failed(const struct job *job, const char *step, const char *call, int code)
 {
-    if (!survival_is_death(&job->mpi->survival, code))
+    if (!survival_is_death(&job->mpi->survival, code) && !has_lost_somebody(job))
         return mpi_call_failed(call, code);
     if (!job->mpi->repeats)
         tell_of_deaths(job, step);
@@ -75,6 +94,8 @@ static enum status shrink(struct job *job)
     MPI_Group_free(&group);
     MPI_Group_free(&all);
     log_set_rank(job->rank, job->size);
+    if (job->size < job->worker_count)
+        log_info("the run is brought to its end by %d of %d workers", job->size, job->worker_count);
     return STATUS_OK;
 }
 

@@ -148,7 +148,7 @@ static enum status probe_transport(struct job *job, struct probe_result *out)
                                       .slots = 1,
                                       .slot_bytes = probe.shape.slot_bytes,
                                       .puts_per_slot = 2 * probe.shape.chunk_count};
-    enum status status = transport_open("auto", &params, &probe.ops, &probe.transport);
+    enum status status = transport_open(job->survives ? "sendrecv" : "auto", &params, &probe.ops, &probe.transport);
     if (status == STATUS_OK) {
         out->transport = probe.ops->name;
         status = probe_pairs(&probe, out);
@@ -159,6 +159,14 @@ static enum status probe_transport(struct job *job, struct probe_result *out)
     free(probe.words);
     graph_destroy(graph);
     return status;
+}
+
+static const char *describe_deaths(const struct job *job)
+{
+    if (job->mpi->survival.active)
+        return "the others go on (ULFM is switched on)";
+    return job->mpi->survival.shrink != NULL ? "end the run; under mpirun --with-ft ulfm the others would go on"
+                                             : "end the run; this MPI cannot go on without a rank (Open MPI 5 can)";
 }
 
 static void describe_library(struct probe_result *out)
@@ -194,10 +202,11 @@ static void describe_library(struct probe_result *out)
 enum status probe_run(struct job *job, struct probe_result *out)
 {
     size_t pairs = (size_t)job->size * (size_t)job->size;
-    *out = (struct probe_result){.thread_level = "unknown", .gpu_memory = "", .transport = "none"};
+    *out = (struct probe_result){.thread_level = "unknown", .gpu_memory = "", .deaths = "", .transport = "none"};
     out->latency_s = memory_zalloc(pairs, sizeof out->latency_s[0]);
     out->bytes_per_second = memory_zalloc(pairs, sizeof out->bytes_per_second[0]);
     describe_library(out);
+    out->deaths = describe_deaths(job);
     return job->size > 1 ? probe_transport(job, out) : STATUS_OK;
 }
 
