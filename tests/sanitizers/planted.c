@@ -41,9 +41,9 @@ static void after_free(void)
 
 static void stack_overflow(void)
 {
-    int values[4] = {0};
-    kept = values;
+    volatile int values[4] = {0};
     values[3 + one] = 1;
+    one += values[0];
 }
 
 static void leak(void)
