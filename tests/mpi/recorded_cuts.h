@@ -22,6 +22,7 @@ struct recorded_cut {
 struct recorded_cuts {
     struct mpi_fixture *fixture;   /* borrowed */
     struct state_cut *cut;         /* owned */
+    float *directions;             /* owned (DIRECTIONS × count): ±1 */
     double *start;                 /* owned (count): x + x̃ of this rank at first */
     double (*applied)[DIRECTIONS]; /* owned (step_count + 1): what gradient events have done by each step */
     uint64_t step_count;
@@ -61,12 +62,13 @@ static inline void recorded_keep(void *context, const struct run_state *state)
     uint64_t number = state_cut_due(cuts->cut, state->gradients);
     if (number < CUTS_MOST) {
         struct recorded_cut *cut = &cuts->own[number];
+        size_t count = state->vectors[0].count;
         *cut = (struct recorded_cut){.kept = 1, .steps = (double)books.steps};
-        for (size_t k = 0; k < state->vectors[0].count; k++) {
+        for (size_t k = 0; k < count; k++) {
             double value = recorded_value(state, k);
             cut->norm += value * value;
             for (int d = 0; d < DIRECTIONS; d++)
-                cut->sums[d] += direction_at(d, k) * (value - cuts->start[k]);
+                cut->sums[d] += (double)cuts->directions[(size_t)d * count + k] * (value - cuts->start[k]);
         }
         cut->norm = sqrt(cut->norm);
         pthread_mutex_lock(&cuts->mutex);
@@ -88,6 +90,10 @@ static inline void recorded_cuts_open(struct recorded_cuts *cuts, struct mpi_fix
     cuts->fixture = f;
     pthread_mutex_init(&cuts->mutex, NULL);
     cuts->start = memory_zalloc(count, sizeof cuts->start[0]);
+    cuts->directions = memory_zalloc(DIRECTIONS * count, sizeof cuts->directions[0]);
+    for (int d = 0; d < DIRECTIONS; d++)
+        for (size_t k = 0; k < count; k++)
+            cuts->directions[(size_t)d * count + k] = (float)direction_at(d, k);
     for (size_t k = 0; k < count; k++)
         cuts->start[k] = 2 * (double)x[k]; /* x̃ = x */
     cuts->meetings = memory_zalloc((size_t)CUTS_MOST * (size_t)f->job.size, sizeof cuts->meetings[0]);
@@ -109,7 +115,7 @@ static inline void recorded_cuts_step(struct recorded_cuts *cuts, const double *
     for (int d = 0; d < DIRECTIONS; d++) {
         cuts->applied[step][d] = cuts->applied[step - 1][d];
         for (size_t k = 0; k < count; k++)
-            cuts->applied[step][d] += direction_at(d, k) * change[k];
+            cuts->applied[step][d] += (double)cuts->directions[(size_t)d * count + k] * change[k];
     }
     pthread_mutex_unlock(&cuts->mutex);
     struct books books = {.steps = step};
@@ -174,6 +180,7 @@ static inline struct cuts_found recorded_cuts_close(struct recorded_cuts *cuts)
     free(cuts->meetings);
     free(cuts->applied);
     free(cuts->start);
+    free(cuts->directions);
     return found;
 }
 
