@@ -2,6 +2,7 @@
 #include "runtime/mpi/survival.h"
 
 #include <dlfcn.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,6 +47,8 @@ void survival_open(struct survival *survival)
         MPI_T_cvar_handle_free(&handle);
     }
     MPI_T_finalize();
+    if (survival->active) /* a write to the connection of a rank that has just died is no reason to die too */
+        signal(SIGPIPE, SIG_IGN);
 }
 
 bool survival_is_death(const struct survival *survival, int code)
