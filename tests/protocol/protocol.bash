@@ -111,11 +111,12 @@ names_of_model() {
     sed -nE 's/.*RULE\(([0-9]+), (EDGE_[A-Z]+),.*/\1 \2/p' tests/protocol/pairing.pml
 }
 
-# The model is one of this program: the same states, kinds of words and rules.
+# The model is one of this program: the same states, kinds of words and rules. But for EDGE_CLOSED, which is no state of
+# the protocol: a neighbor that MPI has declared dead is left out for ever (pairing_network_test.c has that).
 names_agree() {
     local difference count
-    count=$(names_of_program | grep -c .)
-    difference=$(diff <(names_of_program | sort) <(names_of_model | sort)) || true
+    count=$(names_of_program | grep -v '^EDGE_CLOSED' | grep -c .)
+    difference=$(diff <(names_of_program | grep -v '^EDGE_CLOSED' | sort) <(names_of_model | sort)) || true
     [ "$count" = 29 ] || difference+=" pairing.[hc] names $count states, kinds and rules, not 29"
     verdict "pairing.c and its model have the same names" "$difference"
 }
