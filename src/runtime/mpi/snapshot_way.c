@@ -14,6 +14,10 @@ static const char first_choice[] = "ipc";
 
 static const double leave_limit_s = 10;
 
+/* Where deaths are survived each message must leave in one piece (over TCP those below 64 KiB do): Open MPI 5 turns in
+ * a circle for ever, within whatever call comes next, when the sender of one that it takes piece by piece dies. */
+static const size_t survivor_chunk_bytes = 32768;
+
 /* Leaves way->direct NULL where snapshots are to take another way, and says why. */
 static enum status open_direct(const struct snapshot_way_params *p, struct snapshot_way *way, const char **reason)
 {
@@ -69,7 +73,10 @@ enum status snapshot_way_open(const struct snapshot_way_params *p, struct snapsh
     bool damages = scenario_damages(p->run->scenario);
     const char *name;
     TRY(choose_transport(p, &name));
-    way->shape = payload_shape(count, p->run->chunk_bytes);
+    size_t chunk_bytes = p->run->chunk_bytes;
+    if (p->job->survives && chunk_bytes > survivor_chunk_bytes)
+        chunk_bytes = survivor_chunk_bytes;
+    way->shape = payload_shape(count, chunk_bytes);
     way->payload_bytes = way->shape.slot_bytes;
     TRY(open_direct(p, way, &reason));
     if (way->direct != NULL)
