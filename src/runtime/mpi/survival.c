@@ -26,9 +26,10 @@ void survival_prepare(struct survival *survival)
     all &= find("MPIX_Comm_revoke", &survival->revoke);
     all &= find("MPIX_Comm_get_failed", &survival->get_failed);
     all &= find("MPIX_Comm_ack_failed", &survival->ack_failed);
+    const char *asked = getenv("OMPI_MCA_mpi_ft_enable"); /* what --with-ft sets */
     if (!all)
         *survival = (struct survival){0};
-    else /* else MPI_Finalize may wait for the dead for ever */
+    else if (asked != NULL && strcmp(asked, "0") != 0) /* else MPI_Finalize may wait for the dead for ever */
         setenv("OMPI_MCA_async_mpi_finalize", "1", 0);
 }
 
