@@ -259,9 +259,11 @@ static enum status take_farewell(struct transport *transport)
     double begin_s = stopwatch_now();
     for (int j = 0; j < transport->degree; j++) {
         struct neighbor_link *link = &transport->links[j];
-        TRY_MPI(MPI_Isend(NULL, 0, MPI_BYTE, link->rank, TAG_LAST, transport->comm, &link->last_request));
+        int code = MPI_Isend(NULL, 0, MPI_BYTE, link->rank, TAG_LAST, transport->comm, &link->last_request);
+        if (code != MPI_SUCCESS && !lost(transport, code))
+            return mpi_call_failed("MPI_Isend", code);
     }
-    for (;;) {
+    while (!transport->bereaved) {
         for (int j = 0; j < transport->degree; j++)
             if (!transport->links[j].last)
                 TRY(receive_all(transport, transport->links[j].rank, MPI_ANY_TAG));
@@ -272,19 +274,20 @@ static enum status take_farewell(struct transport *transport)
             return STATUS_MACHINE;
         stopwatch_sleep(farewell_poll_s);
     }
+    return STATUS_MACHINE; /* the dead take leave of nobody */
 }
 
 static void sendrecv_destroy(struct transport *transport)
 {
     if (transport == NULL)
         return;
-    if (transport->bereaved) /* what was for the dead may never leave: its memory is kept until MPI ends */
-        return;
+    const struct job *job = transport->params.job;
+    if (transport->bereaved || job->size < job->worker_count) /* what was for the dead may never leave: its memory is */
+        return;                                               /* kept until MPI ends */
     if (take_farewell(transport) == STATUS_OK)
         release(transport);
     else
-        log_on_this_rank(LOG_DEBUG, "messages are still on their way after %.0f s: their memory is kept until MPI ends",
-                         farewell_limit_s);
+        log_on_this_rank(LOG_DEBUG, "messages may still be on their way: their memory is kept until MPI ends");
 }
 
 static uint64_t sendrecv_read_word(struct transport *transport, int neighbor)
