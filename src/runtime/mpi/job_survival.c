@@ -15,7 +15,7 @@ static const double news_s = 1, look_every_s = 1e-3;
 
 void job_look_for_dead(const struct job *job, bool *dead)
 {
-    survival_look(&job->mpi->survival, job->mpi->comm, dead);
+    survival_look(&job->mpi->survival, dead);
 }
 
 int job_worker(const struct job *job, int rank)
@@ -54,8 +54,8 @@ static bool has_lost_somebody(const struct job *job)
     double begin_s = stopwatch_now();
     while (job->survives && !any && stopwatch_now() - begin_s < news_s) {
         job_look_for_dead(job, dead);
-        for (int i = 0; i < job->worker_count; i++)
-            any |= dead[i];
+        for (int rank = 0; rank < job->size; rank++) /* others have died before */
+            any |= dead[job_worker(job, rank)];
         stopwatch_sleep(look_every_s);
     }
     free(dead);

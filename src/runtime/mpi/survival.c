@@ -57,11 +57,11 @@ bool survival_is_death(const struct survival *survival, int code)
     return survival->active && (code == PROCESS_FAILED || code == PROCESS_FAILED_PENDING || code == REVOKED);
 }
 
-void survival_look(const struct survival *survival, MPI_Comm comm, bool *dead)
+void survival_look(const struct survival *survival, bool *dead)
 {
     MPI_Group failed, all;
     int count = 0;
-    if (!survival->active || survival->get_failed(comm, &failed) != MPI_SUCCESS)
+    if (!survival->active || survival->get_failed(MPI_COMM_WORLD, &failed) != MPI_SUCCESS)
         return;
     MPI_Group_size(failed, &count);
     if (count > 0)

@@ -26,8 +26,9 @@ void survival_open(struct survival *survival);
 
 /* Does this code of an MPI call say that a rank has died, or that the communicator was given up because of one? */
 bool survival_is_death(const struct survival *survival, int code);
-/* Set dead[r] of the ranks of `comm` that have died, by rank in MPI_COMM_WORLD. Local, and cheap. */
-void survival_look(const struct survival *survival, MPI_Comm comm, bool *dead);
+/* Set dead[r] of the ranks in MPI_COMM_WORLD that have died. Local, and cheap. (A communicator that was given up would
+ * not tell.) */
+void survival_look(const struct survival *survival, bool *dead);
 /* Messages from whoever they come may be waited for again. */
 void survival_acknowledge(const struct survival *survival, MPI_Comm comm);
 
