@@ -43,13 +43,21 @@ static bool memory_drained(struct transport *transport, int record)
     return transport->drained;
 }
 
-static const struct transport_ops memory_ops = {
-    .name = "memory", .poll = memory_poll, .put_payload = memory_put_payload, .drained = memory_drained};
+static void memory_destroy(struct transport *transport)
+{
+    (void)transport; /* lies in its fixture */
+}
+
+static const struct transport_ops memory_ops = {.name = "memory",
+                                                .destroy = memory_destroy,
+                                                .poll = memory_poll,
+                                                .put_payload = memory_put_payload,
+                                                .drained = memory_drained};
 
 struct fixture {
     struct transport inner;
     const struct transport_ops *ops;
-    struct transport *layer; /* left to the end of the process: its destroy needs MPI */
+    struct transport *layer; /* owned */
     struct payload_shape shape;
     float *snapshot; /* owned (FLOATS) */
 };
@@ -77,6 +85,12 @@ static void set_up(struct fixture *fixture, struct scenario_damage damage)
     scenario_destroy(scenario);
     graph_destroy(graph);
     fixture->snapshot = memory_alloc_aligned(FLOATS * sizeof(float));
+}
+
+static void tear_down(struct fixture *fixture)
+{
+    fixture->ops->destroy(fixture->layer);
+    memory_free_aligned(fixture->snapshot);
 }
 
 static void put(struct fixture *fixture, int slot, uint64_t attempt)
@@ -134,7 +148,7 @@ static void corrupt_payloads_stay_so(void **state)
     }
     double off = damaged - share * PAYLOADS;
     assert_true(off * off <= 25 * share * (1 - share) * PAYLOADS);
-    memory_free_aligned(fixture.snapshot);
+    tear_down(&fixture);
 }
 
 static void torn_payloads_are_whole_later(void **state)
@@ -148,7 +162,7 @@ static void torn_payloads_are_whole_later(void **state)
         poll_to_the_end(&fixture);
         assert_true(whole(&fixture, 0, attempt));
     }
-    memory_free_aligned(fixture.snapshot);
+    tear_down(&fixture);
 }
 
 /* The second time it comes from a copy, into a slot that holds something else by now. */
@@ -169,7 +183,7 @@ static void duplicates_come_again(void **state)
     }
     assert_true(again >= 2);
     assert_int_equal(fixture.inner.puts[RECORDS] % (2 * fixture.shape.chunk_count), 0);
-    memory_free_aligned(fixture.snapshot);
+    tear_down(&fixture);
 }
 
 /* As many late puts as a record may count, and then none until they have left; what finds no room passes unhurt. */
@@ -188,7 +202,7 @@ static void late_puts_have_a_limit(void **state)
     fixture.inner.drained = true;
     poll_once(&fixture);
     assert_true(fixture.inner.puts[RECORDS] > most);
-    memory_free_aligned(fixture.snapshot);
+    tear_down(&fixture);
 }
 
 /* The same fates for the same seed; answers are let through. */
@@ -211,8 +225,8 @@ static void fates_are_drawn_from_the_seed(void **state)
         assert_int_equal(a.ops->put_payload(a.layer, 0, 1, offset, &answer, sizeof answer, 1), STATUS_OK);
         assert_true(payload_answered(&a.shape, a.inner.slots[1], PAYLOAD_AGAIN, PEER, attempt, &number));
     }
-    memory_free_aligned(a.snapshot);
-    memory_free_aligned(b.snapshot);
+    tear_down(&a);
+    tear_down(&b);
 }
 
 int main(void)

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -18,7 +19,8 @@ struct seen {
 static void *look_around(void *context)
 {
     struct seen *seen = context;
-    while (seen->name[0] != 'w') /* the starter names the thread after it has begun */
+    /* The starter names the thread after it has begun, and half of a name may be seen. */
+    while (strcmp(seen->name, "walker-of-graph") != 0)
         pthread_getname_np(pthread_self(), seen->name, sizeof seen->name);
     thread_set_nice(7);
     seen->nice = getpriority(PRIO_PROCESS, (id_t)gettid());
