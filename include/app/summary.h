@@ -11,7 +11,7 @@
 
 /* What was injected (runtime/scenario.h): the texts of the configuration, NULL or "" for none. */
 struct summary_injected {
-    const char *slow, *pause, *death, *links;
+    const char *slow, *pause, *death, *nan, *links;
     double loss, duplicate, torn, corrupt;
 };
 

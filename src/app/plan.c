@@ -311,6 +311,18 @@ static enum status count_gradients(struct plan *plan)
     return STATUS_OK;
 }
 
+/* Where a GPU's gradients are averaged while they are computed there is no moment to spoil one. */
+static enum status check_spoiling(const struct plan *plan)
+{
+    bool averaged = !plan->place.simulated && plan->algo->meets == ALGO_MEETS_EVERYONE;
+    if (plan->config->inject.nan[0] == '\0' || !averaged || plan->ops->host_memory)
+        return STATUS_OK;
+    log_error(
+        "inject.nan does not act on all-reduce on a GPU; set device.name=cpu, or algorithm.name to one that meets "
+        "neighbors");
+    return STATUS_USAGE;
+}
+
 static enum status fill(struct plan *plan)
 {
     TRY(find_algorithm(plan));
@@ -323,7 +335,8 @@ static enum status fill(struct plan *plan)
     TRY(init_schedule(plan));
     TRY(count_gradients(plan));
     TRY(init_parameters(plan));
-    return open_device(plan);
+    TRY(open_device(plan));
+    return check_spoiling(plan);
 }
 
 static enum status fill_evaluation(struct plan *plan)

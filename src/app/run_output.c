@@ -103,6 +103,7 @@ static struct summary summarize(const struct run_output *output, const struct ru
         .injected = {.slow = config->inject.slow,
                      .pause = config->inject.pause,
                      .death = config->inject.death,
+                     .nan = config->inject.nan,
                      .links = config->inject.links,
                      .loss = config->inject.loss,
                      .duplicate = config->inject.duplicate,

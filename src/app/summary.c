@@ -96,8 +96,9 @@ static bool some(const char *text)
 
 static bool injects(const struct summary_injected *injected)
 {
-    return some(injected->slow) || some(injected->pause) || some(injected->death) || some(injected->links) ||
-           injected->loss > 0 || injected->duplicate > 0 || injected->torn > 0 || injected->corrupt > 0;
+    return some(injected->slow) || some(injected->pause) || some(injected->death) || some(injected->nan) ||
+           some(injected->links) || injected->loss > 0 || injected->duplicate > 0 || injected->torn > 0 ||
+           injected->corrupt > 0;
 }
 
 static void add_share(cJSON *object, const char *key, double share)
@@ -115,6 +116,8 @@ static void add_injected(cJSON *root, const struct summary_injected *injected)
         add_text(object, "pause", injected->pause);
     if (some(injected->death))
         add_text(object, "death", injected->death);
+    if (some(injected->nan))
+        add_text(object, "nan", injected->nan);
     if (some(injected->links))
         add_text(object, "links", injected->links);
     add_share(object, "loss", injected->loss);

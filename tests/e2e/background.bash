@@ -38,6 +38,20 @@ send() {
     fi
 }
 
+# A run that depends on nothing but its seed ends in the same bits, in parts or without a stop: $1 ranks, algorithm $2,
+# more keys of the run without a stop. The script's `in_parts` DIRECTORY RANKS KEYS runs it in parts.
+ends_in_the_same_bits() {
+    local ranks=$1 name=$2
+    shift 2
+    run_well "$name on $ranks, without a stop" "$ranks" train "$config" "run.dir=$scratch/whole-$name" \
+        "algorithm.name=$name" "$@"
+    in_parts "$scratch/parts-$name" "$ranks" "algorithm.name=$name"
+    check "$name on $ranks: the same model" cmp "$scratch/whole-$name/final.safetensors" \
+        "$scratch/parts-$name/final.safetensors"
+    check "$name on $ranks: the same curves" "$PYTHON" tests/e2e/inspect_run.py curves "$scratch/whole-$name" \
+        "$scratch/parts-$name" 0
+}
+
 # Let the run in $1 go for $2 s, stop one of its processes for $3 s, let all go on for $4 s, and ask it to leave. Sets
 # `status`, and `stopped_between`: when that was, in seconds of the run's time. Ranks are found by their command line,
 # wherever the launcher has put them.

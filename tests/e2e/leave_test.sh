@@ -49,17 +49,9 @@ in_parts() {
 
 # What does not depend on time ends in the same bits.
 test_same_bits() {
-    local case ranks name
-    for case in "1 acid" "1 gossip" "2 allreduce"; do
-        read -r ranks name <<<"$case"
-        run_well "$name on $ranks, without a stop" "$ranks" train "$config" "run.dir=$scratch/whole-$name" \
-            "algorithm.name=$name"
-        in_parts "$scratch/parts-$name" "$ranks" "algorithm.name=$name"
-        check "$name on $ranks: the same model" cmp "$scratch/whole-$name/final.safetensors" \
-            "$scratch/parts-$name/final.safetensors"
-        check "$name on $ranks: the same curves" "$PYTHON" tests/e2e/inspect_run.py curves "$scratch/whole-$name" \
-            "$scratch/parts-$name" 0
-    done
+    ends_in_the_same_bits 1 acid
+    ends_in_the_same_bits 1 gossip
+    ends_in_the_same_bits 2 allreduce
 }
 
 # Workers that meet: all gradients are made, every tick is served once, nobody starts anew.

@@ -1,6 +1,7 @@
 /* What a device says of whole vectors: distances, of a pair and of many to their mean, against float64, and a digest
  * of the bits. On the device that $GRAPEVINE_TEST_DEVICE names, else the CPU. */
 #include <math.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -187,13 +188,42 @@ static void test_digest(void **state)
     }
 }
 
+/* --- sums of squares --- */
+
+static void *sum_beside(void *context)
+{
+    const struct vectors *v = context;
+    double expected = v->ops->sum_squares(v->device, false, v->count, v->on[1]);
+    for (int k = 0; k < 4000; k++)
+        if (v->ops->sum_squares(v->device, false, v->count, v->on[1]) != expected)
+            return context;
+    return NULL;
+}
+
+/* The compute thread and the communication thread want sums at the same time, and each gets its own. */
+static void sums_of_two_threads_do_not_mix(void **state)
+{
+    (void)state;
+    struct vectors v;
+    pthread_t beside;
+    void *wrong = NULL;
+    vectors_init(&v, 2, 1024);
+    double first = v.ops->sum_squares(v.device, true, v.count, v.on[0]);
+    double second = v.ops->sum_squares(v.device, true, v.count, v.on[1]);
+    assert_true(first != second && v.ops->sum_squares(v.device, false, v.count, v.on[0]) == first);
+    assert_int_equal(pthread_create(&beside, NULL, sum_beside, &v), 0);
+    for (int k = 0; k < 4000; k++)
+        assert_true(v.ops->sum_squares(v.device, true, v.count, v.on[0]) == first);
+    pthread_join(beside, &wrong);
+    assert_null(wrong);
+    vectors_release(&v);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_spread),
-        cmocka_unit_test(test_spread_is_in_order),
-        cmocka_unit_test(test_pair),
-        cmocka_unit_test(test_digest),
+        cmocka_unit_test(test_spread), cmocka_unit_test(test_spread_is_in_order),        cmocka_unit_test(test_pair),
+        cmocka_unit_test(test_digest), cmocka_unit_test(sums_of_two_threads_do_not_mix),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

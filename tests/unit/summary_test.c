@@ -43,7 +43,7 @@ static struct summary make_summary(void)
                             .meetings_lost = 7,
                             .payloads_damaged = 5,
                             .payloads_repeated = 6,
-                            .injected = {.slow = "0 x4", .death = "", .loss = 0.25, .torn = 0.125},
+                            .injected = {.slow = "0 x4", .death = "", .nan = "2 1..2", .loss = 0.25, .torn = 0.125},
                             .meetings = meetings,
                             .idle = idle,
                             .data_wait = data_wait,
@@ -146,8 +146,9 @@ static void writes_every_field(void **state)
     assert_number(root, "payloads_damaged", 5);
     assert_number(root, "payloads_repeated", 6);
     const cJSON *injected = cJSON_GetObjectItemCaseSensitive(root, "injected");
-    assert_int_equal(cJSON_GetArraySize(injected), 3);
+    assert_int_equal(cJSON_GetArraySize(injected), 4);
     assert_string_equal(cJSON_GetObjectItemCaseSensitive(injected, "slow")->valuestring, "0 x4");
+    assert_string_equal(cJSON_GetObjectItemCaseSensitive(injected, "nan")->valuestring, "2 1..2");
     assert_number(injected, "loss", 0.25);
     assert_number(injected, "torn", 0.125);
     assert_item(root, "gradients_per_worker", 0, 300);

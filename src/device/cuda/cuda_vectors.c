@@ -148,19 +148,6 @@ void cuda_vector_scale(struct device *device, size_t count, float factor, float 
     cuda_note(device, "scaling a vector", cuda_scale(device->state, count, factor, v));
 }
 
-double cuda_vector_sum_squares(struct device *device, bool shared, size_t count, const float *v)
-{
-    cuda_enter(device);
-    const struct cuda_sums *sums = &device->state_sums;
-    (void)shared;
-    wait_for_networks(device, v);
-    cuda_note(device, "norm of a vector", cuda_sum_squares(device->state, count, v, sums->parts, sums->sum));
-    cuda_note(device, "norm of a vector",
-              (int)cudaMemcpyAsync(sums->host, sums->sum, sizeof *sums->host, cudaMemcpyDeviceToHost, device->state));
-    cuda_note(device, "norm of a vector", (int)cudaStreamSynchronize(device->state));
-    return *sums->host;
-}
-
 /* --- for the communication thread: on a stream of its own, behind the state work called so far but not what is called
  * later --- */
 
@@ -170,6 +157,41 @@ static int finish_side(struct device *device)
     const struct cuda_sums *sums = &device->side_sums;
     int code = (int)cudaMemcpyAsync(sums->host, sums->sum, sizeof *sums->host, cudaMemcpyDeviceToHost, device->side);
     return code != 0 ? code : (int)cudaStreamSynchronize(device->side);
+}
+
+static int side_sum_squares(struct device *device, size_t count, const float *v)
+{
+    const struct cuda_sums *sums = &device->side_sums;
+    cudaEvent_t event;
+    int code = cuda_ring_begin(device, &device->rings[CUDA_RING_SIDE], &event);
+    if (code == 0)
+        code = cuda_sum_squares(device->side, count, v, sums->parts, sums->sum);
+    return code != 0 ? code : finish_side(device);
+}
+
+static double compute_sum_squares(struct device *device, size_t count, const float *v)
+{
+    const struct cuda_sums *sums = &device->state_sums;
+    wait_for_networks(device, v);
+    cuda_note(device, "norm of a vector", cuda_sum_squares(device->state, count, v, sums->parts, sums->sum));
+    cuda_note(device, "norm of a vector",
+              (int)cudaMemcpyAsync(sums->host, sums->sum, sizeof *sums->host, cudaMemcpyDeviceToHost, device->state));
+    cuda_note(device, "norm of a vector", (int)cudaStreamSynchronize(device->state));
+    return *sums->host;
+}
+
+/* The same number on either stream. Each has scratch of its own: the two threads may want sums at once. */
+double cuda_vector_sum_squares(struct device *device, bool shared, size_t count, const float *v)
+{
+    cuda_enter(device);
+    if (shared)
+        return compute_sum_squares(device, count, v);
+    pthread_mutex_lock(&device->copies);
+    int code = side_sum_squares(device, count, v);
+    double result = code == 0 ? *device->side_sums.host : NAN;
+    cuda_note(device, "norm of a snapshot", code);
+    pthread_mutex_unlock(&device->copies);
+    return result;
 }
 
 static int distance(struct device *device, size_t count, const float *own, const float *peer)

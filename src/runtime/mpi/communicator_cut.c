@@ -28,9 +28,11 @@ void communicator_take_cut(void *context, uint64_t number)
 {
     struct communicator *c = context;
     double begin_s = stopwatch_now();
+    bool was_open = c->cut_open;
+    c->cut_open = false; /* what is outstanding from now on is so for the new cut */
     if (c->params.cut == NULL || c->done || c->progress.leaving || c->dead_count > 0) /* the last state comes then */
         return;
-    if (c->cut_open)
+    if (was_open)
         log_on_this_rank(LOG_WARNING,
                          "worker %d: the state before this one is not kept: a meeting that belongs to it has not ended "
                          "(does a neighbor stand still?)",

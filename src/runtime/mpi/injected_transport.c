@@ -31,7 +31,6 @@ struct transport {
     struct transport_ops own;        /* this layer's table */
     const struct transport_ops *ops; /* of the transport around which it lies */
     struct transport *inner;         /* owned */
-    const struct job *job;           /* borrowed */
     struct scenario_damage damage;
     struct payload_shape shape;
     int record, puts_most;         /* that late puts are counted under, and how many at a time */

@@ -114,15 +114,25 @@ static enum status take_results(struct trainer *trainer, uint64_t called, uint64
     return behind == 0 && trainer->reducer != NULL ? reducer_settle(trainer->reducer, 0) : STATUS_OK;
 }
 
+/* A net_ready_fn: a piece of the gradient is final, and goes into the mean. */
+static void reduce_piece(void *context, size_t first, size_t count)
+{
+    struct trainer *trainer = context;
+    if (first == 0)
+        injection_spoil(&trainer->injection, trainer->worker);
+    reducer_ready(trainer->reducer, first, count);
+}
+
 static enum status compute_gradient(struct trainer *trainer)
 {
     double begin_s = now(trainer);
     enum status status =
-        worker_gradient(trainer->worker, trainer->reducer != NULL ? reducer_ready : NULL, trainer->reducer, NULL);
+        worker_gradient(trainer->worker, trainer->reducer != NULL ? reduce_piece : NULL, trainer, NULL);
     if (status == STATUS_REQUEUE)
         worker_take_statistics_back(trainer->worker); /* whoever goes on makes this gradient again */
     TRY(status);
-    injection_spoil(&trainer->injection, trainer->worker);
+    if (trainer->reducer == NULL)
+        injection_spoil(&trainer->injection, trainer->worker);
     TRY(take_results(trainer, trainer->books.steps + 1, (uint64_t)trainer->run_ahead));
     trainer->paused_s = injection_slow_down(&trainer->injection, begin_s);
     span(trainer, SPAN_COMPUTE, begin_s);
@@ -512,8 +522,10 @@ static enum status run_all(struct trainer *trainer, struct runtime_result *out)
     TRY(open_communication(trainer));
     make_way(trainer);
     /* Where others meet this worker, its updates happen when its gradients are really done: what is due between two of
-     * them must not queue behind gradients that have been called for. */
-    trainer->run_ahead = trainer->communicator == NULL ? worker_run_ahead(trainer->worker) : 0;
+     * them must not queue behind gradients that have been called for. And whoever goes on after a gradient that is not
+     * finite has its statistics to take back before the next. */
+    bool ahead = trainer->communicator == NULL && trainer->params->on_nan == ON_NAN_STOP;
+    trainer->run_ahead = ahead ? worker_run_ahead(trainer->worker) : 0;
     trainer->begin_s = now(trainer) - trainer->books.before_s;
     bool left;
     if (trainer->params->restore_state == NULL)

@@ -112,7 +112,8 @@ enum status sim_gradient(struct simulation *sim, int worker)
     if (scenario_nan(sim->params->scenario, worker, sim->now) && sim->params->time == SIMULATED_MODELLED)
         sim->params->ops->vector_write(sim->params->device, worker_gradient_vector(of), 1, &(float){NAN});
     sim->waiting[sim->waiting_count++] = worker;
-    while (sim->waiting_count > worker_run_ahead(of))
+    int ahead = sim->run->on_nan == ON_NAN_STOP ? worker_run_ahead(of) : 0; /* else statistics are taken back */
+    while (sim->waiting_count > ahead)
         TRY(take_result(sim));
     return STATUS_OK;
 }
