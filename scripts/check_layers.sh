@@ -35,7 +35,7 @@ yaml.h                    | src/config/
 suitesparse/ dsdp         | src/graph/
 lapacke.h                 | src/graph/ src/worker/
 cjson/ cJSON.h            | src/app/
-zlib.h turbojpeg.h        | src/data/
+zlib.h jpeglib.h jerror.h | src/data/
 xxhash.h                  | src/runtime/ src/base/
 Random123/                | src/base/
 type_traits               | kernels/
