@@ -18,7 +18,7 @@ config  | base
 graph   | base
 device  | base kernels
 nn      | base device
-data    | base device
+data    | base kernels device
 algo    | base graph device
 worker  | base kernels device nn data algo
 runtime | base graph device algo worker

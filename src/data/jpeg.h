@@ -3,7 +3,7 @@
  * A decoder is one thread's: it keeps libjpeg's state and one row buffer from picture to picture. Every call that fails
  * says why in jpeg_trouble; nothing is logged here, since only the caller knows which picture it is. Grayscale becomes
  * RGB. CMYK and YCCK are refused, as are pictures of more than JPEG_PIXELS_MAX pixels, of more than JPEG_SCANS_MAX
- * scans and those that would need more than JPEG_MEMORY_MAX bytes to decode (progressive ones keep all coefficients).
+ * scans and those that would take more than JPEG_MEMORY_MAX bytes to decode (progressive ones keep all coefficients).
  * Exif orientation is ignored, as in torchvision. */
 #ifndef GRAPEVINE_SRC_DATA_JPEG_H
 #define GRAPEVINE_SRC_DATA_JPEG_H
