@@ -1,6 +1,6 @@
 /* JPEG pictures, from bytes in memory to rows of RGB pixels: no more than is asked for. Private to data/.
  *
- * A decoder is one thread's: it keeps libjpeg's state and one row buffer from picture to picture. Every call that fails
+ * A decoder is one thread's: it keeps libjpeg's state from picture to picture. Every call that fails
  * says why in jpeg_trouble; nothing is logged here, since only the caller knows which picture it is. Grayscale becomes
  * RGB. CMYK and YCCK are refused, as are pictures of more than JPEG_PIXELS_MAX pixels, of more than JPEG_SCANS_MAX
  * scans and those that would take more than JPEG_MEMORY_MAX bytes to decode (progressive ones keep all coefficients).
@@ -35,11 +35,10 @@ bool jpeg_open(struct jpeg_decoder *decoder, const uint8_t *bytes, size_t size, 
 /* Decode at eighths/8 of the size, eighths in 1 to 8: width and height are then ceil(width · eighths / 8). `region`
  * lies in the scaled picture; left and width are widened to what libjpeg can cut. Rows come from region->top on. */
 bool jpeg_begin(struct jpeg_decoder *decoder, int eighths, struct jpeg_region *region);
-/* The next row: (region.width, 3) bytes, borrowed until the next call. NULL: trouble. What is left undecoded costs
- * nothing. A row that had to be made up because the data ended early counts as trouble, garbage between markers does
- * not. */
-const uint8_t *jpeg_row(struct jpeg_decoder *decoder);
-/* Is the whole picture there and sound? Decodes the entropy-coded data of all of it, and makes no pixels to speak of. */
+/* Write the next row, (region.width, 3) bytes. What is left undecoded costs nothing. A row that had to be made up
+ * because the data ended early counts as trouble, garbage between markers does not. */
+bool jpeg_row(struct jpeg_decoder *decoder, uint8_t *row);
+/* Is the whole picture there and sound? Decodes all entropy-coded data, and makes no pixels to speak of. */
 bool jpeg_sound(struct jpeg_decoder *decoder, const uint8_t *bytes, size_t size, struct jpeg_about *about);
 /* What went wrong in the last call that failed, as words for a message: "the data end early". */
 const char *jpeg_trouble(const struct jpeg_decoder *decoder);

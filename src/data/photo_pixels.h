@@ -1,5 +1,9 @@
 /* From the bytes of a photograph to the pixels that a network sees: decoded no more than is needed, resized with
- * antialiasing, normalised. Private to data/. */
+ * antialiasing, normalised. Private to data/.
+ *
+ * The picture is decoded at the smallest scale (in eighths) at which what is looked at still has as many pixels as are
+ * wanted, from the first row that counts to the last, and in the columns that count. Rows are resized as they come:
+ * no picture is ever held as a whole. */
 #ifndef GRAPEVINE_SRC_DATA_PHOTO_PIXELS_H
 #define GRAPEVINE_SRC_DATA_PHOTO_PIXELS_H
 
@@ -8,12 +12,25 @@
 #include <stdint.h>
 
 #include "data/jpeg.h"
+#include "data/photo_view.h"
+#include "kernels/resample.h"
+
+enum { PHOTO_CHANNELS = RESAMPLE_CHANNELS };
 
 /* One thread's decoder, resampling weights and rows. */
 struct photo_maker;
 
 struct photo_maker *photo_maker_create(void);
 void photo_maker_destroy(struct photo_maker *maker); /* NULL is fine */
+
+/* Read the header of a picture; `bytes` is borrowed until the next photo_open or the maker's end. False: it cannot be
+ * read, photo_trouble says why. */
+bool photo_open(struct photo_maker *maker, const uint8_t *bytes, size_t size, struct jpeg_about *about);
+/* Write the opened picture as `view` has it: out (PHOTO_CHANNELS, rows, columns), red, green and blue from 0 to 255,
+ * each times factor[c] plus shift[c]. Once per photo_open. False: it cannot be decoded, photo_trouble says why. */
+bool photo_render(struct photo_maker *maker, const struct photo_view *view, const float factor[PHOTO_CHANNELS],
+                  const float shift[PHOTO_CHANNELS], float *out);
+const char *photo_trouble(const struct photo_maker *maker);
 
 /* Encode the picture anew with its shorter side brought down to `short_side` pixels (a picture whose shorter side is no
  * longer keeps its size) at `quality` (1 to 100). *out is the caller's, from malloc; `about` is of what it holds.
