@@ -1,0 +1,49 @@
+/* Antialiased bilinear resampling of interleaved 8-bit pixels, one axis at a time: what Pillow's BILINEAR and
+ * torchvision's Resize(antialias=True) compute, without their rounding to 8 bits in between.
+ *
+ * An element of the result is a mean of the elements around its center, weighted by a triangle whose half width is one
+ * element of whichever of the two is coarser; elements outside of what is resampled have no part. Rows come first, for
+ * they lie contiguous; their means stay in fp32. */
+#ifndef GRAPEVINE_KERNELS_RESAMPLE_H
+#define GRAPEVINE_KERNELS_RESAMPLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { RESAMPLE_CHANNELS = 3 };
+
+/* What is resampled: [begin, begin + length) of an axis of which elements [0, in_count) are there, to out_total
+ * elements; of these, [out_first, out_first + out_count) are wanted. */
+struct resample_span {
+    double begin, length;
+    int in_count;
+    double out_total;
+    double out_first;
+    int out_count;
+};
+
+/* out[i] = Σ_k weights[i·taps + k] · in[first[i] + k], k < taps; Σ_k weights = 1, some may be 0, and all elements that
+ * are named are there. */
+struct resample_axis {
+    int taps;
+    int *first;     /* (out_count) */
+    float *weights; /* (out_count, taps) */
+};
+
+/* So many weights each element has: as few as do for all. */
+int kernel_resample_taps(const struct resample_span *span);
+/* Fill first and weights, whose memory is the caller's; taps is set, from kernel_resample_taps. `mirrored`: the
+ * elements of the result in reverse. */
+void kernel_resample_axis(const struct resample_span *span, bool mirrored, struct resample_axis *axis);
+
+/* out[j] = Σ_k weights[k] · rows[k][j], j < count. */
+void kernel_resample_rows(size_t count, int taps, const uint8_t *const *rows, const float *weights, float *out);
+
+/* A row of (…, RESAMPLE_CHANNELS) fp32 elements, with one more after the last, to out_count elements in three planes,
+ * each normalised: planes[c][i] = factor[c] · Σ_k … + shift[c]. */
+void kernel_resample_columns(const struct resample_axis *axis, int out_count, const float *row,
+                             const float factor[RESAMPLE_CHANNELS], const float shift[RESAMPLE_CHANNELS],
+                             float *const planes[RESAMPLE_CHANNELS]);
+
+#endif
