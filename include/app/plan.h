@@ -27,6 +27,7 @@
 struct plan_place {
     int worker, worker_count;
     int local_rank;
+    double cores;   /* that this process has to itself; 0: those that it may run on */
     bool simulated; /* the network is modelled: links are as simulate.* says */
 };
 
@@ -47,7 +48,9 @@ struct plan {
     struct acid_constants given;     /* of them, those that no graph changes; NAN: the theorem's */
     struct acid_constants constants; /* in use: the theorem's unless the config gives others; η = 0 but for acid */
     struct schedule schedule;
-    double gradients_per_epoch; /* of all workers together */
+    int picture_size, first_picture_size; /* of photographs: at the end and at the start of training; else 0 */
+    int data_threads;                     /* that make pictures */
+    double gradients_per_epoch;           /* of all workers together */
     uint64_t gradient_total;
     float *initial_parameters; /* owned (parameter_size) */
     float *initial_buffers;    /* owned (buffer_size) */

@@ -2,7 +2,9 @@
  *
  * A data set is one file in src/data/ and one line in the list of dataset.c, which states mean and deviation of each.
  * Augmentation: a crop of the picture's size from a border of 4 black pixels, then, but for digits, a horizontal flip
- * (Fashion-MNIST and shapes are flipped too); none for gaussian. Knows nothing of models or algorithms. */
+ * (Fashion-MNIST and shapes are flipped too); none for gaussian. Photographs (imagenet, photos) are of any size: a crop
+ * of random area and ratio is resized to the size that is asked for and flipped; without augmentation the middle 7/8 of
+ * the shorter side is. Knows nothing of models or algorithms. */
 #ifndef GRAPEVINE_DATA_DATASET_H
 #define GRAPEVINE_DATA_DATASET_H
 
@@ -20,6 +22,12 @@ struct dataset_ops {
     /* Write picture `index` as normalised fp32 (channels, height, width). `augment` is the sample's own stream, NULL
      * for none. Thread-safe. STATUS_DATA (logged) when the picture cannot be read. */
     enum status (*fetch)(const struct dataset *set, size_t index, struct random_stream *augment, float *out);
+    /* The same in another size, (channels, size, size), of a set whose pictures are resized anyway. NULL for others. */
+    enum status (*fetch_at)(const struct dataset *set, size_t index, int size, struct random_stream *augment,
+                            float *out);
+    /* These pictures (count) are wanted soon: bring what they are read from into memory, in long reads. Blocks; by one
+     * thread at a time. NULL where nothing is to be gained. */
+    void (*will_need)(const struct dataset *set, const uint32_t *indices, size_t count);
     /* The same picture of a set that has `bytes`, to be made on a device: the same draws. NULL for other sets. */
     void (*pick)(const struct dataset *set, size_t index, struct random_stream *augment, struct picture_pick *out);
     void (*destroy)(struct dataset *set);
@@ -34,6 +42,21 @@ struct dataset {
     const struct picture_bytes
         *bytes;                     /* all its pictures, where they are bytes in memory, else NULL; owned by the set */
     const char *const *class_names; /* (class_count) or NULL */
+    /* Where pictures lie in blocks of a disk that are best read as a whole, and do not fit in memory: block b has
+     * pictures [block_ends[b − 1], block_ends[b]), and an epoch takes them in pools of so many blocks (partition.h).
+     * Else NULL and 0: any order is as good. */
+    const uint32_t *block_ends; /* (block_count), owned by the set */
+    size_t block_count, pool;
+};
+
+/* How the pictures of a packed set are shuffled, where it matters that a disk is fastest in long reads. */
+struct dataset_shuffle {
+    enum dataset_shuffle_way {
+        DATASET_SHUFFLE_AUTO,    /* evenly if the set fits in half of the machine's memory, else in blocks */
+        DATASET_SHUFFLE_UNIFORM, /* every order of all pictures is as likely as another */
+        DATASET_SHUFFLE_BLOCKS   /* blocks are shuffled, then the pictures of a pool of blocks */
+    } way;
+    uint64_t block_bytes, pool_bytes; /* > 0 */
 };
 
 struct dataset_params {
@@ -46,6 +69,11 @@ struct dataset_params {
     uint64_t seed;    /* shapes, gaussian */
     int dimension, class_count; /* gaussian: features of a sample, a picture of shape (1, 1, dimension); classes */
     double condition;           /* gaussian: largest over smallest variance of a feature, ≥ 1 */
+    /* imagenet, photos: */
+    const char *folder; /* of the set, below path; NULL or "": its usual name */
+    int size;           /* rows and columns of what fetch writes; 0: 224 */
+    bool stops_at_bad;  /* a picture that cannot be read is an error, else another of its class takes its place */
+    struct dataset_shuffle shuffle;
 };
 
 /* Open a set. STATUS_USAGE: unknown name (nearest named), more pictures asked for than there are or
@@ -55,7 +83,7 @@ struct dataset_params {
 enum status dataset_open(const struct dataset_params *params, struct dataset **out);
 void dataset_close(struct dataset *set);
 
-/* NULL-terminated: shapes gaussian cifar10 cifar100 mnist fashion-mnist. */
+/* NULL-terminated: shapes gaussian cifar10 cifar100 mnist fashion-mnist imagenet photos. */
 const char *const *dataset_names(void);
 
 #endif

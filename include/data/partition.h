@@ -21,6 +21,10 @@ struct partition_params {
 struct partition {
     uint32_t *indices; /* owned, (count): ascending */
     size_t count;
+    /* Of a set that lies in blocks: those that the worker has pictures of, else NULL and 0. */
+    uint32_t
+        *block_ends; /* owned (block_count): block b has indices[block_ends[b − 1]] to indices[block_ends[b] − 1] */
+    size_t block_count, pool;
 };
 
 /* STATUS_USAGE (logged, alike on every worker) when some worker would get no picture. `held_out` (may be NULL) receives
@@ -29,7 +33,9 @@ enum status partition_create(const struct partition_params *params, const struct
                              struct partition *held_out);
 void partition_release(struct partition *partition);
 
-/* order (partition->count): the worker's pictures shuffled for one epoch, from (seed, RANDOM_ORDER, worker, epoch). */
+/* order (partition->count): the worker's pictures shuffled for one epoch, from (seed, RANDOM_ORDER, worker, epoch).
+ * Evenly; or, where the set lies in blocks, the blocks are, and then the pictures of `pool` blocks at a time among each
+ * other: each block is read once, and no more than a pool of them is in use at once. */
 void partition_shuffle(const struct partition *partition, uint64_t seed, int worker, uint64_t epoch, uint32_t *order);
 
 #endif

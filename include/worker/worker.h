@@ -43,6 +43,7 @@ struct worker_params {
     const struct partition *held_out;   /* borrowed: the validation pictures; NULL: none */
     const struct pictures *pictures;    /* borrowed: `train` on the device, for picks; NULL: batches are images */
     bool augment;
+    int data_threads;      /* that make pictures; 0 is 1 */
     struct engine *engine; /* borrowed: shared with other workers; NULL: the worker makes its own */
     bool keeps_point; /* with a shared engine: worker_cast keeps a copy of x for the gradient to come (one more vector);
                        * without, the gradient is taken at x as it is by then */

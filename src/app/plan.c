@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "app/checkpoint.h"
+#include "app/plan_data.h"
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -13,58 +14,6 @@
 #include "graph/best_rates.h"
 #include "nn/model.h"
 #include "nn/store.h"
-
-static const char *data_path(const struct config *config)
-{
-    const char *environment = getenv("GRAPEVINE_DATA");
-    if (config->data.path[0] != '\0')
-        return config->data.path;
-    return environment != NULL ? environment : "";
-}
-
-static enum status open_set(const struct config *config, bool train, bool augment, struct dataset **out)
-{
-    struct dataset_params params = {
-        .name = config->data.name,
-        .path = data_path(config),
-        .train = train,
-        .augment = augment,
-        .count = (size_t)(train ? config->data.train_count : config->data.test_count),
-        .seed = (uint64_t)config->seed,
-        .dimension = (int)config->data.dimension,
-        .class_count = (int)config->data.classes,
-        .condition = config->data.condition,
-    };
-    return dataset_open(&params, out);
-}
-
-struct partition_params plan_partition_params(const struct plan *plan, int worker)
-{
-    return (struct partition_params){
-        .name = plan->config->data.partition,
-        .alpha = plan->config->data.alpha,
-        .worker = worker,
-        .worker_count = plan->place.worker_count,
-        .validation = plan->config->data.validation,
-        .seed = (uint64_t)plan->config->seed,
-    };
-}
-
-static enum status open_training_data(struct plan *plan)
-{
-    const struct config *config = plan->config;
-    if (config->run.keep_best && config->data.validation == 0) {
-        log_error("run.keep_best: the best replica is chosen on held-out pictures, and data.validation is 0; give it a "
-                  "share of the training pictures, such as 0.1");
-        return STATUS_USAGE;
-    }
-    TRY(open_set(config, true, config->data.augment, &plan->train));
-    struct partition_params params = plan_partition_params(plan, plan->place.worker);
-    TRY(partition_create(&params, plan->train, &plan->partition, &plan->held_out));
-    if (plan->held_out.count > 0)
-        TRY(open_set(config, true, false, &plan->held_out_set));
-    return STATUS_OK;
-}
 
 static enum status build_model(struct plan *plan)
 {
@@ -325,27 +274,32 @@ static enum status check_spoiling(const struct plan *plan)
 
 static enum status fill(struct plan *plan)
 {
+    TRY(plan_read_picture_sizes(plan));
     TRY(find_algorithm(plan));
     TRY(build_graph(plan));
     TRY(create_scenario(plan));
     TRY(check_recorded(plan));
-    TRY(open_set(plan->config, false, false, &plan->test));
-    TRY(open_training_data(plan));
+    TRY(plan_open_test_data(plan));
+    TRY(plan_open_training_data(plan));
     TRY(build_model(plan));
     TRY(init_schedule(plan));
     TRY(count_gradients(plan));
     TRY(init_parameters(plan));
     TRY(open_device(plan));
+    plan->data_threads = plan_data_threads(plan);
     return check_spoiling(plan);
 }
 
 static enum status fill_evaluation(struct plan *plan)
 {
-    TRY(open_set(plan->config, false, false, &plan->test));
+    TRY(plan_read_picture_sizes(plan));
+    TRY(plan_open_test_data(plan));
     TRY(build_model(plan));
     plan->initial_parameters = memory_alloc_aligned(plan->spec->parameter_size * sizeof(float));
     plan->initial_buffers = memory_zalloc(plan->spec->buffer_size + 1, sizeof(float));
-    return open_device(plan);
+    TRY(open_device(plan));
+    plan->data_threads = plan_data_threads(plan);
+    return STATUS_OK;
 }
 
 static enum status create(const struct config *config, const struct plan_place *place,
@@ -428,6 +382,7 @@ struct worker_params plan_worker_params(const struct plan *plan)
         .held_out = plan->held_out_set != NULL ? &plan->held_out : NULL,
         .pictures = plan->pictures,
         .augment = plan->config->data.augment,
+        .data_threads = plan->data_threads,
         .initial_parameters = plan->initial_parameters,
         .initial_buffers = plan->initial_buffers,
     };

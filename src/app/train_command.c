@@ -286,8 +286,10 @@ static enum status read_config(struct training *training)
 
 static enum status make_plan(struct training *training)
 {
-    struct plan_place place = {
-        .worker = training->job.rank, .worker_count = training->job.size, .local_rank = training->job.local_rank};
+    struct plan_place place = {.worker = training->job.rank,
+                               .worker_count = training->job.size,
+                               .local_rank = training->job.local_rank,
+                               .cores = training->job.cores};
     TRY(plan_create(training->config, &place, &training->plan));
     training->job.limit_s += scenario_longest_pause_s(training->plan->scenario);
     return STATUS_OK;

@@ -34,14 +34,16 @@ const struct schema_row schema_table[] = {
                 "byte for byte."},
 
     {KEY(data, name), .summary = "data set",
-     .details = "shapes and gaussian (drawn, need no file), cifar10, cifar100, mnist, fashion-mnist. gaussian: normal "
-                "features with a chosen spread, labels of a noisy linear teacher; for the convex models. Required."},
+     .details = "shapes and gaussian (drawn, need no file), cifar10, cifar100, mnist, fashion-mnist, imagenet, photos. "
+                "gaussian: normal features with a chosen spread, labels of a noisy linear teacher; for the convex "
+                "models. imagenet, photos: JPEG photographs in class folders, as they are or packed (`grapevine "
+                "pack`). Required."},
     {KEY(data, path), .preset = "\"\"", .summary = "folder that holds the data sets' folders",
      .details = "Empty: $GRAPEVINE_DATA. Below it: cifar-10-batches-bin/, cifar-100-binary/, mnist/, "
-                "fashion-mnist/; scripts/get_data.sh fetches them."},
+                "fashion-mnist/, which scripts/get_data.sh fetches, imagenet/{train,val}/, photos/{train,val}/."},
     {KEY(data, augment), .preset = "true", .summary = "augment training pictures",
-     .details = "Random crop from a padding of 4, and a horizontal flip for colour pictures; never on test "
-                "pictures."},
+     .details = "Random crop from a padding of 4, and a horizontal flip for colour pictures; photographs: a crop of "
+                "random area and ratio, resized, and a flip. Never on test pictures."},
     {KEY(data, partition), WORDS("shared", "iid", "dirichlet"), .preset = "shared",
      .summary = "who sees which pictures",
      .details = "shared: every worker sees the whole training set in its own order. iid: disjoint shards of equal "
@@ -52,8 +54,8 @@ const struct schema_row schema_table[] = {
     {KEY(data, validation), BELOW(0, 1), .preset = "0", .summary = "share of training pictures kept for validation",
      .details = "0.1 keeps a tenth back, the same pictures for every worker. run.keep_best needs it above 0."},
     {KEY(data, train_count), CLOSED(0, 1e9), .preset = "0", .summary = "training pictures",
-     .details = "shapes, gaussian: how many are drawn. Other sets: only the first so many are used. 0: all, or the "
-                "set's usual number."},
+     .details = "shapes, gaussian: how many are drawn. Other sets: only the first so many are used (photographs: so "
+                "many evenly from all). 0: all, or the set's usual number."},
     {KEY(data, test_count), CLOSED(0, 1e9), .preset = "0", .summary = "test pictures",
      .details = "As data.train_count."},
 
@@ -61,6 +63,25 @@ const struct schema_row schema_table[] = {
     {KEY(data, classes), CLOSED(1, 1e4), .preset = "10", .summary = "gaussian: classes"},
     {KEY(data, condition), CLOSED(1, 1e9), .preset = "1", .summary = "gaussian: largest over smallest variance",
      .details = "Variances of the features fall geometrically from 1 to 1/condition."},
+
+    {KEY(data, folder), .preset = "\"\"", .summary = "imagenet, photos: folder of the set, below data.path",
+     .details = "In it train/ and val/, each with a folder for every class or packed. Empty: the name of the set."},
+    {KEY(data, size), .preset = "224", .summary = "imagenet, photos: rows and columns of training pictures",
+     .details = "Or two of them, 160-224, for pictures that grow in steps of 32, each for an equal share of the run. "
+                "Tests look at the last: the middle of a shorter side that is 8/7 as long."},
+    {KEY(data, shuffle), WORDS("auto", "uniform", "blocks"), .preset = "auto",
+     .summary = "packed photographs: how they are shuffled",
+     .details = "uniform: evenly; each picture is read by itself once the set is in memory. blocks: blocks of a shard "
+                "in random order, the pictures of a pool of them among each other, each block read once in an epoch. "
+                "auto: uniform if the set fits in half of the memory."},
+    {KEY(data, block_mib), ABOVE(0, 1024), .preset = "8", .summary = "packed photographs: MiB read at once",
+     .details = "Longer blocks suit slow disks; pictures of a block stay in the same pool for an epoch."},
+    {KEY(data, pool_mib), ABOVE(0, 1048576), .preset = "256", .summary = "shuffle blocks: MiB shuffled together",
+     .details = "Larger pools come closer to even shuffling, and need as much of the page cache, twice."},
+    {KEY(data, on_bad), WORDS("skip", "stop"), .preset = "skip", .summary = "photographs that cannot be read",
+     .details = "skip: each is named once, and the next of its class takes its place. stop: the run ends."},
+    {KEY(data, threads), CLOSED(0, 1024), .preset = "0", .summary = "threads that make pictures, per worker",
+     .details = "0: for photographs as many as the worker has cores besides those that compute, 1 for other sets."},
 
     {KEY(model, name), .summary = "network",
      .details = "mlp, convnet, resnet20, resnet18, resnet34, resnet50, vgg13, vgg19; and, convex, with a known "

@@ -1,7 +1,9 @@
-/* Batches ahead of time: one reading thread, a ring of slots, one taker. Without slots: no thread, the taker reads.
+/* Batches ahead of time: threads that make pictures, a ring of slots, one taker. Without slots the taker makes them.
  *
- * The ring is guarded by one mutex; the contents of a slot belong to the reading thread while it is not filled and to
- * the taker while it is, so pictures are read and used outside of the lock. Slot of batch k: (k - first) mod slots. */
+ * Batches are opened in their order, each when its slot is free: opening draws which pictures it has. Threads then take
+ * one picture after the other, so that all of them work on the batch that is wanted next. The ring is guarded by one
+ * mutex; the place of a picture in a slot belongs to the thread that has taken it until it is done, the slot to the
+ * taker once all are: pictures are made and used outside of the lock. Slot of batch k: (k - first) mod slots. */
 #include "data/loader.h"
 
 #include <assert.h>
@@ -12,123 +14,251 @@
 #include "base/memory.h"
 #include "base/thread.h"
 
+enum { ANNOUNCED_AT_ONCE = 8 };
+
 struct slot {
     float *images;              /* owned, (batch, channels, height, width); NULL with picks */
     struct picture_pick *picks; /* owned, (batch); NULL without */
     int32_t *labels;            /* owned, (batch) */
-    enum status status;         /* of reading it */
+    uint32_t *indices;          /* owned, (batch): which pictures; set when the batch is opened */
+    size_t done;                /* pictures that are made; guarded by mutex */
+};
+
+/* The order of one epoch at a time, for whoever goes through the samples from the first to the last. */
+struct epoch_order {
+    uint32_t *indices; /* owned, (partition->count) */
+    uint64_t epoch;    /* UINT64_MAX: none yet */
 };
 
 struct loader {
-    struct loader_params params; /* set before the thread starts */
-    size_t picture_size;         /* floats of one picture; set before the thread starts */
+    struct loader_params params; /* set before the threads start */
+    size_t picture_size;         /* floats of one picture of the largest size; set before the threads start */
     struct slot *slots;          /* owned, (params.slots); see above for who may touch one; without: one, lent */
-    struct thread thread;
-    uint32_t *order;      /* owned, (partition->count); the reader's */
-    uint64_t order_epoch; /* of `order`; the reader's */
-    bool taken;           /* a batch is out; the taker's */
+    struct thread *makers;       /* owned, (params.threads) */
+    struct thread announcer;
+    struct epoch_order order;     /* of the batches that are opened; guarded by mutex */
+    struct epoch_order announced; /* the announcer's */
+    bool taken;                   /* a batch is out; the taker's */
 
     pthread_mutex_t mutex;
-    pthread_cond_t filled, freed;
-    uint64_t filled_count; /* batches read since the start; guarded by mutex */
+    pthread_cond_t filled, freed, opened;
+    uint64_t opened_count; /* batches opened since the start; guarded by mutex */
+    size_t given;          /* pictures of the one opened last that somebody has taken; guarded by mutex */
     uint64_t freed_count;  /* batches given back; guarded by mutex */
+    enum status status;    /* of the first picture that could not be made; guarded by mutex */
+    uint64_t failed;       /* the batch it belongs to; guarded by mutex */
     bool stop;             /* guarded by mutex */
 };
+
+int picture_size_of(const struct picture_sizes *sizes, uint64_t number)
+{
+    int stages = (sizes->last - sizes->first) / PICTURE_SIZE_STEP + 1;
+    double share = sizes->batches > 0 ? (double)number / (double)sizes->batches : 1;
+    int stage = share < 1 ? (int)(share * stages) : stages - 1;
+    return stage < stages - 1 ? sizes->first + stage * PICTURE_SIZE_STEP : sizes->last;
+}
 
 static struct slot *slot_of(const struct loader *loader, uint64_t serial)
 {
     return &loader->slots[serial % (uint64_t)loader->params.slots];
 }
 
-static enum status read_picture(struct loader *loader, uint64_t sample, struct slot *slot, size_t place)
+/* --- which pictures --- */
+
+static void create_order(const struct loader *loader, struct epoch_order *order)
+{
+    order->indices = memory_zalloc(loader->params.partition->count, sizeof order->indices[0]);
+    order->epoch = UINT64_MAX;
+}
+
+static uint32_t index_of(const struct loader *loader, struct epoch_order *order, uint64_t sample)
 {
     const struct loader_params *params = &loader->params;
-    uint64_t epoch = sample / params->partition->count, position = sample % params->partition->count;
-    if (epoch != loader->order_epoch) {
-        partition_shuffle(params->partition, params->seed, params->worker, epoch, loader->order);
-        loader->order_epoch = epoch;
+    uint64_t epoch = sample / params->partition->count;
+    if (epoch != order->epoch) {
+        partition_shuffle(params->partition, params->seed, params->worker, epoch, order->indices);
+        order->epoch = epoch;
     }
-    uint32_t index = loader->order[position];
-    slot->labels[place] = params->set->labels[index];
+    return order->indices[sample % params->partition->count];
+}
+
+static void open_batch(struct loader *loader, uint64_t number, struct slot *slot)
+{
+    const struct loader_params *params = &loader->params;
+    for (size_t i = 0; i < params->batch; i++) {
+        slot->indices[i] = index_of(loader, &loader->order, number * params->batch + i);
+        slot->labels[i] = params->set->labels[slot->indices[i]];
+    }
+    slot->done = 0;
+}
+
+/* --- making them --- */
+
+static enum status make_picture(const struct loader *loader, uint64_t number, const struct slot *slot, size_t place)
+{
+    const struct loader_params *params = &loader->params;
+    const struct dataset *set = params->set;
+    uint64_t sample = number * params->batch + place;
+    uint64_t epoch = sample / params->partition->count, position = sample % params->partition->count;
     struct random_stream stream =
         random_stream(params->seed, RANDOM_AUGMENT, (uint32_t)params->worker, epoch << 32 | position);
     struct random_stream *augment = params->augment ? &stream : NULL;
-    if (!params->picks)
-        return params->set->ops->fetch(params->set, index, augment, slot->images + place * loader->picture_size);
-    params->set->ops->pick(params->set, index, augment, &slot->picks[place]);
-    return STATUS_OK;
+    int size = picture_size_of(&params->sizes, number);
+    if (params->picks) {
+        set->ops->pick(set, slot->indices[place], augment, &slot->picks[place]);
+        return STATUS_OK;
+    }
+    if (size == 0)
+        return set->ops->fetch(set, slot->indices[place], augment, slot->images + place * loader->picture_size);
+    size_t floats = (size_t)set->channels * (size_t)size * (size_t)size;
+    return set->ops->fetch_at(set, slot->indices[place], size, augment, slot->images + place * floats);
 }
 
-static enum status read_batch(struct loader *loader, uint64_t number, struct slot *slot)
+/* Take a picture that nobody has taken, of the batch opened last or of the next; waits until there is one. False when
+ * the loader is to stop. */
+static bool take_picture(struct loader *loader, uint64_t *serial, size_t *place)
 {
-    for (size_t i = 0; i < loader->params.batch; i++)
-        TRY(read_picture(loader, number * loader->params.batch + i, slot, i));
-    return STATUS_OK;
+    const struct loader_params *params = &loader->params;
+    pthread_mutex_lock(&loader->mutex);
+    while (!loader->stop && (loader->opened_count == 0 || loader->given == params->batch)) {
+        if (loader->opened_count - loader->freed_count >= (uint64_t)params->slots) {
+            pthread_cond_wait(&loader->freed, &loader->mutex);
+            continue;
+        }
+        open_batch(loader, params->first + loader->opened_count, slot_of(loader, loader->opened_count));
+        loader->opened_count++;
+        loader->given = 0;
+        pthread_cond_signal(&loader->opened);
+    }
+    *serial = loader->opened_count - 1;
+    *place = loader->given++;
+    bool go_on = !loader->stop && loader->status == STATUS_OK;
+    pthread_mutex_unlock(&loader->mutex);
+    return go_on;
 }
 
-/* Wait until the slot of batch `serial` is free; false when the loader is to stop. */
-static bool wait_for_slot(struct loader *loader, uint64_t serial)
+static void finish_picture(struct loader *loader, uint64_t serial, enum status status)
+{
+    struct slot *slot = slot_of(loader, serial);
+    pthread_mutex_lock(&loader->mutex);
+    if (status != STATUS_OK && loader->status == STATUS_OK) {
+        loader->status = status;
+        loader->failed = serial;
+    }
+    if (++slot->done == loader->params.batch || status != STATUS_OK)
+        pthread_cond_signal(&loader->filled);
+    pthread_mutex_unlock(&loader->mutex);
+}
+
+/* A thread: ends when told to, or once a picture could not be made. */
+static void *make_pictures(void *context)
+{
+    struct loader *loader = context;
+    uint64_t serial;
+    size_t place;
+    while (take_picture(loader, &serial, &place))
+        finish_picture(loader, serial,
+                       make_picture(loader, loader->params.first + serial, slot_of(loader, serial), place));
+    return NULL;
+}
+
+/* --- reading ahead --- */
+
+/* How many pictures to be ahead of those that are made: a pool of blocks, where the set has such. */
+static uint64_t lead_of(const struct loader *loader)
+{
+    const struct partition *partition = loader->params.partition;
+    uint64_t batches = 4 * (uint64_t)loader->params.batch;
+    uint64_t pool =
+        partition->block_count > 0 ? (uint64_t)partition->count * partition->pool / partition->block_count : 0;
+    return pool > batches ? pool : batches;
+}
+
+/* Wait until sample `next` is not too far ahead; false when the loader is to stop. */
+static bool wait_for_makers(struct loader *loader, uint64_t next, uint64_t lead)
 {
     pthread_mutex_lock(&loader->mutex);
-    while (!loader->stop && serial - loader->freed_count >= (uint64_t)loader->params.slots)
-        pthread_cond_wait(&loader->freed, &loader->mutex);
+    while (!loader->stop && next > (loader->params.first + loader->opened_count) * loader->params.batch + lead)
+        pthread_cond_wait(&loader->opened, &loader->mutex);
     bool go_on = !loader->stop;
     pthread_mutex_unlock(&loader->mutex);
     return go_on;
 }
 
-/* The reading thread: ends when told to, or with the first batch that cannot be read. */
-static void *read_ahead(void *context)
+static void *announce(void *context)
 {
     struct loader *loader = context;
-    enum status status = STATUS_OK;
-    for (uint64_t serial = 0; status == STATUS_OK && wait_for_slot(loader, serial); serial++) {
-        struct slot *slot = slot_of(loader, serial);
-        status = read_batch(loader, loader->params.first + serial, slot);
-        slot->status = status;
-        pthread_mutex_lock(&loader->mutex);
-        loader->filled_count++;
-        pthread_cond_signal(&loader->filled);
-        pthread_mutex_unlock(&loader->mutex);
+    const struct dataset *set = loader->params.set;
+    uint64_t next = loader->params.first * loader->params.batch, lead = lead_of(loader);
+    uint32_t indices[ANNOUNCED_AT_ONCE];
+    while (wait_for_makers(loader, next, lead)) {
+        for (size_t i = 0; i < ANNOUNCED_AT_ONCE; i++)
+            indices[i] = index_of(loader, &loader->announced, next++);
+        set->ops->will_need(set, indices, ANNOUNCED_AT_ONCE);
     }
     return NULL;
+}
+
+/* --- set-up and end --- */
+
+static void make_slot(struct loader *loader, struct slot *slot)
+{
+    const struct loader_params *params = &loader->params;
+    if (params->picks)
+        slot->picks = memory_alloc_aligned(params->batch * sizeof(struct picture_pick));
+    else
+        slot->images = memory_alloc_aligned(params->batch * loader->picture_size * sizeof(float));
+    slot->labels = memory_alloc_aligned(params->batch * sizeof(int32_t));
 }
 
 static void make_slots(struct loader *loader)
 {
     const struct loader_params *params = &loader->params;
-    loader->slots = memory_zalloc(params->slots > 0 ? (size_t)params->slots : 1, sizeof *loader->slots);
+    size_t count = params->slots > 0 ? (size_t)params->slots : 1;
+    loader->slots = memory_zalloc(count, sizeof *loader->slots);
     if (params->slots == 0)
         loader->slots[0] =
             (struct slot){.images = params->lent_images, .picks = params->lent_picks, .labels = params->lent_labels};
-    for (int i = 0; i < params->slots; i++) {
-        if (params->picks)
-            loader->slots[i].picks = memory_alloc_aligned(params->batch * sizeof(struct picture_pick));
-        else
-            loader->slots[i].images = memory_alloc_aligned(params->batch * loader->picture_size * sizeof(float));
-        loader->slots[i].labels = memory_alloc_aligned(params->batch * sizeof(int32_t));
+    for (size_t i = 0; i < count; i++) {
+        if (params->slots > 0)
+            make_slot(loader, &loader->slots[i]);
+        loader->slots[i].indices = memory_zalloc(params->batch, sizeof loader->slots[i].indices[0]);
     }
+}
+
+static enum status start_threads(struct loader *loader)
+{
+    const struct loader_params *params = &loader->params;
+    if (params->slots == 0)
+        return STATUS_OK;
+    for (int i = 0; i < params->threads; i++)
+        TRY(thread_start(&loader->makers[i], "loader", make_pictures, loader));
+    if (params->set->ops->will_need == NULL)
+        return STATUS_OK;
+    create_order(loader, &loader->announced);
+    return thread_start(&loader->announcer, "reader", announce, loader);
 }
 
 enum status loader_create(const struct loader_params *params, struct loader **out)
 {
-    assert(params->slots >= 2 || (params->slots == 0 && params->lent_labels != NULL));
-    assert(params->slots >= 2 || (params->picks ? params->lent_picks != NULL : params->lent_images != NULL));
-    assert(!params->picks || params->set->bytes != NULL);
-    assert(params->batch >= 1 && params->partition->count >= 1);
-    struct loader *loader = memory_zalloc(1, sizeof *loader);
     const struct dataset *set = params->set;
+    assert(params->batch > 0 && (params->slots == 0 || params->slots >= 2) && params->partition->count > 0);
+    assert(!params->picks || set->ops->pick != NULL);
+    assert(params->sizes.last == 0 || set->ops->fetch_at != NULL);
+    struct loader *loader = memory_zalloc(1, sizeof *loader);
+    size_t rows = params->sizes.last > 0 ? (size_t)params->sizes.last : (size_t)set->height;
+    size_t columns = params->sizes.last > 0 ? (size_t)params->sizes.last : (size_t)set->width;
     loader->params = *params;
-    loader->picture_size = (size_t)set->channels * (size_t)set->height * (size_t)set->width;
+    loader->params.threads = params->threads > 0 ? params->threads : 1;
+    loader->picture_size = (size_t)set->channels * rows * columns;
+    loader->makers = memory_zalloc((size_t)loader->params.threads, sizeof loader->makers[0]);
     make_slots(loader);
-    loader->order = memory_zalloc(params->partition->count, sizeof *loader->order);
-    loader->order_epoch = UINT64_MAX; /* none yet */
+    create_order(loader, &loader->order);
     pthread_mutex_init(&loader->mutex, NULL);
     pthread_cond_init(&loader->filled, NULL);
     pthread_cond_init(&loader->freed, NULL);
-    enum status status = STATUS_OK;
-    if (params->slots > 0)
-        status = thread_start(&loader->thread, "loader", read_ahead, loader);
+    pthread_cond_init(&loader->opened, NULL);
+    enum status status = start_threads(loader);
     if (status == STATUS_OK)
         *out = loader;
     else
@@ -136,39 +266,75 @@ enum status loader_create(const struct loader_params *params, struct loader **ou
     return status;
 }
 
-void loader_destroy(struct loader *loader)
+static void stop_threads(struct loader *loader)
 {
-    if (loader == NULL)
-        return;
     pthread_mutex_lock(&loader->mutex);
     loader->stop = true;
-    pthread_cond_signal(&loader->freed);
+    pthread_cond_broadcast(&loader->freed);
+    pthread_cond_broadcast(&loader->opened);
     pthread_mutex_unlock(&loader->mutex);
-    thread_join(&loader->thread);
-    pthread_cond_destroy(&loader->freed);
-    pthread_cond_destroy(&loader->filled);
-    pthread_mutex_destroy(&loader->mutex);
+    for (int i = 0; i < loader->params.threads; i++)
+        thread_join(&loader->makers[i]);
+    thread_join(&loader->announcer);
+}
+
+static void release_slots(struct loader *loader)
+{
+    size_t count = loader->params.slots > 0 ? (size_t)loader->params.slots : 1;
+    for (size_t i = 0; i < count; i++)
+        free(loader->slots[i].indices);
     for (int i = 0; i < loader->params.slots; i++) {
         memory_free_aligned(loader->slots[i].images);
         memory_free_aligned(loader->slots[i].picks);
         memory_free_aligned(loader->slots[i].labels);
     }
-    free(loader->order);
     free(loader->slots);
+}
+
+void loader_destroy(struct loader *loader)
+{
+    if (loader == NULL)
+        return;
+    stop_threads(loader);
+    pthread_cond_destroy(&loader->opened);
+    pthread_cond_destroy(&loader->freed);
+    pthread_cond_destroy(&loader->filled);
+    pthread_mutex_destroy(&loader->mutex);
+    release_slots(loader);
+    free(loader->order.indices);
+    free(loader->announced.indices);
+    free(loader->makers);
     free(loader);
 }
 
-static struct batch of_slot(uint64_t number, const struct slot *slot)
+/* --- the taker --- */
+
+static struct batch of_slot(const struct loader *loader, uint64_t number, const struct slot *slot)
 {
-    return (struct batch){.number = number, .images = slot->images, .picks = slot->picks, .labels = slot->labels};
+    return (struct batch){.number = number,
+                          .size = picture_size_of(&loader->params.sizes, number),
+                          .images = slot->images,
+                          .picks = slot->picks,
+                          .labels = slot->labels};
 }
 
-static enum status read_now(struct loader *loader, struct batch *out)
+static enum status make_now(struct loader *loader, struct batch *out)
 {
     uint64_t number = loader->params.first + loader->freed_count;
-    TRY(read_batch(loader, number, &loader->slots[0]));
+    struct slot *slot = &loader->slots[0];
+    enum status status = STATUS_OK;
+    open_batch(loader, number, slot);
+#pragma omp parallel for num_threads(loader->params.threads) schedule(dynamic, 1) if (loader->params.threads > 1)
+    for (size_t i = 0; i < loader->params.batch; i++) {
+        enum status made = make_picture(loader, number, slot, i);
+        if (made != STATUS_OK) {
+#pragma omp atomic write
+            status = made;
+        }
+    }
+    TRY(status);
     loader->taken = true;
-    *out = of_slot(number, &loader->slots[0]);
+    *out = of_slot(loader, number, slot);
     return STATUS_OK;
 }
 
@@ -176,16 +342,18 @@ enum status loader_next(struct loader *loader, struct batch *out)
 {
     assert(!loader->taken);
     if (loader->params.slots == 0)
-        return read_now(loader, out);
+        return make_now(loader, out);
     pthread_mutex_lock(&loader->mutex);
     uint64_t serial = loader->freed_count;
-    while (loader->filled_count == serial)
-        pthread_cond_wait(&loader->filled, &loader->mutex);
-    pthread_mutex_unlock(&loader->mutex);
     const struct slot *slot = slot_of(loader, serial);
-    TRY(slot->status);
+    while (!(loader->opened_count > serial && slot->done == loader->params.batch) &&
+           !(loader->status != STATUS_OK && loader->failed <= serial))
+        pthread_cond_wait(&loader->filled, &loader->mutex);
+    enum status status = loader->failed <= serial ? loader->status : STATUS_OK;
+    pthread_mutex_unlock(&loader->mutex);
+    TRY(status);
     loader->taken = true;
-    *out = of_slot(loader->params.first + serial, slot);
+    *out = of_slot(loader, loader->params.first + serial, slot);
     return STATUS_OK;
 }
 
@@ -195,7 +363,7 @@ void loader_release(struct loader *loader)
     loader->taken = false;
     pthread_mutex_lock(&loader->mutex);
     loader->freed_count++;
-    pthread_cond_signal(&loader->freed);
+    pthread_cond_broadcast(&loader->freed);
     pthread_mutex_unlock(&loader->mutex);
 }
 

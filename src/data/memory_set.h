@@ -15,9 +15,9 @@ enum { MEMORY_SET_PADDING = 4, MEMORY_SET_CHANNELS_MAX = 3 };
 struct dataset_kind {
     const char *name;
     enum status (*open)(const struct dataset_kind *kind, const struct dataset_params *params, struct dataset **out);
-    const char *folder;          /* below dataset_params.path; NULL: drawn */
-    int channels, height, width; /* gaussian: a width of 0, the one that is asked for; so with classes */
-    int class_count;
+    const char *folder;                        /* below dataset_params.path; NULL: drawn */
+    int channels, height, width;               /* gaussian: a width of 0, the one that is asked for; so with classes */
+    int class_count;                           /* photographs: 0, as many as there are folders */
     const char *const *class_names;            /* (class_count) or NULL */
     bool flip;                                 /* a picture and its mirror image belong to the same class */
     double mean[MEMORY_SET_CHANNELS_MAX];      /* (channels), of pixels scaled to [0, 1] */
@@ -51,6 +51,7 @@ enum status cifar10_open(const struct dataset_kind *kind, const struct dataset_p
 enum status cifar100_open(const struct dataset_kind *kind, const struct dataset_params *params, struct dataset **out);
 enum status idx_open(const struct dataset_kind *kind, const struct dataset_params *params, struct dataset **out);
 enum status gaussian_open(const struct dataset_kind *kind, const struct dataset_params *params, struct dataset **out);
+enum status photos_open(const struct dataset_kind *kind, const struct dataset_params *params, struct dataset **out);
 enum status shapes_open(const struct dataset_kind *kind, const struct dataset_params *params, struct dataset **out);
 
 #endif

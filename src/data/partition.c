@@ -169,6 +169,22 @@ static enum status find_name(const char *name, int *index)
     return STATUS_USAGE;
 }
 
+/* Blocks of the set that the worker has pictures of. */
+static void find_blocks(const struct dataset *set, struct partition *partition)
+{
+    if (set->block_count == 0)
+        return;
+    partition->pool = set->pool;
+    partition->block_ends = memory_zalloc(set->block_count, sizeof partition->block_ends[0]);
+    for (size_t b = 0, i = 0; b < set->block_count; b++) {
+        size_t first = i;
+        while (i < partition->count && partition->indices[i] < set->block_ends[b])
+            i++;
+        if (i > first)
+            partition->block_ends[partition->block_count++] = (uint32_t)i;
+    }
+}
+
 enum status partition_create(const struct partition_params *params, const struct dataset *set, struct partition *out,
                              struct partition *held_out)
 {
@@ -190,6 +206,8 @@ enum status partition_create(const struct partition_params *params, const struct
         shuffle(params->seed, STEP_VALIDATION, all, set->count);
     struct partition training = partition_copy(all + kept_back, set->count - kept_back);
     enum status status = take_share(params, set, name, &training, out);
+    if (status == STATUS_OK)
+        find_blocks(set, out);
     if (status == STATUS_OK && held_out != NULL)
         *held_out = partition_copy(all, kept_back);
     partition_release(&training);
@@ -200,12 +218,46 @@ enum status partition_create(const struct partition_params *params, const struct
 void partition_release(struct partition *partition)
 {
     free(partition->indices);
+    free(partition->block_ends);
     *partition = (struct partition){0};
+}
+
+/* The pictures of shuffled blocks, one block after the other; starts (block_count + 1): where each begins. */
+static void lay_out(const struct partition *partition, const uint32_t *blocks, uint32_t *order, size_t *starts)
+{
+    starts[0] = 0;
+    for (size_t i = 0; i < partition->block_count; i++) {
+        uint32_t from = blocks[i] > 0 ? partition->block_ends[blocks[i] - 1] : 0;
+        size_t count = partition->block_ends[blocks[i]] - from;
+        memcpy(order + starts[i], partition->indices + from, count * sizeof *order);
+        starts[i + 1] = starts[i] + count;
+    }
+}
+
+static void shuffle_blocks(const struct partition *partition, struct random_stream *stream, uint32_t *order)
+{
+    size_t count = partition->block_count, pool = partition->pool;
+    uint32_t *blocks = memory_zalloc(count, sizeof *blocks);
+    size_t *starts = memory_zalloc(count + 1, sizeof *starts);
+    for (size_t b = 0; b < count; b++)
+        blocks[b] = (uint32_t)b;
+    random_shuffle(stream, blocks, count);
+    lay_out(partition, blocks, order, starts);
+    for (size_t first = 0; first < count; first += pool) {
+        size_t end = first + pool < count ? first + pool : count;
+        random_shuffle(stream, order + starts[first], starts[end] - starts[first]);
+    }
+    free(blocks);
+    free(starts);
 }
 
 void partition_shuffle(const struct partition *partition, uint64_t seed, int worker, uint64_t epoch, uint32_t *order)
 {
     struct random_stream stream = random_stream(seed, RANDOM_ORDER, (uint32_t)worker, epoch);
+    if (partition->block_count > 0) {
+        shuffle_blocks(partition, &stream, order);
+        return;
+    }
     memcpy(order, partition->indices, partition->count * sizeof *order);
     random_shuffle(&stream, order, partition->count);
 }

@@ -12,7 +12,9 @@
 #include "base/random.h"
 #include "worker/engine_parts.h"
 
-enum { LOADER_SLOTS = 4 }; /* batches kept ready: enough to ride out a slow read */
+enum { LOADER_SLOTS = 4, LOADER_SLOTS_LARGE = 3 }; /* batches kept ready: enough to ride out a slow read */
+
+static const size_t large_batch_bytes = (size_t)32 << 20; /* of which three are kept, not four */
 
 struct worker {
     struct worker_params params;
@@ -53,6 +55,13 @@ enum status worker_create_algo(const struct worker *worker, float *x, struct alg
     return p->algo->create(&params, out);
 }
 
+static int slot_count(const struct worker_params *p)
+{
+    size_t picture = (size_t)p->train->channels * (size_t)p->train->height * (size_t)p->train->width;
+    bool large = p->pictures == NULL && p->batch * picture * sizeof(float) > large_batch_bytes;
+    return large ? LOADER_SLOTS_LARGE : LOADER_SLOTS;
+}
+
 static enum status create_loader(struct worker *worker)
 {
     const struct worker_params *p = &worker->params;
@@ -64,7 +73,8 @@ static enum status create_loader(struct worker *worker)
         .seed = p->seed,
         .augment = p->augment,
         .first = p->first_step,
-        .slots = shares_engine(worker) ? 0 : LOADER_SLOTS,
+        .slots = shares_engine(worker) ? 0 : slot_count(p),
+        .threads = p->data_threads,
         .picks = p->pictures != NULL,
         .lent_images = worker->engine->images,
         .lent_picks = worker->engine->picks,

@@ -2,12 +2,15 @@
 #include "runtime/job.h"
 
 #include <assert.h>
+#include <math.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
 #include "base/log.h"
+#include "base/machine.h"
 #include "base/memory.h"
 #include "base/stopwatch.h"
 #include "runtime/mpi/mpi_call.h"
@@ -109,6 +112,36 @@ static void open_mpi(struct job *job, struct survival *survival)
         job->mpi->workers[rank] = rank;
 }
 
+/* Ranks of a node that may use the same core share it; a control group's quota of time is shared by all of them. */
+static enum status share_cores(struct job *job, MPI_Comm node)
+{
+    enum { CORES = CPU_SETSIZE };
+    cpu_set_t own;
+    int users[CORES] = {0};
+    double cores = 0;
+    CPU_ZERO(&own);
+    if (sched_getaffinity(0, sizeof own, &own) != 0)
+        return STATUS_OK;
+    for (int core = 0; core < CORES; core++)
+        users[core] = CPU_ISSET(core, &own) ? 1 : 0;
+    TRY_MPI(MPI_Allreduce(MPI_IN_PLACE, users, CORES, MPI_INT, MPI_SUM, node));
+    for (int core = 0; core < CORES; core++)
+        cores += CPU_ISSET(core, &own) ? 1.0 / users[core] : 0;
+    job->cores = fmin(cores, (double)machine_cores() / (machine_cores() < CPU_COUNT(&own) ? job->local_size : 1));
+    return STATUS_OK;
+}
+
+static enum status look_around(struct job *job)
+{
+    MPI_Comm node;
+    TRY_MPI(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, job->rank, MPI_INFO_NULL, &node));
+    MPI_Comm_rank(node, &job->local_rank);
+    MPI_Comm_size(node, &job->local_size);
+    enum status status = share_cores(job, node);
+    MPI_Comm_free(&node);
+    return status;
+}
+
 enum status job_start(int *argc, char ***argv, struct job *job)
 {
     TRY(check_srun());
@@ -132,12 +165,7 @@ enum status job_start(int *argc, char ***argv, struct job *job)
         return STATUS_MACHINE;
     }
     TRY(check_launcher(job));
-    MPI_Comm node;
-    TRY_MPI(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, job->rank, MPI_INFO_NULL, &node));
-    MPI_Comm_rank(node, &job->local_rank);
-    MPI_Comm_size(node, &job->local_size);
-    MPI_Comm_free(&node);
-    return STATUS_OK;
+    return look_around(job);
 }
 
 enum status mpi_call_wait(const struct job *job, const char *step, MPI_Request *request)

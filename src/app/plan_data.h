@@ -1,0 +1,16 @@
+/* What a plan does about data: parts of plan.c. Private to app/. */
+#ifndef GRAPEVINE_SRC_APP_PLAN_DATA_H
+#define GRAPEVINE_SRC_APP_PLAN_DATA_H
+
+#include "app/plan.h"
+
+/* data.size: "224", or "160-224" (also 160..224 and 160→224) for pictures that grow. STATUS_USAGE (logged). */
+enum status plan_read_picture_sizes(struct plan *plan);
+/* Errors as of dataset_open and partition_create. Sizes are known. */
+enum status plan_open_test_data(struct plan *plan);
+enum status plan_open_training_data(struct plan *plan);
+/* Pictures that are made at once: on the cores that do not compute, where they cost something. Test data and device are
+ * known. */
+int plan_data_threads(const struct plan *plan);
+
+#endif
