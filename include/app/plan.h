@@ -60,6 +60,8 @@ struct plan {
 enum status plan_create(const struct config *config, const struct plan_place *place, struct plan **out);
 /* Test data, network and device only. */
 enum status plan_create_evaluation(const struct config *config, struct plan **out);
+/* Training data of one worker alone, without network or device. */
+enum status plan_create_data(const struct config *config, struct plan **out);
 void plan_destroy(struct plan *plan);
 
 struct worker_params plan_worker_params(const struct plan *plan);

@@ -18,6 +18,14 @@
 
 struct dataset;
 
+/* How far a picture is made, for those who measure what each part costs. */
+enum dataset_part {
+    DATASET_READ,   /* its bytes are read */
+    DATASET_DECODE, /* and decoded, as far as fetch_at needs them: no pixel is written to `out` */
+    DATASET_WHOLE,  /* or decoded as a whole, at full size */
+    DATASET_ALL     /* what fetch_at does */
+};
+
 struct dataset_ops {
     /* Write picture `index` as normalised fp32 (channels, height, width). `augment` is the sample's own stream, NULL
      * for none. Thread-safe. STATUS_DATA (logged) when the picture cannot be read. */
@@ -25,6 +33,10 @@ struct dataset_ops {
     /* The same in another size, (channels, size, size), of a set whose pictures are resized anyway. NULL for others. */
     enum status (*fetch_at)(const struct dataset *set, size_t index, int size, struct random_stream *augment,
                             float *out);
+    /* A part of what fetch_at does; *bytes (may be NULL): read, decoded pixels, or written. STATUS_DATA: the picture
+     * cannot be read (not logged; none takes its place). NULL where fetch_at is. */
+    enum status (*fetch_part)(const struct dataset *set, size_t index, int size, enum dataset_part part,
+                              struct random_stream *augment, float *out, uint64_t *bytes);
     /* These pictures (count) are wanted soon: bring what they are read from into memory, in long reads. Blocks; by one
      * thread at a time. NULL where nothing is to be gained. */
     void (*will_need)(const struct dataset *set, const uint32_t *indices, size_t count);

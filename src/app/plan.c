@@ -302,6 +302,14 @@ static enum status fill_evaluation(struct plan *plan)
     return STATUS_OK;
 }
 
+static enum status fill_data(struct plan *plan)
+{
+    TRY(plan_read_picture_sizes(plan));
+    TRY(plan_open_training_data(plan));
+    plan->data_threads = plan_data_threads(plan);
+    return STATUS_OK;
+}
+
 static enum status create(const struct config *config, const struct plan_place *place,
                           enum status (*fill_plan)(struct plan *plan), struct plan **out)
 {
@@ -325,6 +333,12 @@ enum status plan_create_evaluation(const struct config *config, struct plan **ou
 {
     const struct plan_place alone = {.worker = 0, .worker_count = 1, .local_rank = 0};
     return create(config, &alone, fill_evaluation, out);
+}
+
+enum status plan_create_data(const struct config *config, struct plan **out)
+{
+    const struct plan_place alone = {.worker = 0, .worker_count = 1, .local_rank = 0};
+    return create(config, &alone, fill_data, out);
 }
 
 void plan_destroy(struct plan *plan)

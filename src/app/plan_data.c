@@ -79,11 +79,12 @@ int plan_data_threads(const struct plan *plan)
     const struct config *config = plan->config;
     if (config->data.threads > 0)
         return (int)config->data.threads;
-    if (plan->test->ops->fetch_at == NULL)
+    const struct dataset *set = plan->train != NULL ? plan->train : plan->test;
+    if (set->ops->fetch_at == NULL)
         return 1;
     double cores = plan->place.cores > 0 ? plan->place.cores : machine_cores();
-    bool waits = plan->place.simulated; /* whoever computes makes the pictures itself */
-    int busy = waits || !plan->ops->host_memory ? 0 : (int)config->device.threads;
+    bool computes = plan->ops != NULL && plan->ops->host_memory && !plan->place.simulated; /* at the same time */
+    int busy = computes ? (int)config->device.threads : 0;
     return cores - busy > 1 ? (int)(cores - busy) : 1;
 }
 

@@ -9,8 +9,8 @@ enum status plan_read_picture_sizes(struct plan *plan);
 /* Errors as of dataset_open and partition_create. Sizes are known. */
 enum status plan_open_test_data(struct plan *plan);
 enum status plan_open_training_data(struct plan *plan);
-/* Pictures that are made at once: on the cores that do not compute, where they cost something. Test data and device are
- * known. */
+/* Pictures that are made at once: on the cores that do not compute, where they cost something. Data, and the
+ * device if there is one, are known. */
 int plan_data_threads(const struct plan *plan);
 
 #endif

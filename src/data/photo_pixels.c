@@ -212,6 +212,17 @@ bool photo_render(struct photo_maker *maker, const struct photo_view *view, cons
     return true;
 }
 
+size_t photo_decode(struct photo_maker *maker, const struct photo_view *view)
+{
+    struct photo_work work;
+    if (!begin(maker, view, &work))
+        return 0;
+    for (int row = 0; row < work.region.height; row++)
+        if (!jpeg_row(maker->decoder, ring_row(maker, &work, row)))
+            return 0;
+    return (size_t)work.region.width * (size_t)work.region.height * PHOTO_CHANNELS;
+}
+
 /* --- encoded anew --- */
 
 static bool shrink_pixels(struct photo_maker *maker, const struct photo_view *view, int components, uint8_t *pixels)

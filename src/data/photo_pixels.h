@@ -30,6 +30,8 @@ bool photo_open(struct photo_maker *maker, const uint8_t *bytes, size_t size, st
  * each times factor[c] plus shift[c]. Once per photo_open. False: it cannot be decoded, photo_trouble says why. */
 bool photo_render(struct photo_maker *maker, const struct photo_view *view, const float factor[PHOTO_CHANNELS],
                   const float shift[PHOTO_CHANNELS], float *out);
+/* Only decode what photo_render would, into rows that nobody sees; returns how many bytes, 0: it cannot be decoded. */
+size_t photo_decode(struct photo_maker *maker, const struct photo_view *view);
 const char *photo_trouble(const struct photo_maker *maker);
 
 /* Encode the picture anew with its shorter side brought down to `short_side` pixels (a picture whose shorter side is no

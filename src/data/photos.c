@@ -241,6 +241,49 @@ static enum status fetch(const struct dataset *base, size_t index, struct random
     return fetch_at(base, index, base->height, augment, out);
 }
 
+/* The view that has every pixel of the picture. */
+static struct photo_view whole_view(const struct jpeg_about *about)
+{
+    return (struct photo_view){.width = about->width,
+                               .height = about->height,
+                               .out_width = about->width,
+                               .out_height = about->height,
+                               .columns = about->width,
+                               .rows = about->height};
+}
+
+/* Bytes that the part has moved; 0: the picture cannot be read. */
+static uint64_t make_part(const struct photo_set *set, struct photo_reader *reader, size_t index, int size,
+                          enum dataset_part part, struct random_stream *augment, float *out)
+{
+    struct jpeg_about about;
+    size_t bytes;
+    if (!read_photo(set, reader, set->places[index], &bytes))
+        return 0;
+    if (part == DATASET_READ)
+        return bytes;
+    if (!photo_open(reader->maker, reader->bytes, bytes, &about))
+        return 0;
+    struct photo_view view = part == DATASET_WHOLE ? whole_view(&about) : choose_view(set, &about, size, augment);
+    if (part != DATASET_ALL)
+        return photo_decode(reader->maker, &view);
+    bool made = photo_render(reader->maker, &view, set->factor, set->shift, out);
+    return made ? sizeof out[0] * PHOTO_CHANNELS * (uint64_t)size * (uint64_t)size : 0;
+}
+
+static enum status fetch_part(const struct dataset *base, size_t index, int size, enum dataset_part part,
+                              struct random_stream *augment, float *out, uint64_t *bytes)
+{
+    struct photo_set *set = (struct photo_set *)(uintptr_t)base;
+    assert(index < base->count && size > 0);
+    struct photo_reader *reader = borrow_reader(set);
+    uint64_t moved = make_part(set, reader, index, size, part, augment, out);
+    return_reader(set, reader);
+    if (bytes != NULL)
+        *bytes = moved;
+    return moved > 0 ? STATUS_OK : STATUS_DATA;
+}
+
 static void will_need(const struct dataset *base, const uint32_t *indices, size_t count)
 {
     struct photo_set *set = (struct photo_set *)(uintptr_t)base;
@@ -270,7 +313,7 @@ static void destroy(struct dataset *base)
 }
 
 static const struct dataset_ops photo_set_ops = {
-    .fetch = fetch, .fetch_at = fetch_at, .will_need = will_need, .destroy = destroy};
+    .fetch = fetch, .fetch_at = fetch_at, .fetch_part = fetch_part, .will_need = will_need, .destroy = destroy};
 
 /* The classes of a test split in folders are those of the training split beside it. */
 static enum status open_index(const char *root, bool train, struct photo_index *out)
