@@ -26,6 +26,11 @@ struct progress_line {
 int progress_line_columns(void);
 
 void progress_line_step(struct progress_line *line, const struct step_report *report);
+/* What is no run: any text of one line, where the last one was shown long enough before `time_s`. */
+bool progress_line_due(const struct progress_line *line, double time_s);
+void progress_line_show(struct progress_line *line, double time_s, const char *text);
+/* "[=====     ] " of a share of 1, where there is a terminal with room for it; else "". */
+const char *progress_line_bar(const struct progress_line *line, double progress, char text[64]);
 void progress_line_evaluation(struct progress_line *line, const struct evaluation_report *report);
 /* Clear what would have been rewritten: the next output starts on a line of its own. */
 void progress_line_end(struct progress_line *line);

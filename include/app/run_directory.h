@@ -17,6 +17,9 @@
 
 #include "base/status.h"
 
+/* How another place is chosen for what a run writes: for messages of base/atomic_file.h. */
+#define RUN_ELSEWHERE "run.dir=…"
+
 /* Writes the resolved configuration to `out`; errors of the stream are found afterwards. */
 typedef void run_config_fn(const void *context, FILE *out);
 

@@ -26,7 +26,8 @@ enum random_purpose {
     RANDOM_STEP = 20,     /* simulator: when a worker's gradients happen, how long they take; step = gradient */
     RANDOM_SPEED = 21,    /* simulator: mean duration of a worker's gradients */
     RANDOM_GOSSIP = 22,   /* pure gossip; worker = repetition, step 0 = start, then batches of meetings */
-    RANDOM_GAUSSIAN = 23  /* the `gaussian` data set; worker 0, 1: step = training, test picture; 2: step = class */
+    RANDOM_GAUSSIAN = 23, /* the `gaussian` data set; worker 0, 1: step = training, test picture; 2: step = class */
+    RANDOM_PACK = 24      /* order of photographs over the shards of a pack */
 };
 
 struct random_stream {

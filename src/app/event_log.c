@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "app/atomic_file.h"
 #include "app/run_directory.h"
+#include "base/atomic_file.h"
 #include "base/digest.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -40,7 +40,7 @@ char *event_log_path(const char *directory, int worker)
 
 static void give_up(struct event_log *log)
 {
-    atomic_file_complain(LOG_WARNING, log->path, errno);
+    atomic_file_complain(LOG_WARNING, log->path, errno, RUN_ELSEWHERE);
     fclose(log->stream);
     log->stream = NULL;
 }
@@ -67,7 +67,7 @@ enum status event_log_create(const char *directory, const struct event_log_heade
     log->path = event_log_path(directory, header->worker);
     log->stream = atomic_file_fresh(log->path);
     if (log->stream == NULL) {
-        atomic_file_complain(LOG_ERROR, log->path, errno);
+        atomic_file_complain(LOG_ERROR, log->path, errno, RUN_ELSEWHERE);
         event_log_close(log, NULL, NULL);
         return STATUS_MACHINE;
     }
@@ -117,7 +117,7 @@ void event_log_close(struct event_log *log, const struct replica_digest *trained
     }
     errno = 0;
     if (log->stream != NULL && fclose(log->stream) != 0)
-        atomic_file_complain(LOG_WARNING, log->path, errno);
+        atomic_file_complain(LOG_WARNING, log->path, errno, RUN_ELSEWHERE);
     free(log->buffer);
     free(log->path);
     free(log);

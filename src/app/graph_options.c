@@ -11,64 +11,6 @@
 #include "base/log.h"
 #include "base/text.h"
 
-enum { RULES_MAX = 32 };
-
-struct rule_list {
-    const char *command; /* borrowed: for messages */
-    const struct option_rule *rules[RULES_MAX];
-    size_t count;
-};
-
-static enum status take_number(const char *command, const struct option_rule *rule, const char *word)
-{
-    bool whole = rule->kind == OPTION_WHOLE;
-    double value;
-    if (text_parse_double(word, &value) && value >= rule->least && value <= rule->most &&
-        (!whole || value == floor(value))) {
-        *rule->number = value;
-        return STATUS_OK;
-    }
-    log_error("%s: %s %s: give a %snumber in [%.10g, %.10g]", command, rule->name, word, whole ? "whole " : "",
-              rule->least, rule->most);
-    return STATUS_USAGE;
-}
-
-static enum status take_word(const char *command, const struct option_rule *rule, const char *word)
-{
-    size_t known = 0;
-    for (; rule->words[known] != NULL; known++)
-        if (strcmp(rule->words[known], word) == 0) {
-            *rule->word = rule->words[known];
-            return STATUS_OK;
-        }
-    struct text allowed = {0};
-    text_add_list(&allowed, rule->words, known);
-    log_error("%s: %s %s: give one of %s", command, rule->name, word, text_view(&allowed));
-    text_release(&allowed);
-    return STATUS_USAGE;
-}
-
-static enum status take_argument(const struct rule_list *list, int count, char **arguments, int *index)
-{
-    const char *names[RULES_MAX];
-    for (size_t k = 0; k < list->count; k++) {
-        const struct option_rule *rule = list->rules[k];
-        names[k] = rule->name;
-        if (rule->kind == OPTION_FLAG) {
-            if (strcmp(arguments[*index], rule->name) != 0)
-                continue;
-            *rule->flag = true;
-            return STATUS_OK;
-        }
-        const char *word = command_option(rule->name, count, arguments, index);
-        if (*index < 0)
-            return STATUS_USAGE;
-        if (word != NULL)
-            return (rule->kind == OPTION_WORD ? take_word : take_number)(list->command, rule, word);
-    }
-    return command_unknown(list->command, arguments[*index], names, list->count);
-}
-
 static bool is_file(const char *graph)
 {
     return strchr(graph, '.') != NULL || strchr(graph, '/') != NULL;
@@ -87,18 +29,16 @@ enum status graph_options_parse(const char *command, const struct option_rule *o
         {.name = "--seed", .kind = OPTION_WHOLE, .least = 0, .most = UINT_MAX, .number = &seed},
         {.name = "--json", .kind = OPTION_FLAG, .flag = &json},
     };
-    struct rule_list list = {.command = command};
-    for (size_t k = 0; k < sizeof shared / sizeof shared[0]; k++)
-        list.rules[list.count++] = &shared[k];
-    for (size_t k = 0; k < own_count; k++)
-        list.rules[list.count++] = &own[k];
+    struct option_list list = {.command = command};
+    option_list_add(&list, shared, sizeof shared / sizeof shared[0]);
+    option_list_add(&list, own, own_count);
 
     const char *name = NULL;
     for (int i = 0; i < count; i++) {
         if (arguments[i][0] != '-' && name == NULL)
             name = arguments[i];
         else
-            TRY(take_argument(&list, count, arguments, &i));
+            TRY(option_list_take(&list, count, arguments, &i));
     }
     if (name == NULL || (workers == 0 && !is_file(name))) {
         log_error("%s: a family or an edge-list file, and the number of workers: grapevine %s ring -n 16", command,

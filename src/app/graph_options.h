@@ -10,26 +10,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "app/option_rules.h"
 #include "base/status.h"
 #include "graph/graph.h"
 #include "graph/spectrum.h"
-
-enum option_kind {
-    OPTION_FLAG,   /* "--json": sets *flag */
-    OPTION_NUMBER, /* "--rate 2": sets *number, in [least, most] */
-    OPTION_WHOLE,  /* the same, a whole number */
-    OPTION_WORD    /* "--algorithm acid": sets *word to one of `words` */
-};
-
-struct option_rule {
-    const char *name;
-    enum option_kind kind;
-    double least, most;       /* of a number */
-    const char *const *words; /* of a word: NULL-terminated; borrowed */
-    bool *flag;               /* where the value goes, which keeps its default when the option is not given */
-    double *number;
-    const char **word;
-};
 
 struct graph_options {
     struct graph_params params; /* name and file borrowed from the arguments */

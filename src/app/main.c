@@ -21,6 +21,7 @@ static const struct command commands[] = {
      command_graph},
     {"gossip", "GRAPH -n N [--algorithm A] [--json]", "how fast workers agree, simulated, beside theory",
      command_gossip},
+    {"pack", "SRC DST [options], or --verify DST", "photographs into a few large files; pack --help", command_pack},
     {"config", "[KEY]", "every key with type, default, bounds and meaning", command_config},
     {"doctor", "", "is this machine fit: MPI, windows, cores, libraries, data", command_doctor},
 };

@@ -9,9 +9,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "app/atomic_file.h"
 #include "app/network_lines.h"
 #include "app/run_directory.h"
+#include "base/atomic_file.h"
 #include "base/heap.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -98,7 +98,7 @@ bool metrics_merge(const char *directory, int size, const struct graph *graph)
     struct network_lines *network = graph != NULL ? network_lines_create(graph) : NULL;
     bool merged = false;
     allow_open_files();
-    if (open_parts(parts, directory, size) && atomic_file_open(&file, path, LOG_WARNING) == STATUS_OK) {
+    if (open_parts(parts, directory, size) && atomic_file_open(&file, path, LOG_WARNING, RUN_ELSEWHERE) == STATUS_OK) {
         merge_lines(parts, size, network, file.stream);
         merged = atomic_file_commit(&file) == STATUS_OK;
     }

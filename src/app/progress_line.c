@@ -13,7 +13,7 @@
 static const double REDRAW_S = 0.1; /* on a terminal: between two drawings */
 static const double PLAIN_S = 10;   /* in a log: between two lines */
 
-enum { COLUMNS_UNKNOWN = 100, BAR_CELLS = 20, LINE_BYTES = 512 };
+enum { COLUMNS_UNKNOWN = 100, COLUMNS_FOR_BAR = 120, BAR_CELLS = 20, LINE_BYTES = 512 };
 
 /* The parent of a process, 0 when it cannot be told. */
 static long parent_of(long process)
@@ -94,10 +94,13 @@ static void draw(struct progress_line *line, const char *text)
     line->pending = line->columns > 0;
 }
 
-static void add_bar(char *text, size_t room, double progress)
+const char *progress_line_bar(const struct progress_line *line, double progress, char text[64])
 {
     int full = (int)(progress * BAR_CELLS);
-    snprintf(text, room, "[%.*s%.*s] ", full, "====================", BAR_CELLS - full, "                    ");
+    text[0] = '\0';
+    if (line->columns >= COLUMNS_FOR_BAR)
+        snprintf(text, 64, "[%.*s%.*s] ", full, "====================", BAR_CELLS - full, "                    ");
+    return text;
 }
 
 /* "[===>  ] 42 %  epoch 1.3  loss 1.234  accuracy 56.1 %  812 samples/s  0.98 exchanges/gradient  3 min 12 s left" */
@@ -105,15 +108,13 @@ static void format_step(const struct progress_line *line, const struct step_repo
 {
     double progress = report->progress < 0 ? 0 : report->progress > 1 ? 1 : report->progress;
     double exchanges = report->step > 0 ? (double)report->exchanges / (double)report->step : 0;
-    char bar[64] = "", left[32] = "";
-    if (line->columns >= 120)
-        add_bar(bar, sizeof bar, progress);
+    char bar[64], left[32] = "";
     if (progress > 0)
         text_duration(left, report->time_s * (1 - progress) / progress);
-    snprintf(text, LINE_BYTES,
-             "%s%3.0f %%  epoch %.1f  loss %.4f  accuracy %.1f %%  %.0f samples/s  %.2f exch/grad%s%s%s", bar,
-             100 * progress, report->epoch, report->loss, 100 * report->accuracy, line->samples_per_second, exchanges,
-             progress > 0 ? "  " : "", left, progress > 0 ? " left" : "");
+    snprintf(
+        text, LINE_BYTES, "%s%3.0f %%  epoch %.1f  loss %.4f  accuracy %.1f %%  %.0f samples/s  %.2f exch/grad%s%s%s",
+        progress_line_bar(line, progress, bar), 100 * progress, report->epoch, report->loss, 100 * report->accuracy,
+        line->samples_per_second, exchanges, progress > 0 ? "  " : "", left, progress > 0 ? " left" : "");
 }
 
 /* The rate of all workers: the gradients that became known since the last report, times this worker's batch. */
@@ -128,16 +129,26 @@ static void measure_rate(struct progress_line *line, const struct step_report *r
     }
 }
 
+bool progress_line_due(const struct progress_line *line, double time_s)
+{
+    return !line->shown || time_s - line->shown_s >= (line->columns > 0 ? REDRAW_S : PLAIN_S);
+}
+
+void progress_line_show(struct progress_line *line, double time_s, const char *text)
+{
+    draw(line, text);
+    line->shown = true;
+    line->shown_s = time_s;
+}
+
 void progress_line_step(struct progress_line *line, const struct step_report *report)
 {
     measure_rate(line, report);
-    if (line->shown && report->time_s - line->shown_s < (line->columns > 0 ? REDRAW_S : PLAIN_S))
+    if (!progress_line_due(line, report->time_s))
         return;
     char text[LINE_BYTES];
     format_step(line, report, text);
-    draw(line, text);
-    line->shown = true;
-    line->shown_s = report->time_s;
+    progress_line_show(line, report->time_s, text);
 }
 
 void progress_line_evaluation(struct progress_line *line, const struct evaluation_report *report)

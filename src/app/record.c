@@ -12,12 +12,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "app/atomic_file.h"
 #include "app/metrics_merge.h"
 #include "app/progress_line.h"
 #include "app/run_directory.h"
 #include "app/tensorboard.h"
 #include "app/trace.h"
+#include "base/atomic_file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/stopwatch.h"
@@ -66,7 +66,7 @@ static void write_line(struct record *record, struct text *line)
     errno = 0;
     if (record->metrics != NULL &&
         (fwrite(line->data, 1, line->length, record->metrics) != line->length || fflush(record->metrics) != 0)) {
-        atomic_file_complain(LOG_WARNING, record->metrics_path, errno);
+        atomic_file_complain(LOG_WARNING, record->metrics_path, errno, RUN_ELSEWHERE);
         fclose(record->metrics);
         record->metrics = NULL;
     }
@@ -278,7 +278,7 @@ static enum status reopen_metrics(struct record *record, uint64_t bytes)
     }
     if (ftruncate(fileno(record->metrics), (off_t)bytes) == 0 && fseek(record->metrics, 0, SEEK_END) == 0)
         return STATUS_OK;
-    atomic_file_complain(LOG_ERROR, record->metrics_path, errno);
+    atomic_file_complain(LOG_ERROR, record->metrics_path, errno, RUN_ELSEWHERE);
     return STATUS_MACHINE;
 }
 
@@ -291,7 +291,7 @@ static enum status open_metrics(struct record *record, const struct record_param
     record->metrics = atomic_file_fresh(record->metrics_path);
     if (record->metrics != NULL)
         return STATUS_OK;
-    atomic_file_complain(LOG_ERROR, record->metrics_path, errno);
+    atomic_file_complain(LOG_ERROR, record->metrics_path, errno, RUN_ELSEWHERE);
     return STATUS_MACHINE;
 }
 
@@ -349,7 +349,7 @@ void record_close(struct record *record)
     if (record->shows_progress)
         progress_line_end(&record->progress);
     if (record->metrics != NULL && fclose(record->metrics) != 0)
-        atomic_file_complain(LOG_WARNING, record->metrics_path, errno);
+        atomic_file_complain(LOG_WARNING, record->metrics_path, errno, RUN_ELSEWHERE);
     for (int i = 0; i < record->worker_count; i++) {
         if (record->tensorboards != NULL)
             tensorboard_close(record->tensorboards[i]);

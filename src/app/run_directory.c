@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "app/atomic_file.h"
+#include "base/atomic_file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -81,7 +81,7 @@ static enum status replace_status(const char *path, const char *line, enum log_l
 {
     struct atomic_file file;
     char *name = run_directory_file(path, "status");
-    enum status status = atomic_file_open(&file, name, level);
+    enum status status = atomic_file_open(&file, name, level, RUN_ELSEWHERE);
     free(name);
     TRY(status);
     fprintf(file.stream, "%s\n", line);
@@ -92,7 +92,7 @@ static enum status write_config_file(const char *path, run_config_fn *write_conf
 {
     struct atomic_file file;
     char *name = run_directory_file(path, "config.yaml");
-    enum status status = atomic_file_open(&file, name, LOG_ERROR);
+    enum status status = atomic_file_open(&file, name, LOG_ERROR, RUN_ELSEWHERE);
     free(name);
     TRY(status);
     write_config(context, file.stream);
@@ -110,7 +110,7 @@ enum status run_directory_create(const char *path, run_config_fn *write_config, 
     if (reason == ENOTDIR)
         return refuse(path, "is a file, or lies below one");
     if (reason != 0) {
-        atomic_file_complain(LOG_ERROR, path, reason);
+        atomic_file_complain(LOG_ERROR, path, reason, RUN_ELSEWHERE);
         return STATUS_MACHINE;
     }
     if (!empty)

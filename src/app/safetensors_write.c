@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/atomic_file.h"
+#include "app/run_directory.h"
+#include "base/atomic_file.h"
 #include "base/memory.h"
 
 static size_t entry_bytes(const struct safetensors_entry *entry)
@@ -96,7 +97,7 @@ enum status safetensors_write(const char *path, const struct safetensors_entry *
                               const struct safetensors_pair *metadata, size_t metadata_count, enum log_level level)
 {
     struct atomic_file file;
-    TRY(atomic_file_open(&file, path, level));
+    TRY(atomic_file_open(&file, path, level, RUN_ELSEWHERE));
     char *header = make_header(entries, entry_count, metadata, metadata_count);
     size_t length = strlen(header), padded = (length + 7) / 8 * 8;
     for (int i = 0; i < 8; i++)

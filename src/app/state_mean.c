@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/atomic_file.h"
 #include "app/run_directory.h"
 #include "app/state_file.h"
+#include "base/atomic_file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -154,7 +154,7 @@ enum status state_mean_keep_metrics(const char *directory, uint64_t gradients)
         char *name = text_format("before-%012" PRIu64 "-%s", gradients, entry->d_name);
         char *from = run_directory_file(directory, entry->d_name), *to = run_directory_file(directory, name);
         if (rename(from, to) != 0) {
-            atomic_file_complain(LOG_ERROR, to, errno);
+            atomic_file_complain(LOG_ERROR, to, errno, RUN_ELSEWHERE);
             status = STATUS_MACHINE;
         }
         free(name);

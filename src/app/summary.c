@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/atomic_file.h"
 #include "app/run_directory.h"
+#include "base/atomic_file.h"
 #include "base/text.h"
 
 double summary_exchanges_per_gradient(const struct summary *summary)
@@ -199,7 +199,7 @@ enum status summary_write(const struct summary *summary, const char *directory)
 {
     struct atomic_file file;
     char *path = run_directory_file(directory, "summary.json");
-    enum status status = atomic_file_open(&file, path, LOG_ERROR);
+    enum status status = atomic_file_open(&file, path, LOG_ERROR, RUN_ELSEWHERE);
     free(path);
     TRY(status);
     cJSON *root = cJSON_CreateObject();

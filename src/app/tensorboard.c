@@ -10,7 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "app/atomic_file.h"
+#include "app/run_directory.h"
+#include "base/atomic_file.h"
 #include "base/memory.h"
 #include "base/text.h"
 
@@ -109,7 +110,7 @@ static void write_record(struct tensorboard *events, const struct message *messa
     fwrite(&crc, sizeof crc, 1, events->stream);
     if (fflush(events->stream) != 0 || ferror(events->stream)) {
         events->broken = true;
-        atomic_file_complain(LOG_WARNING, events->path, errno);
+        atomic_file_complain(LOG_WARNING, events->path, errno, RUN_ELSEWHERE);
     }
 }
 
@@ -121,7 +122,7 @@ enum status tensorboard_create(const char *folder, double wall_time_s, struct te
     char *path = text_format("%s/events.out.tfevents.%010ld.%s", folder, (long)wall_time_s, host);
     FILE *stream = mkdir(folder, 0777) == 0 || errno == EEXIST ? atomic_file_fresh(path) : NULL;
     if (stream == NULL) {
-        atomic_file_complain(LOG_ERROR, path, errno);
+        atomic_file_complain(LOG_ERROR, path, errno, RUN_ELSEWHERE);
         free(path);
         return STATUS_MACHINE;
     }

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "app/atomic_file.h"
 #include "app/run_directory.h"
+#include "base/atomic_file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -84,7 +84,7 @@ static enum status write_part(const struct trace *trace, const char *path)
 {
     FILE *out = atomic_file_fresh(path);
     if (out == NULL) {
-        atomic_file_complain(LOG_WARNING, path, errno);
+        atomic_file_complain(LOG_WARNING, path, errno, RUN_ELSEWHERE);
         return STATUS_MACHINE;
     }
     errno = 0;
@@ -95,7 +95,7 @@ static enum status write_part(const struct trace *trace, const char *path)
     bool bad = ferror(out) != 0;
     bad = fclose(out) != 0 || bad;
     if (bad) {
-        atomic_file_complain(LOG_WARNING, path, errno);
+        atomic_file_complain(LOG_WARNING, path, errno, RUN_ELSEWHERE);
         unlink(path);
     }
     return bad ? STATUS_MACHINE : STATUS_OK;
@@ -142,7 +142,7 @@ enum status trace_merge(const char *directory, int size)
 {
     struct atomic_file file;
     char *name = run_directory_file(directory, "trace.json");
-    enum status status = atomic_file_open(&file, name, LOG_WARNING), parts = STATUS_OK;
+    enum status status = atomic_file_open(&file, name, LOG_WARNING, RUN_ELSEWHERE), parts = STATUS_OK;
     const char *separator = "\n";
     free(name);
     TRY(status);

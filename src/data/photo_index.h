@@ -32,10 +32,10 @@ struct photo_index {
 };
 
 /* A split as it is found in `folder`: packed where index.bin lies there, else class folders with JPEG files in them
- * (names that end in .jpg, .jpeg, .JPG, .JPEG; others are counted in *foreign, which may be NULL). Photographs of a
- * folder come in the order of their paths. `classes`: the split whose class numbers are to be used (a training split,
- * for its test split; a class that it lacks is an error), NULL: this split's own folders. STATUS_DATA (logged): nothing
- * there, an index that is damaged or does not fit its shards' sizes. */
+ * (names that end in .jpg or .jpeg, in capitals or not; others, hidden ones and folders are counted in *foreign, which
+ * may be NULL). Photographs of a folder come in the order of their classes, then of their names. `classes`: the split
+ * whose class numbers are to be used (a training split, for its test split; a class that it lacks is an error), NULL:
+ * this split's own. STATUS_DATA (logged): nothing there, an index that is damaged or does not fit its shards' sizes. */
 enum status photo_index_open(const char *folder, const struct photo_index *classes, size_t *foreign,
                              struct photo_index *out);
 void photo_index_release(struct photo_index *index);
@@ -43,5 +43,10 @@ void photo_index_release(struct photo_index *index);
 const char *photo_name(const struct photo_index *index, size_t i);
 /* "FOLDER/shard-00003.bin", owned by the caller. */
 char *photo_shard_path(const char *folder, uint32_t shard);
+
+/* The number of the class of this name, −1 where there is none. */
+int photo_class(const struct photo_index *index, const char *name);
+/* An error that names what is of a class that `classes` lacks, and the nearest one. Returns STATUS_DATA. */
+enum status photo_class_missing(const struct photo_index *classes, const char *name, const char *where);
 
 #endif

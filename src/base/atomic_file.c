@@ -1,5 +1,5 @@
 /* A file that is either there whole or not there at all. */
-#include "app/atomic_file.h"
+#include "base/atomic_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,22 +16,22 @@ static const char *remedy(int reason)
     switch (reason) {
     case ENOSPC:
     case EDQUOT:
-        return "free some space there, or choose another place with run.dir=…";
+        return "free some space there, or choose another place with";
     case EACCES:
     case EPERM:
     case EROFS:
-        return "choose a place that you may write with run.dir=…";
+        return "choose a place that you may write with";
     case ENOENT:
-        return "the folder must exist on every node: choose one on a shared file system with run.dir=…";
+        return "the folder must exist on every node: choose one on a shared file system with";
     default:
-        return "choose another place with run.dir=…";
+        return "choose another place with";
     }
 }
 
-void atomic_file_complain(enum log_level level, const char *path, int reason)
+void atomic_file_complain(enum log_level level, const char *path, int reason, const char *elsewhere)
 {
-    log_on_this_rank(level, "cannot write %s: %s%s; %s", path, strerror(reason),
-                     level == LOG_ERROR ? "" : " (the run goes on without it)", remedy(reason));
+    log_on_this_rank(level, "cannot write %s: %s%s; %s %s", path, strerror(reason),
+                     level == LOG_ERROR ? "" : " (the run goes on without it)", remedy(reason), elsewhere);
 }
 
 static void release(struct atomic_file *file)
@@ -47,13 +47,13 @@ FILE *atomic_file_fresh(const char *path)
     return fopen(path, "wxe");
 }
 
-enum status atomic_file_open(struct atomic_file *file, const char *path, enum log_level level)
+enum status atomic_file_open(struct atomic_file *file, const char *path, enum log_level level, const char *elsewhere)
 {
-    *file = (struct atomic_file){.path = memory_copy_text(path), .level = level};
+    *file = (struct atomic_file){.path = memory_copy_text(path), .level = level, .elsewhere = elsewhere};
     file->temporary = text_format("%s.part-%ld", path, (long)getpid());
     file->stream = atomic_file_fresh(file->temporary);
     if (file->stream == NULL) {
-        atomic_file_complain(level, path, errno);
+        atomic_file_complain(level, path, errno, elsewhere);
         release(file);
         return STATUS_MACHINE;
     }
@@ -87,7 +87,7 @@ enum status atomic_file_commit(struct atomic_file *file)
         reason = errno;
     if (reason != 0) {
         unlink(file->temporary);
-        atomic_file_complain(file->level, file->path, reason);
+        atomic_file_complain(file->level, file->path, reason, file->elsewhere);
     } else {
         sync_folder(file->path);
     }
