@@ -16,6 +16,7 @@ int command_replay(int count, char **arguments);
 int command_graph(int count, char **arguments);
 int command_gossip(int count, char **arguments);
 int command_pack(int count, char **arguments);
+int command_bench(int count, char **arguments);
 int command_config(int count, char **arguments);
 int command_doctor(int count, char **arguments);
 

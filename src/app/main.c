@@ -22,6 +22,7 @@ static const struct command commands[] = {
     {"gossip", "GRAPH -n N [--algorithm A] [--json]", "how fast workers agree, simulated, beside theory",
      command_gossip},
     {"pack", "SRC DST [options], or --verify DST", "photographs into a few large files; pack --help", command_pack},
+    {"bench", "data CONFIG [key=value ...] [--rate R]", "what making pictures costs, part by part", command_bench},
     {"config", "[KEY]", "every key with type, default, bounds and meaning", command_config},
     {"doctor", "", "is this machine fit: MPI, windows, cores, libraries, data", command_doctor},
 };

@@ -1,7 +1,8 @@
 /* The list of data sets with the constants of each, and the choice among them. Readers are in files of their own.
  *
  * mean and deviation are those in general use: CIFAR-10's as in the reference configuration (its deviation is the mean
- * of the pictures' own deviations), CIFAR-100's, MNIST's and Fashion-MNIST's over all training pixels; those of
+ * of the pictures' own deviations), CIFAR-100's, MNIST's and Fashion-MNIST's over all training pixels, ImageNet's as
+ * torchvision's models have them (for `photos` too, so that these can start from such models); those of
  * `shapes` were measured on its default training split of seed 1 (.501 and .249). */
 #include "data/dataset.h"
 
@@ -42,15 +43,17 @@ static const char *const fashion_classes[] = {"T-shirt/top", "Trouser", "Pullove
 
 /* The data sets, one line each:
  * name, reader, folder, channels, height, width, classes, class names, flip, mean, deviation */
-#define DATASETS(ENTRY)                                                                                    \
-    ENTRY("shapes", shapes_open, NULL, 3, 32, 32, 10, shapes_classes, true, {.5, .5, .5}, {.25, .25, .25}) \
-    ENTRY("gaussian", gaussian_open, NULL, 1, 1, 0, 0, NULL, false, {0}, {1})                              \
-    ENTRY("cifar10", cifar10_open, "cifar-10-batches-bin", 3, 32, 32, 10, cifar10_classes, true,           \
-          {.4914, .4822, .4465}, {.2023, .1994, .2010})                                                    \
-    ENTRY("cifar100", cifar100_open, "cifar-100-binary", 3, 32, 32, 100, cifar100_classes, true,           \
-          {.5071, .4865, .4409}, {.2673, .2564, .2762})                                                    \
-    ENTRY("mnist", idx_open, "mnist", 1, 28, 28, 10, mnist_classes, false, {.1307}, {.3081})               \
-    ENTRY("fashion-mnist", idx_open, "fashion-mnist", 1, 28, 28, 10, fashion_classes, true, {.2860}, {.3530})
+#define DATASETS(ENTRY)                                                                                            \
+    ENTRY("shapes", shapes_open, NULL, 3, 32, 32, 10, shapes_classes, true, {.5, .5, .5}, {.25, .25, .25})         \
+    ENTRY("gaussian", gaussian_open, NULL, 1, 1, 0, 0, NULL, false, {0}, {1})                                      \
+    ENTRY("cifar10", cifar10_open, "cifar-10-batches-bin", 3, 32, 32, 10, cifar10_classes, true,                   \
+          {.4914, .4822, .4465}, {.2023, .1994, .2010})                                                            \
+    ENTRY("cifar100", cifar100_open, "cifar-100-binary", 3, 32, 32, 100, cifar100_classes, true,                   \
+          {.5071, .4865, .4409}, {.2673, .2564, .2762})                                                            \
+    ENTRY("mnist", idx_open, "mnist", 1, 28, 28, 10, mnist_classes, false, {.1307}, {.3081})                       \
+    ENTRY("fashion-mnist", idx_open, "fashion-mnist", 1, 28, 28, 10, fashion_classes, true, {.2860}, {.3530})      \
+    ENTRY("imagenet", photos_open, "imagenet", 3, 224, 224, 0, NULL, true, {.485, .456, .406}, {.229, .224, .225}) \
+    ENTRY("photos", photos_open, "photos", 3, 224, 224, 0, NULL, true, {.485, .456, .406}, {.229, .224, .225})
 
 #define KIND(...) {__VA_ARGS__},
 #define NAME(name, ...) name,
