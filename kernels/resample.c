@@ -2,13 +2,13 @@
 #include "kernels/resample.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "kernels/clones.h"
+#include "kernels/resample_vectors.h"
 
 enum { ROWS_AT_ONCE = 4 };
 
-typedef int lanes __attribute__((vector_size(4 * sizeof(int))));
+typedef int order __attribute__((vector_size(4 * sizeof(int))));
 typedef float pixel __attribute__((vector_size(4 * sizeof(float)), aligned(4), may_alias));
 
 static double half_width(const struct resample_span *span)
@@ -67,7 +67,7 @@ KERNEL_INLINE void sum_rows(size_t count, int taps, const uint8_t *const *rows, 
 }
 
 KERNEL_CLONES
-void kernel_resample_rows(size_t count, int taps, const uint8_t *const *rows, const float *weights, float *out)
+static void sum_all_rows(size_t count, int taps, const uint8_t *const *rows, const float *weights, float *out)
 {
     for (int k = 0; k < taps; k += ROWS_AT_ONCE)
         switch (taps - k) {
@@ -85,6 +85,19 @@ void kernel_resample_rows(size_t count, int taps, const uint8_t *const *rows, co
         }
 }
 
+void kernel_resample_rows(size_t count, int taps, const uint8_t *const *rows, const float *weights, float *out)
+{
+    if (resample_vectors_known())
+        resample_vectors_rows(count, taps, rows, weights, out);
+    else
+        sum_all_rows(count, taps, rows, weights, out);
+}
+
+bool kernel_resample_lanes(const struct resample_axis *axis, int out_count)
+{
+    return resample_vectors_known() && resample_vectors_lanes(axis, out_count);
+}
+
 /* One element of the result, all its channels (and one number more, of no meaning). */
 KERNEL_INLINE pixel resample(const float *from, const float *weights, int taps)
 {
@@ -95,22 +108,21 @@ KERNEL_INLINE pixel resample(const float *from, const float *weights, int taps)
 }
 
 /* Four elements at a time, turned so that each channel's lie side by side. */
-KERNEL_INLINE void resample_all(const struct resample_axis *axis, int taps, int out_count, const float *row,
-                                const float factor[RESAMPLE_CHANNELS], const float shift[RESAMPLE_CHANNELS],
-                                float *const planes[RESAMPLE_CHANNELS])
+KERNEL_INLINE void resample_all(const struct resample_axis *axis, int taps, int done, int out_count, const float *row,
+                                const float *factor, const float *shift, float *const *planes)
 {
-    int i = 0;
+    int i = done;
     for (; i + 4 <= out_count; i += 4) {
         pixel at[4];
         for (int part = 0; part < 4; part++)
             at[part] = resample(row + axis->first[i + part] * RESAMPLE_CHANNELS,
                                 axis->weights + (i + part) * axis->taps, taps);
-        pixel low = __builtin_shuffle(at[0], at[1], (lanes){0, 4, 1, 5});
-        pixel high = __builtin_shuffle(at[2], at[3], (lanes){0, 4, 1, 5});
-        pixel third = __builtin_shuffle(__builtin_shuffle(at[0], at[1], (lanes){2, 6, 2, 6}),
-                                        __builtin_shuffle(at[2], at[3], (lanes){2, 6, 2, 6}), (lanes){0, 1, 4, 5});
-        *(pixel *)(planes[0] + i) = factor[0] * __builtin_shuffle(low, high, (lanes){0, 1, 4, 5}) + shift[0];
-        *(pixel *)(planes[1] + i) = factor[1] * __builtin_shuffle(low, high, (lanes){2, 3, 6, 7}) + shift[1];
+        pixel low = __builtin_shuffle(at[0], at[1], (order){0, 4, 1, 5});
+        pixel high = __builtin_shuffle(at[2], at[3], (order){0, 4, 1, 5});
+        pixel third = __builtin_shuffle(__builtin_shuffle(at[0], at[1], (order){2, 6, 2, 6}),
+                                        __builtin_shuffle(at[2], at[3], (order){2, 6, 2, 6}), (order){0, 1, 4, 5});
+        *(pixel *)(planes[0] + i) = factor[0] * __builtin_shuffle(low, high, (order){0, 1, 4, 5}) + shift[0];
+        *(pixel *)(planes[1] + i) = factor[1] * __builtin_shuffle(low, high, (order){2, 3, 6, 7}) + shift[1];
         *(pixel *)(planes[2] + i) = factor[2] * third + shift[2];
     }
     for (; i < out_count; i++) {
@@ -121,24 +133,28 @@ KERNEL_INLINE void resample_all(const struct resample_axis *axis, int taps, int 
 }
 
 KERNEL_CLONES
+static void resample_rest(const struct resample_axis *axis, int done, int out_count, const float *row,
+                          const float *factor, const float *shift, float *const *planes)
+{
+    switch (axis->taps) { /* the usual ones, without a loop */
+    case 2:
+        resample_all(axis, 2, done, out_count, row, factor, shift, planes);
+        break;
+    case 3:
+        resample_all(axis, 3, done, out_count, row, factor, shift, planes);
+        break;
+    case 4:
+        resample_all(axis, 4, done, out_count, row, factor, shift, planes);
+        break;
+    default:
+        resample_all(axis, axis->taps, done, out_count, row, factor, shift, planes);
+    }
+}
+
 void kernel_resample_columns(const struct resample_axis *axis, int out_count, const float *row,
                              const float factor[RESAMPLE_CHANNELS], const float shift[RESAMPLE_CHANNELS],
                              float *const planes[RESAMPLE_CHANNELS])
 {
-    switch (axis->taps) { /* the usual ones, without a loop */
-    case 2:
-        resample_all(axis, 2, out_count, row, factor, shift, planes);
-        break;
-    case 3:
-        resample_all(axis, 3, out_count, row, factor, shift, planes);
-        break;
-    case 4:
-        resample_all(axis, 4, out_count, row, factor, shift, planes);
-        break;
-    case 5:
-        resample_all(axis, 5, out_count, row, factor, shift, planes);
-        break;
-    default:
-        resample_all(axis, axis->taps, out_count, row, factor, shift, planes);
-    }
+    int done = axis->lanes != NULL ? resample_vectors_columns(axis, out_count, row, factor, shift, planes) : 0;
+    resample_rest(axis, done, out_count, row, factor, shift, planes);
 }

@@ -11,7 +11,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { RESAMPLE_CHANNELS = 3 };
+enum {
+    RESAMPLE_CHANNELS = 3,
+    RESAMPLE_PADDING = 32 /* elements after a row that may be read, whatever they are */
+};
 
 /* What is resampled: [begin, begin + length) of an axis of which elements [0, in_count) are there, to out_total
  * elements; of these, [out_first, out_first + out_count) are wanted. */
@@ -29,6 +32,10 @@ struct resample_axis {
     int taps;
     int *first;     /* (out_count) */
     float *weights; /* (out_count, taps) */
+    struct resample_lanes {
+        uint8_t places[16]; /* of four pixels' channels, from the first that any of them needs */
+        float weights[16];
+    } * lanes; /* (out_count / 4, taps): the same for vectors of sixteen; or NULL */
 };
 
 /* So many weights each element has: as few as do for all. */
@@ -37,11 +44,15 @@ int kernel_resample_taps(const struct resample_span *span);
  * elements of the result in reverse. */
 void kernel_resample_axis(const struct resample_span *span, bool mirrored, struct resample_axis *axis);
 
+/* For kernel_resample_columns to be faster: fill lanes, whose memory is the caller's. False where that is of no use:
+ * this processor has no such vectors, or the elements lie too far apart (below half of the size, about). */
+bool kernel_resample_lanes(const struct resample_axis *axis, int out_count);
+
 /* out[j] = Σ_k weights[k] · rows[k][j], j < count. */
 void kernel_resample_rows(size_t count, int taps, const uint8_t *const *rows, const float *weights, float *out);
 
-/* A row of (…, RESAMPLE_CHANNELS) fp32 elements, with one more after the last, to out_count elements in three planes,
- * each normalised: planes[c][i] = factor[c] · Σ_k … + shift[c]. */
+/* A row of (…, RESAMPLE_CHANNELS) fp32 elements, with RESAMPLE_PADDING more after the last, to out_count elements in
+ * three planes, each normalised: planes[c][i] = factor[c] · Σ_k … + shift[c]. With or without lanes: the same bits. */
 void kernel_resample_columns(const struct resample_axis *axis, int out_count, const float *row,
                              const float factor[RESAMPLE_CHANNELS], const float shift[RESAMPLE_CHANNELS],
                              float *const planes[RESAMPLE_CHANNELS]);

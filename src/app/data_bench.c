@@ -11,7 +11,7 @@
 #include "base/stopwatch.h"
 #include "data/loader.h"
 
-enum { ROUNDS = 7, PICTURES_MAX = 512, PARTS = DATASET_ALL + 1, OUTPUTS = 64, WARM_UP_BATCHES = 2, SLOTS = 3 };
+enum { ROUNDS = 7, PICTURES_MAX = 512, PARTS = DATASET_ALL + 1, OUTPUTS = 256, WARM_UP_BATCHES = 2, SLOTS = 3 };
 
 /* Sums of one round, over its pictures. */
 struct round {

@@ -11,7 +11,8 @@
 /* Arrays that grow with what is asked for and stay. */
 struct axis_memory {
     struct resample_axis axis;
-    size_t elements, weights; /* for which there is room */
+    struct resample_lanes *lanes;      /* owned */
+    size_t elements, weights, vectors; /* for which there is room */
 };
 
 struct photo_maker {
@@ -44,6 +45,7 @@ static void release_axis(struct axis_memory *memory)
 {
     free(memory->axis.first);
     free(memory->axis.weights);
+    free(memory->lanes);
 }
 
 void photo_maker_destroy(struct photo_maker *maker)
@@ -150,12 +152,22 @@ static void fill_axis(struct axis_memory *memory, const struct resample_span *sp
     kernel_resample_axis(span, mirrored, axis);
 }
 
+/* What columns have beside: weights for vectors. */
+static void fill_lanes(struct axis_memory *memory, int count)
+{
+    size_t vectors = (size_t)(count / 4) * (size_t)memory->axis.taps;
+    memory->lanes = grow(memory->lanes, &memory->vectors, vectors, sizeof memory->lanes[0]);
+    memory->axis.lanes = memory->lanes;
+    if (!kernel_resample_lanes(&memory->axis, count))
+        memory->axis.lanes = NULL;
+}
+
 static void make_room(struct photo_maker *maker, const struct photo_work *work)
 {
     size_t row = (size_t)work->region.width * PHOTO_CHANNELS, taps = (size_t)maker->down.axis.taps;
     maker->ring = grow(maker->ring, &maker->ring_bytes, taps * row, 1);
     maker->window = grow(maker->window, &maker->window_rows, taps, sizeof maker->window[0]);
-    maker->row = grow(maker->row, &maker->row_floats, row + 1, sizeof maker->row[0]);
+    maker->row = grow(maker->row, &maker->row_floats, row + RESAMPLE_PADDING, sizeof maker->row[0]);
 }
 
 /* --- rows --- */
@@ -190,6 +202,7 @@ static bool begin(struct photo_maker *maker, const struct photo_view *view, stru
     work->across = cut(work->across, work->region.left, work->region.width);
     fill_axis(&maker->down, &work->down, false);
     fill_axis(&maker->across, &work->across, view->mirrored);
+    fill_lanes(&maker->across, view->columns);
     make_room(maker, work);
     return true;
 }
