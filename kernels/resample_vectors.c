@@ -63,7 +63,7 @@ static void fill_pixel(const struct resample_axis *axis, int i, int place, struc
     for (int k = 0; k < axis->taps; k++, place += RESAMPLE_CHANNELS)
         for (int c = 0; c < QUAD; c++) {
             bool real = c < RESAMPLE_CHANNELS;
-            lanes[k].places[begin + c] = (uint8_t)(real ? place + c : 0);
+            lanes[k].places[begin + c] = real ? place + c : 0;
             lanes[k].weights[begin + c] = real ? axis->weights[i * axis->taps + k] : 0;
         }
 }
@@ -86,9 +86,8 @@ VECTORS static inline __m512 make_quad(const float *from, const struct resample_
     const __m512i turned = _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
     __m512 low = _mm512_loadu_ps(from), high = _mm512_loadu_ps(from + LANES), sum = _mm512_setzero_ps();
     for (int k = 0; k < taps; k++) {
-        __m512i places = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)lanes[k].places));
-        __m512 picked = _mm512_permutex2var_ps(low, places, high);
-        sum = _mm512_add_ps(sum, _mm512_mul_ps(_mm512_loadu_ps(lanes[k].weights), picked));
+        __m512 picked = _mm512_permutex2var_ps(low, _mm512_load_si512(lanes[k].places), high);
+        sum = _mm512_add_ps(sum, _mm512_mul_ps(_mm512_load_ps(lanes[k].weights), picked));
     }
     return _mm512_permutexvar_ps(turned, _mm512_add_ps(_mm512_mul_ps(factors, sum), shifts));
 }

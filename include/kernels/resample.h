@@ -26,16 +26,20 @@ struct resample_span {
     int out_count;
 };
 
+/* One weight of four pixels' channels, for vectors of sixteen: the places of what it is for, counted from the first
+ * element that any of the four needs. */
+struct resample_lanes {
+    int places[16];
+    float weights[16];
+};
+
 /* out[i] = Σ_k weights[i·taps + k] · in[first[i] + k], k < taps; Σ_k weights = 1, some may be 0, and all elements that
  * are named are there. */
 struct resample_axis {
     int taps;
-    int *first;     /* (out_count) */
-    float *weights; /* (out_count, taps) */
-    struct resample_lanes {
-        uint8_t places[16]; /* of four pixels' channels, from the first that any of them needs */
-        float weights[16];
-    } * lanes; /* (out_count / 4, taps): the same for vectors of sixteen; or NULL */
+    int *first;                   /* (out_count) */
+    float *weights;               /* (out_count, taps) */
+    struct resample_lanes *lanes; /* (out_count / 4, taps), aligned to 64 bytes; or NULL */
 };
 
 /* So many weights each element has: as few as do for all. */

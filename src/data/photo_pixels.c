@@ -45,7 +45,7 @@ static void release_axis(struct axis_memory *memory)
 {
     free(memory->axis.first);
     free(memory->axis.weights);
-    free(memory->lanes);
+    memory_free_aligned(memory->lanes);
 }
 
 void photo_maker_destroy(struct photo_maker *maker)
@@ -156,7 +156,11 @@ static void fill_axis(struct axis_memory *memory, const struct resample_span *sp
 static void fill_lanes(struct axis_memory *memory, int count)
 {
     size_t vectors = (size_t)(count / 4) * (size_t)memory->axis.taps;
-    memory->lanes = grow(memory->lanes, &memory->vectors, vectors, sizeof memory->lanes[0]);
+    if (vectors > memory->vectors) {
+        memory_free_aligned(memory->lanes);
+        memory->lanes = memory_alloc_aligned(vectors * sizeof memory->lanes[0]);
+        memory->vectors = vectors;
+    }
     memory->axis.lanes = memory->lanes;
     if (!kernel_resample_lanes(&memory->axis, count))
         memory->axis.lanes = NULL;
