@@ -8,6 +8,7 @@
 #include <immintrin.h>
 
 #define VECTORS __attribute__((target("avx512f,avx512bw,avx512vl")))
+#define VECTORS_INLINE VECTORS KERNEL_INLINE
 
 enum { LANES = 16, QUAD = 4 /* pixels in one register */, REACH = 2 * LANES /* floats in two */ };
 
@@ -19,7 +20,7 @@ bool resample_vectors_known(void)
 
 /* --- rows --- */
 
-VECTORS static inline __m512 numbers(const uint8_t *bytes, __mmask16 there)
+VECTORS_INLINE __m512 numbers(const uint8_t *bytes, __mmask16 there)
 {
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(there, bytes)));
 }
@@ -80,8 +81,8 @@ bool resample_vectors_lanes(const struct resample_axis *axis, int out_count)
 }
 
 /* Four pixels, turned: the first channel of each, the second of each, the third of each. */
-VECTORS static inline __m512 make_quad(const float *from, const struct resample_lanes *lanes, int taps, __m512 factors,
-                                       __m512 shifts)
+VECTORS_INLINE __m512 make_quad(const float *from, const struct resample_lanes *lanes, int taps, __m512 factors,
+                                __m512 shifts)
 {
     const __m512i turned = _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
     __m512 low = _mm512_loadu_ps(from), high = _mm512_loadu_ps(from + LANES), sum = _mm512_setzero_ps();
@@ -92,7 +93,7 @@ VECTORS static inline __m512 make_quad(const float *from, const struct resample_
     return _mm512_permutexvar_ps(turned, _mm512_add_ps(_mm512_mul_ps(factors, sum), shifts));
 }
 
-VECTORS static inline void put(float *to, __m512 values)
+VECTORS_INLINE void put(float *to, __m512 values)
 {
     if (((uintptr_t)to & 63) == 0)
         _mm512_stream_ps(to, values);
@@ -101,7 +102,7 @@ VECTORS static inline void put(float *to, __m512 values)
 }
 
 /* Sixteen pixels, from four times four. */
-VECTORS static inline void put_quads(const __m512 quads[4], float *const *planes, int i)
+VECTORS_INLINE void put_quads(const __m512 quads[4], float *const *planes, int i)
 {
     __m512 first = _mm512_shuffle_f32x4(quads[0], quads[1], 0x44),
            second = _mm512_shuffle_f32x4(quads[2], quads[3], 0x44);
@@ -112,8 +113,9 @@ VECTORS static inline void put_quads(const __m512 quads[4], float *const *planes
     put(planes[2] + i, _mm512_shuffle_f32x4(third, fourth, 0x88));
 }
 
-VECTORS int resample_vectors_columns(const struct resample_axis *axis, int out_count, const float *row,
-                                     const float *factor, const float *shift, float *const *planes)
+/* With a number of weights that the compiler knows. */
+VECTORS_INLINE int resample_all(const struct resample_axis *axis, int taps, int out_count, const float *row,
+                                const float *factor, const float *shift, float *const *planes)
 {
     const __m512 factors = _mm512_broadcast_f32x4(_mm_set_ps(0, factor[2], factor[1], factor[0]));
     const __m512 shifts = _mm512_broadcast_f32x4(_mm_set_ps(0, shift[2], shift[1], shift[0]));
@@ -121,13 +123,29 @@ VECTORS int resample_vectors_columns(const struct resample_axis *axis, int out_c
     int i = 0;
     for (; i + LANES <= out_count; i += LANES) {
         __m512 quads[4];
-        for (int part = 0; part < 4; part++, lanes += axis->taps) {
+#pragma GCC unroll 4
+        for (int part = 0; part < 4; part++, lanes += taps) {
             const float *from = row + first_of(axis, i + part * QUAD) * RESAMPLE_CHANNELS;
-            quads[part] = make_quad(from, lanes, axis->taps, factors, shifts);
+            quads[part] = make_quad(from, lanes, taps, factors, shifts);
         }
         put_quads(quads, planes, i);
     }
     return i;
+}
+
+VECTORS int resample_vectors_columns(const struct resample_axis *axis, int out_count, const float *row,
+                                     const float *factor, const float *shift, float *const *planes)
+{
+    switch (axis->taps) {
+    case 2:
+        return resample_all(axis, 2, out_count, row, factor, shift, planes);
+    case 3:
+        return resample_all(axis, 3, out_count, row, factor, shift, planes);
+    case 4:
+        return resample_all(axis, 4, out_count, row, factor, shift, planes);
+    default:
+        return resample_all(axis, axis->taps, out_count, row, factor, shift, planes);
+    }
 }
 #else
 bool resample_vectors_known(void)
