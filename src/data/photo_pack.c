@@ -216,10 +216,9 @@ static enum status refuse_bad(const struct split *split, const char *name, const
     return STATUS_DATA;
 }
 
-/* With --on-bad stop: what is known to be left out before anything is read. */
-static enum status expect_nothing_left_out(const struct split *split, const struct photo_shards *shards)
+/* With --on-bad stop: what is known to be left out, before anything is read. */
+static enum status expect_nothing_left_out(const struct split *split, const struct photo_report *report)
 {
-    const struct photo_report *report = split->source.foreign.count > 0 ? &split->source.foreign : &shards->left_out;
     if (report->count == 0)
         return STATUS_OK;
     const char *line = report->lines[0], *tab = strchr(line, '\t');
@@ -334,7 +333,7 @@ static enum status pack_split(struct pack *pack, const struct split *split)
     bool was_complete = shards.complete;
     enum status status = STATUS_OK;
     if (pack->params->stop_on_bad)
-        TRY_GOTO(expect_nothing_left_out(split, &shards), release);
+        TRY_GOTO(expect_nothing_left_out(split, &shards.left_out), release);
     if (!was_complete)
         TRY_GOTO(write_shards(pack, split, &shards), release);
     TRY_GOTO(photo_shards_finish(&shards, &index), release);
@@ -347,16 +346,19 @@ release:
 
 /* --- all of them --- */
 
-static enum status pack_splits(struct pack *pack)
+/* All lists before anything is written, and before hours of work. */
+static enum status open_sources(struct pack *pack)
 {
-    for (size_t k = 0; k < pack->split_count; k++)
-        TRY(open_source(pack, &pack->splits[k])); /* all lists before hours of work */
-    for (size_t k = 0; k < pack->split_count; k++)
-        TRY(pack_split(pack, &pack->splits[k]));
+    for (size_t k = 0; k < pack->split_count; k++) {
+        struct split *split = &pack->splits[k];
+        TRY(open_source(pack, split));
+        if (pack->params->stop_on_bad)
+            TRY(expect_nothing_left_out(split, &split->source.foreign));
+    }
     return STATUS_OK;
 }
 
-static enum status pack_locked(struct pack *pack)
+static enum status pack_splits(struct pack *pack)
 {
     const char *destination = pack->params->destination;
     struct photo_lock lock;
@@ -366,7 +368,9 @@ static enum status pack_locked(struct pack *pack)
         return STATUS_MACHINE;
     }
     TRY(photo_lock_take(destination, &lock));
-    enum status status = pack_splits(pack);
+    enum status status = STATUS_OK;
+    for (size_t k = 0; k < pack->split_count && status == STATUS_OK; k++)
+        status = pack_split(pack, &pack->splits[k]);
     photo_lock_give(&lock);
     return status;
 }
@@ -378,7 +382,9 @@ enum status photo_pack(const struct photo_pack_params *params, const struct phot
     if (status == STATUS_OK)
         status = expect_outside(&pack);
     if (status == STATUS_OK)
-        status = pack_locked(&pack);
+        status = open_sources(&pack);
+    if (status == STATUS_OK)
+        status = pack_splits(&pack);
     for (size_t k = 0; k < pack.split_count; k++) {
         photo_source_release(&pack.splits[k].source);
         free(pack.splits[k].name);

@@ -90,16 +90,21 @@ static void check_bytes(struct check *check, uint32_t shard, const uint8_t *byte
     }
 }
 
-/* What the file does not have: all photographs that are not complete. */
-static void tell_missing(struct check *check, uint32_t shard, uint64_t end)
+/* What the file does not have: all photographs that are not complete. `why`: "ends at byte 17". */
+static void tell_missing(struct check *check, uint32_t shard, const char *why)
 {
-    for (; of_shard(check, shard); check->photo++, check->progress.done++)
-        tell_damage(check, "ends at byte %" PRIu64 ", before the end of %s", end,
-                    photo_name(check->index, check->photo));
+    size_t first = check->photo;
+    while (of_shard(check, shard))
+        check->photo++;
+    check->progress.done += check->photo - first;
+    if (check->photo > first)
+        tell_damage(check, "%s: %zu photographs are lost, the first is %s", why, check->photo - first,
+                    photo_name(check->index, first));
 }
 
 static enum status read_shard(struct check *check, uint32_t shard, int file)
 {
+    char why[64];
     uint64_t end = 0, expected = check->index->shard_bytes[shard];
     posix_fadvise(file, 0, 0, POSIX_FADV_SEQUENTIAL);
     begin_photo(check, shard);
@@ -116,7 +121,8 @@ static enum status read_shard(struct check *check, uint32_t shard, int file)
         check->progress.bytes_done += (uint64_t)got;
         tell_progress(check);
     }
-    tell_missing(check, shard, end);
+    snprintf(why, sizeof why, "ends at byte %" PRIu64, end);
+    tell_missing(check, shard, why);
     if (end > expected)
         tell_damage(check, "%" PRIu64 " bytes after the last photograph", end - expected);
     return STATUS_OK;
@@ -131,8 +137,7 @@ static enum status check_shard(struct check *check, uint32_t shard)
     if (file >= 0 && fstat(file, &about) == 0 && S_ISREG(about.st_mode)) {
         status = read_shard(check, shard, file);
     } else {
-        tell_damage(check, "%s", file < 0 ? strerror(errno) : "no file");
-        tell_missing(check, shard, 0);
+        tell_missing(check, shard, file < 0 ? strerror(errno) : "is no file");
     }
     if (file >= 0)
         close(file);
