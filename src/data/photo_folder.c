@@ -90,7 +90,8 @@ static enum status list_entries(const char *folder, struct entry_list *out)
         release_entries(&list);
         return STATUS_DATA;
     }
-    qsort(list.entries, list.count, sizeof *list.entries, by_name);
+    if (list.count > 0)
+        qsort(list.entries, list.count, sizeof *list.entries, by_name);
     *out = list;
     return STATUS_OK;
 }

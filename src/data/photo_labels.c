@@ -198,19 +198,18 @@ static enum status take_class(struct task *task, size_t line)
 static enum status find_form(const struct task *task, enum form *out)
 {
     const char *first = task->list->lines[0].text;
-    if (strcmp(first, kaggle_header) == 0)
-        *out = FORM_KAGGLE;
-    else if (task->synsets != NULL && number_of(first) >= 0)
-        *out = FORM_NUMBERS;
-    else if (task->classes != NULL && photo_class(task->classes, first) >= 0)
-        *out = FORM_CLASSES;
-    else if (strpbrk(first, " \t") != NULL)
-        *out = FORM_PAIRS;
-    else if (number_of(first) >= 0)
+    bool class = task->classes != NULL && photo_class(task->classes, first) >= 0, number = number_of(first) >= 0;
+    if (number && !class && task->synsets == NULL)
         return wrong_line(task->list, 0,
                           "found \"%s\", a number alone: such numbers count the lines of a file of synsets, from 1; "
                           "give it with --synsets",
                           first);
+    if (strcmp(first, kaggle_header) == 0)
+        *out = FORM_KAGGLE;
+    else if (task->synsets != NULL && number)
+        *out = FORM_NUMBERS;
+    else if (!class && strpbrk(first, " \t") != NULL)
+        *out = FORM_PAIRS;
     else
         *out = FORM_CLASSES;
     return STATUS_OK;
@@ -275,7 +274,7 @@ static void set_classes(const struct task *task, struct photo_builder *builder)
 
 static enum status unknown_class(const struct task *task, const struct given *given)
 {
-    if (task->classes == NULL)
+    if (task->classes == NULL && task->synsets != NULL)
         return wrong_line(task->list, given->line, "class \"%s\" is not in %s", given->class, task->synsets->path);
     char *where = text_format("%s:%zu", task->list->path, task->list->lines[given->line].number);
     enum status status = photo_class_missing(task->classes, given->class, where);

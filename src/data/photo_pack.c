@@ -41,11 +41,11 @@ static void tell_progress(struct pack *pack)
 
 /* --- which splits there are --- */
 
-static void add_split(struct pack *pack, const char *name, char *folder, const char *labels)
+static void add_split(struct pack *pack, const char *name, const char *folder, const char *labels)
 {
     pack->splits[pack->split_count++] =
         (struct split){.name = memory_copy_text(name),
-                       .folder = folder,
+                       .folder = memory_copy_text(folder),
                        .destination = text_format("%s/%s", pack->params->destination, name),
                        .labels = labels};
 }
@@ -61,8 +61,7 @@ static void add_split_if_there(struct pack *pack, const char *name, const char *
     char *folder = text_format("%s/%s", pack->params->source, name);
     if (is_folder(folder))
         add_split(pack, name, folder, labels);
-    else
-        free(folder);
+    free(folder);
 }
 
 static enum status find_splits(struct pack *pack)
@@ -78,8 +77,7 @@ static enum status find_splits(struct pack *pack)
         add_split_if_there(pack, "val", params->labels);
     }
     if (pack->split_count == 0)
-        add_split(pack, params->split != NULL ? params->split : "train", memory_copy_text(params->source),
-                  params->labels);
+        add_split(pack, params->split != NULL ? params->split : "train", params->source, params->labels);
     if (params->labels != NULL && pack->splits[pack->split_count - 1].labels == NULL) {
         log_error("%s: no folder val in it, which is what the labels in %s are for", params->source, params->labels);
         return STATUS_DATA;

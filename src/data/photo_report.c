@@ -59,7 +59,7 @@ enum status photo_report_read(struct photo_report *report, const char *path)
     if (stream == NULL && errno == ENOENT)
         return STATUS_OK;
     errno = 0;
-    for (ssize_t length; stream != NULL && (length = getline(&line, &room, stream)) > 0;) {
+    while (stream != NULL && getline(&line, &room, stream) > 0) {
         line[strcspn(line, "\n")] = '\0';
         take_line(report, memory_copy_text(line));
     }

@@ -46,13 +46,13 @@ static char *trim(char *line)
     return line;
 }
 
-static void add_line(struct text_lines *lines, size_t *room, char *text, size_t number)
+static struct text_line *add_line(struct text_lines *lines, size_t *room)
 {
     if (lines->count == *room) {
         *room = *room > 0 ? 2 * *room : 256;
         lines->lines = memory_realloc(lines->lines, *room, sizeof *lines->lines);
     }
-    lines->lines[lines->count++] = (struct text_line){.text = text, .number = number};
+    return &lines->lines[lines->count++];
 }
 
 static void split(struct text_lines *lines)
@@ -69,7 +69,7 @@ static void split(struct text_lines *lines)
         number++;
         line = trim(line);
         if (*line != '\0')
-            add_line(lines, &room, line, number);
+            *add_line(lines, &room) = (struct text_line){.text = line, .number = number};
     }
 }
 
