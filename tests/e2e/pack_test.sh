@@ -53,6 +53,9 @@ test_classes() {
     run_well "classes that a test split lacks" 1 pack "$part" "$scratch/lacks"
     check "keep their numbers" "${photos[@]}" compare "$scratch/lacks/val" "$part/val"
     check "count" grep -qa 'big eel' "$scratch/lacks/val/index.bin"
+    run_well "the training split before" 1 pack "$source/train" "$scratch/lacks-too"
+    run_well "the test split later" 1 pack "$part/val" "$scratch/lacks-too" --split val
+    check_same "with the same classes" "$scratch/lacks-too" "$scratch/lacks"
     mv "$part/val/cat" "$part/val/cow"
     refuse "a class that the training split lacks" 1 3 'part/val && "cow" && nearest.*"cat"' pack "$part" \
         "$scratch/never"
@@ -236,6 +239,9 @@ test_other_options() {
     refuse "other options, begun" 1 3 \
         'shard-0000[0-9].idx: packed with .*--short-side 480 && --short-side 400 && --force' \
         pack "$scratch/large" "$scratch/begun" --shard-mib 1 --short-side 400
+    rm "$scratch/begun/train/shard-00000.bin" # as if killed between its list and its name
+    run_well "the same options" 1 "${slow[@]}"
+    check_same "a shard with a list alone is made anew" "$scratch/begun" "$scratch/whole"
     refuse "other options, complete" 1 3 'index.bin: packed with --shard-mib 1 && now --shard-mib 2 && --force' \
         pack "$scratch/large" "$scratch/whole" --shard-mib 2
     cp -r "$scratch/whole" "$scratch/forced"
