@@ -40,6 +40,7 @@ tests|python3|python3|python|python3|python|parity tests
 tests|python3-numpy|python3-numpy|python-numpy|python3-numpy|numpy|parity tests
 tests|python3-torch|python3-torch|python-pytorch|python3-torch|pytorch|parity with PyTorch
 tests|python3-torchvision|python3-torchvision|python-torchvision|python3-torchvision|torchvision|model parity
+tests|python3-pil|python3-pillow|python-pillow|python3-Pillow|pillow|photographs that tests draw
 tests|python3-matplotlib|python3-matplotlib|python-matplotlib|python3-matplotlib|python-matplotlib|pictures of runs
 tests|python3-pip|python3-pip|python-pip|python3-pip|-|fetches the safetensors reader
 tests|mpich|mpich|mpich|mpich|mpich|runs under a second MPI
@@ -55,6 +56,7 @@ sanitize|gcc|libubsan|gcc|libubsan1|-|UndefinedBehaviorSanitizer (part of gcc on
 sanitize|gcc|libtsan|gcc|libtsan2|-|ThreadSanitizer (part of gcc on Debian)
 sanitize|libcmocka-dev|libcmocka-devel|cmocka|libcmocka-devel|cmocka|unit tests
 sanitize|python3|python3|python|python3|python|test scripts
+sanitize|python3-pil|python3-pillow|python-pillow|python3-Pillow|pillow|photographs that tests draw
 fuzz|clang|clang|clang|clang|llvm|libFuzzer
 fuzz|libclang-rt-dev|compiler-rt|compiler-rt|-|-|libFuzzer and sanitizers
 lint|clang-tidy|clang-tools-extra|clang|clang-tools|llvm|static analysis

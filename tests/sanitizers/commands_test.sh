@@ -118,8 +118,17 @@ test_others() {
     refuse "no data" 2 3 'cifar' train "$config" data.name=cifar10 data.path=/nonexistent "run.dir=$scratch/never"
 }
 
+test_packs() {
+    "$PYTHON" tests/e2e/photos.py draw "$scratch/photos" 30 200 || return
+    "$PYTHON" tests/e2e/photos.py bad "$scratch/photos/train/bad"
+    run_well "pack" 1 pack "$scratch/photos" "$scratch/pack" --threads 4 --shard-mib 1
+    run_well "pack, made smaller" 1 pack "$scratch/photos" "$scratch/small" --threads 4 --short-side 120
+    run_well "verify" 1 pack --verify "$scratch/pack"
+    refuse "pack that stops" 1 3 '--on-bad' pack "$scratch/photos" "$scratch/stopped" --threads 4 --on-bad stop
+}
+
 # A part of the name of a test function as argument runs that one only.
-for part in meetings gradients scenario simulations others; do
+for part in meetings gradients scenario simulations packs others; do
     case $part in *${1:-}*) "test_$part" ;; esac
 done
 finish
