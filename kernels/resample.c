@@ -8,8 +8,14 @@
 
 enum { ROWS_AT_ONCE = 4 };
 
-typedef int order __attribute__((vector_size(4 * sizeof(int))));
 typedef float pixel __attribute__((vector_size(4 * sizeof(float)), aligned(4), may_alias));
+
+#if defined(__clang__) || __GNUC__ >= 12
+#define PICK(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+typedef int order __attribute__((vector_size(4 * sizeof(int))));
+#define PICK(a, b, ...) __builtin_shuffle(a, b, (order){__VA_ARGS__})
+#endif
 
 static double half_width(const struct resample_span *span)
 {
@@ -117,12 +123,11 @@ KERNEL_INLINE void resample_all(const struct resample_axis *axis, int taps, int 
         for (int part = 0; part < 4; part++)
             at[part] = resample(row + axis->first[i + part] * RESAMPLE_CHANNELS,
                                 axis->weights + (i + part) * axis->taps, taps);
-        pixel low = __builtin_shuffle(at[0], at[1], (order){0, 4, 1, 5});
-        pixel high = __builtin_shuffle(at[2], at[3], (order){0, 4, 1, 5});
-        pixel third = __builtin_shuffle(__builtin_shuffle(at[0], at[1], (order){2, 6, 2, 6}),
-                                        __builtin_shuffle(at[2], at[3], (order){2, 6, 2, 6}), (order){0, 1, 4, 5});
-        *(pixel *)(planes[0] + i) = factor[0] * __builtin_shuffle(low, high, (order){0, 1, 4, 5}) + shift[0];
-        *(pixel *)(planes[1] + i) = factor[1] * __builtin_shuffle(low, high, (order){2, 3, 6, 7}) + shift[1];
+        pixel low = PICK(at[0], at[1], 0, 4, 1, 5);
+        pixel high = PICK(at[2], at[3], 0, 4, 1, 5);
+        pixel third = PICK(PICK(at[0], at[1], 2, 6, 2, 6), PICK(at[2], at[3], 2, 6, 2, 6), 0, 1, 4, 5);
+        *(pixel *)(planes[0] + i) = factor[0] * PICK(low, high, 0, 1, 4, 5) + shift[0];
+        *(pixel *)(planes[1] + i) = factor[1] * PICK(low, high, 2, 3, 6, 7) + shift[1];
         *(pixel *)(planes[2] + i) = factor[2] * third + shift[2];
     }
     for (; i < out_count; i++) {
