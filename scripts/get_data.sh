@@ -6,6 +6,7 @@
 #   cifar100        DIR/cifar-100-binary/           169 MB packed, 185 MB
 #   mnist           DIR/mnist/                      12 MB (kept gzipped)
 #   fashion-mnist   DIR/fashion-mnist/              31 MB (kept gzipped)
+#   imagenet        says how it is had, since its publisher wants to know who takes it
 #
 # DIR is what `data.path` or $GRAPEVINE_DATA is then set to. What is there and whole is kept, an interrupted download
 # goes on where it stopped, and a file appears under its name only when it is whole and verified. $GRAPEVINE_MIRROR
@@ -15,8 +16,22 @@
 set -euo pipefail
 
 usage() {
-    echo "usage: scripts/get_data.sh cifar10|cifar100|mnist|fashion-mnist DIR" >&2
+    echo "usage: scripts/get_data.sh cifar10|cifar100|mnist|fashion-mnist|imagenet DIR" >&2
     exit 2
+}
+
+explain_imagenet() {
+    cat >&2 <<TEXT
+get_data.sh: ImageNet (ILSVRC 2012) cannot be downloaded without an account. Register at https://image-net.org, get
+ILSVRC2012_img_train.tar (138 GB) and ILSVRC2012_img_val.tar (6 GB), and unpack them:
+    mkdir -p "$1/imagenet/train" "$1/imagenet/val"
+    tar -xf ILSVRC2012_img_val.tar -C "$1/imagenet/val"
+    tar -xf ILSVRC2012_img_train.tar -C "$1/imagenet/train"
+    for t in "$1"/imagenet/train/*.tar; do mkdir "\${t%.tar}" && tar -xf "\$t" -C "\${t%.tar}" && rm "\$t"; done
+Then pack them, with a list of the labels of val (grapevine pack --help says which forms it may have):
+    grapevine pack "$1/imagenet" PACKED/imagenet --labels LIST      and train with data.path=PACKED
+TEXT
+    exit 3
 }
 
 fail() {
@@ -31,6 +46,7 @@ case $name in
 cifar10 | cifar100) publisher=https://www.cs.toronto.edu/~kriz ;;
 mnist) publisher=https://ossci-datasets.s3.amazonaws.com ;; # the copy that PyTorch uses; the first publisher is closed
 fashion-mnist) publisher=http://fashion-mnist.s3-website.eu-central-1.amazonaws.com ;;
+imagenet) explain_imagenet "$dir" ;;
 *) usage ;;
 esac
 mirror=${GRAPEVINE_MIRROR:-}

@@ -1,6 +1,7 @@
 /* Measuring the making of pictures: parts by turns, then the loader as training has it. */
 #include "app/data_bench.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -11,7 +12,15 @@
 #include "base/stopwatch.h"
 #include "data/loader.h"
 
-enum { ROUNDS = 7, PICTURES_MAX = 512, PARTS = DATASET_ALL + 1, OUTPUTS = 256, WARM_UP_BATCHES = 2, SLOTS = 3 };
+enum {
+    ROUNDS = 7,
+    PICTURES_MAX = 512,
+    PARTS = DATASET_ALL + 1,
+    OUTPUTS = 256,
+    WARM_UP_BATCHES = 2,
+    SLOTS = 3,
+    BROUGHT_AT_ONCE = 8
+};
 
 /* Sums of one round, over its pictures. */
 struct round {
@@ -246,6 +255,36 @@ enum status data_bench_loader(const struct data_bench_params *params, struct dat
 
 /* --- reading --- */
 
+/* As the loader does: one thread brings what is wanted soon, another reads picture after picture. */
+struct reading {
+    const struct dataset *set;
+    const uint32_t *order; /* (count) */
+    size_t count;
+    atomic_size_t brought; /* pictures */
+    double bytes;
+};
+
+static void bring(struct reading *reading)
+{
+    for (size_t i = 0; i < reading->count;) {
+        size_t some = reading->count - i < BROUGHT_AT_ONCE ? reading->count - i : BROUGHT_AT_ONCE;
+        reading->set->ops->will_need(reading->set, reading->order + i, some);
+        atomic_store(&reading->brought, i += some);
+    }
+}
+
+static void read_pictures(struct reading *reading)
+{
+    for (size_t i = 0; i < reading->count; i++) {
+        uint64_t bytes = 0;
+        while (atomic_load(&reading->brought) <= i)
+            stopwatch_sleep(50e-6);
+        reading->set->ops->fetch_part(reading->set, reading->order[i], reading->set->height, DATASET_READ, NULL, NULL,
+                                      &bytes);
+        reading->bytes += (double)bytes;
+    }
+}
+
 enum status data_bench_read(const struct data_bench_params *params, double *bytes, double *seconds)
 {
     const struct plan *plan = params->plan;
@@ -255,15 +294,18 @@ enum status data_bench_read(const struct data_bench_params *params, double *byte
     if (set->ops->fetch_part == NULL || set->ops->will_need == NULL)
         return STATUS_OK;
     uint32_t *order = memory_zalloc(partition->count, sizeof order[0]);
+    struct reading reading = {.set = set, .order = order, .count = partition->count};
     partition_shuffle(partition, (uint64_t)plan->config->seed, 0, 0, order);
     double begin_s = stopwatch_now();
-    set->ops->will_need(set, order, partition->count);
-    for (size_t i = 0; i < partition->count; i++) {
-        uint64_t read = 0;
-        set->ops->fetch_part(set, order[i], set->height, DATASET_READ, NULL, NULL, &read);
-        *bytes += (double)read;
+#pragma omp parallel sections num_threads(2)
+    {
+#pragma omp section
+        bring(&reading);
+#pragma omp section
+        read_pictures(&reading);
     }
     *seconds = stopwatch_now() - begin_s;
+    *bytes = reading.bytes;
     free(order);
     return STATUS_OK;
 }

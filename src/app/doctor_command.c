@@ -150,7 +150,8 @@ static void print_devices(struct advice *advice)
 
 static void print_data(struct advice *advice)
 {
-    static const char *const folders[] = {"cifar-10-batches-bin", "cifar-100-binary", "mnist", "fashion-mnist"};
+    static const char *const folders[] = {"cifar-10-batches-bin", "cifar-100-binary", "mnist",
+                                          "fashion-mnist",        "imagenet",         "photos"};
     const char *path = getenv("GRAPEVINE_DATA");
     printf("data             %s:", path != NULL ? path : "$GRAPEVINE_DATA is not set");
     int count = 0;

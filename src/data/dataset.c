@@ -85,10 +85,12 @@ enum status dataset_open(const struct dataset_params *params, struct dataset **o
             kind = &kinds[i];
     if (kind == NULL)
         return report_unknown(params->name);
+    bool own = strcmp(kind->name, "photos") == 0; /* the user's */
     if (kind->folder != NULL && (params->path == NULL || params->path[0] == '\0')) {
         log_error("data set %s: its folder is not known; set data.path or $GRAPEVINE_DATA to the folder that holds "
-                  "%s/, and get it with: scripts/get_data.sh %s DIR",
-                  kind->name, kind->folder, kind->name);
+                  "%s/%s%s%s",
+                  kind->name, kind->folder, own ? "" : ", and get it with: scripts/get_data.sh ", own ? "" : kind->name,
+                  own ? "" : " DIR");
         return STATUS_DATA;
     }
     return kind->open(kind, params, out);

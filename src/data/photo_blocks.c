@@ -2,6 +2,7 @@
 #include "data/photo_blocks.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -94,6 +95,7 @@ void photo_blocks_bring(struct photo_blocks *blocks, uint32_t index, const int *
         return;
     const struct photo_block *block = &blocks->blocks[b];
     blocks->read_as[b] = ++blocks->reads;
+    posix_fadvise(shards[block->shard], (off_t)block->offset, (off_t)block->size, POSIX_FADV_WILLNEED);
     for (uint64_t done = 0; done < block->size;) {
         size_t left = block->size - done < READ_BYTES ? (size_t)(block->size - done) : READ_BYTES;
         ssize_t got = pread(shards[block->shard], blocks->bytes, left, (off_t)(block->offset + done));
