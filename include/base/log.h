@@ -1,8 +1,8 @@
 /* Messages to standard error: one line each, prefixed by the level and, once known, the worker.
  *
  * Errors that every rank of a job would report alike are printed once: until log_set_rank is called the
- * launcher's environment decides (rank 0 speaks). log_hold(true) keeps errors back instead of printing
- * them, so that a collective step can agree on who speaks (runtime/job.h); log_release prints what is held.
+ * launcher's environment decides (rank 0 speaks). log_hold(true) keeps the calling thread's errors back instead of
+ * printing them, so that a collective step can agree on who speaks (runtime/job.h); log_release prints what is held.
  * Thread-safe: a message is written by one write(2). */
 #ifndef GRAPEVINE_BASE_LOG_H
 #define GRAPEVINE_BASE_LOG_H
@@ -25,7 +25,7 @@ void log_set_rank(int rank, int size);
 /* The launcher's rank as guessed from the environment, 0 where there is no launcher. */
 int log_launch_rank(void);
 
-/* Keep errors back (true), or print them at once again (false: what is held is dropped). */
+/* Keep this thread's errors back (true), or print them at once again (false: what is held is dropped). */
 void log_hold(bool hold);
 void log_release(void);
 

@@ -17,8 +17,8 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static int level_now = -1;    /* guarded by mutex; -1: not yet read from the environment */
 static int rank_now = -1;     /* guarded by mutex; -1: not told yet */
 static int size_now = 1;      /* guarded by mutex */
-static bool holding;          /* guarded by mutex */
-static char held[HELD_BYTES]; /* guarded by mutex */
+static _Thread_local bool holding;
+static _Thread_local char held[HELD_BYTES];
 
 bool log_level_parse(const char *name, enum log_level *level)
 {

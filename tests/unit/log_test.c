@@ -2,6 +2,7 @@
  * are the process's, so tests that set them run in a child of their own. */
 #include "base/log.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -102,6 +103,27 @@ static void test_hold(void **state)
     log_release();
     log_error("at once");
     assert_string_equal(capture_end(&capture), "grapevine: error: at once\n");
+}
+
+static void *say_aside(void *unused)
+{
+    log_on_this_rank(LOG_ERROR, "aside");
+    return unused;
+}
+
+/* What another thread has to say is not held, and does not get lost. */
+static void test_hold_one_thread(void **state)
+{
+    struct capture capture;
+    pthread_t thread;
+    (void)state;
+    log_hold(true);
+    log_error("held");
+    capture_begin(&capture);
+    assert_int_equal(pthread_create(&thread, NULL, say_aside, NULL), 0);
+    pthread_join(thread, NULL);
+    assert_string_equal(capture_end(&capture), "grapevine: error: aside\n");
+    log_hold(false);
 }
 
 /* More errors than can be held: what is released is cut, never overrun. */
@@ -228,6 +250,7 @@ int main(void)
         cmocka_unit_test(test_default_level), /* first: the level is read from the environment once */
         cmocka_unit_test(test_levels),
         cmocka_unit_test(test_hold),
+        cmocka_unit_test(test_hold_one_thread),
         cmocka_unit_test(test_hold_too_many),
         cmocka_unit_test(test_long_message),
         cmocka_unit_test(test_one_line_whatever_is_in_it),
