@@ -12,6 +12,7 @@
 #   CUDA_ARCHITECTURES       of the machine code (default: this GPU's)
 #   GRAPEVINE_PREFIX         what scripts/gpu_prefix.sh made, folder or archive, where libraries cannot be installed
 #   GRAPEVINE_DATA           where CIFAR-10 is (scripts/get_data.sh); without it `shapes` stands in, and no table
+#   GRAPEVINE_PHOTOS         a folder of class folders with photographs; without it the stage photos is left out
 #   GRAPEVINE_GPU_MINUTES    for all stages together: what would not fit is left out (default: no limit)
 #   GRAPEVINE_GPU_ROUNDS     repeats of every measurement (default 5; exchanges 3)
 #   GRAPEVINE_GPU_TRANSPORT  how the stage exchange sends snapshots: communication.transport (default auto)
@@ -50,6 +51,7 @@ exchange|$program|240|580|two ranks on one GPU, with and without exchanges
 transports|$program|60|400|two ranks by each way of snapshots, and their replays: the same bits
 memory|$program|40|200|64 virtual workers: the GPU's memory
 determinism|$program|60|300|the same seed twice
+photos|$program|120|500|ResNet-50 on photographs: how fast they are made, and whether the GPU waits for them
 table|$program|120|550|the arms of the CIFAR-10 table, simulated; goes on where it stopped
 STAGES
 }
@@ -368,6 +370,41 @@ stage_determinism() {
             "run.dir=$dir/determinism-$run" || return
     done
     "$python" tests/bench/gpu_runs.py same "$dir/determinism-one" "$dir/determinism-other"
+}
+
+# The photographs are repeated, under other names, until there are enough for some hundred steps.
+stage_photos() {
+    local photos=${GRAPEVINE_PHOTOS:-} wanted=8192 copies=0 count=0 size=224 network=resnet50 batch=128 file class rate
+    [ -d "$photos" ] || { echo "GRAPEVINE_PHOTOS names no folder" && return 77; }
+    if [ "$kind" = emulated ]; then
+        wanted=32 size=32 network=convnet batch=8
+    fi
+    rm -rf "$dir/photos" && mkdir -p "$dir/photos/files/train"
+    while [ "$count" -lt "$wanted" ]; do
+        while read -r file; do
+            class=$dir/photos/files/train/$(basename "$(dirname "$file")")
+            mkdir -p "$class" && ln -s "$file" "$class/$copies-$(basename "$file")"
+            count=$((count + 1))
+        done < <(find "$(realpath "$photos")" -mindepth 2 -maxdepth 2 -iname '*.jp*g')
+        copies=$((copies + 1))
+        [ "$count" -gt 0 ] || { echo "no photographs in the folders of $photos" && return 77; }
+    done
+    ln -s train "$dir/photos/files/val"
+    "$program" pack "$dir/photos/files" "$dir/photos/packed/photos" || return
+    cat >"$dir/photos.yaml" <<CONFIG
+data:          {name: photos, path: $dir/photos/packed, size: $size, test_count: $batch}
+model:         {name: $network}
+optimizer:     {lr: 0.01, lr_per_samples: 0}
+schedule:      {name: constant, warmup_epochs: 0}
+train:         {batch: $batch, epochs: 2}
+device:        {name: cuda}
+run:           {log_every: $log_every, eval_every_epochs: 0, checkpoint_every_epochs: 0, dir: $dir/photos/run}
+CONFIG
+    "$program" train "$dir/photos.yaml" || return
+    "$python" tests/bench/gpu_runs.py train "$dir/photos/run" | sed 's/^figure train/figure photos/'
+    rate=$(grep -o '"samples_per_second":[^,}]*' "$dir/photos/run/summary.json" | grep -o '[0-9.]*$')
+    "$program" bench data "$dir/photos.yaml" --rate "$rate"
+    rm -rf "$dir/photos/files" "$dir/photos/packed"
 }
 
 # An arm that has ended is kept; one that was cut off goes on from the state that it kept when it was asked to leave.
