@@ -85,11 +85,16 @@ struct net_batch {
     size_t count;                     /* images that are real, ≤ the net's batch; training: equal to it */
 };
 
+/* A class comes before the label if its logit is larger, or the same and its number smaller; NaN is larger than any
+ * number, and a label whose own logit is NaN is no hit. Both counts are 0 where the loss reads no labels. */
 struct net_result {
-    double loss;    /* mean over `count` of the loss that the specification names */
-    size_t correct; /* arg max equals the label (first of equals); 0 where the loss reads no labels */
-    bool finite;    /* loss is finite */
+    double loss;         /* mean over `count` of the loss that the specification names */
+    size_t correct;      /* no class comes before the label */
+    size_t correct_top5; /* fewer than NET_TOP5 classes do */
+    bool finite;         /* loss is finite */
 };
+
+enum { NET_TOP5 = 5 };
 
 enum { DEVICE_NAME_BYTES = 128 };
 
@@ -200,7 +205,7 @@ struct device_ops {
      * parameters (backend layout and type) and works on `buffers` (buffer_size, borrowed) in place. */
     enum status (*net_create)(struct device *device, const struct net_spec *spec, size_t batch, float *gradient,
                               float *buffers, struct net **out);
-    void (*net_destroy)(struct net *net);
+    void (*net_destroy)(struct net *net); /* NULL is fine */
     /* w ← x: the only writer of the working copy. A failure is logged, and the next net_forward returns it. */
     void (*net_cast)(struct net *net, const float *x);
     /* Forward pass and loss; `dropout_seed` names this step's dropout masks (NET_TRAIN). Keeps what net_backward

@@ -83,6 +83,8 @@ struct net_spec {
     int channels, height, width; /* of one input image */
     int class_count;             /* elements of the last value; NET_LOSS_SQUARED_NORM: of whatever it is */
     enum net_loss loss;
+    double label_smoothing; /* ε in [0, 1) of NET_LOSS_CROSS_ENTROPY, in NET_TRAIN passes alone: Σ_c q_c (log Σ exp(y) −
+                               y_c) with q = (1 − ε) one-hot + ε/class_count, PyTorch's definition */
     int node_count;
     struct net_node *nodes;        /* owned, (node_count) */
     int parameter_count;           /* tensors */

@@ -138,19 +138,23 @@ struct cuda_loss {
     enum cuda_loss_kind kind;
     size_t batch;
     int classes;
+    double label_smoothing; /* CROSS_ENTROPY: ε of the target (1 − ε) one-hot + ε/classes; 0: none */
 };
+enum { CUDA_TOP5 = 5 };
 /* What a step leaves for the host, in mapped memory; `serial` is written last, after a system-wide fence. */
 struct cuda_outcome {
     double loss; /* mean over *real pictures */
-    uint32_t correct, finite;
+    uint32_t correct, correct_top5, finite, unused;
     uint64_t serial;
 };
-/* Loss of the first *real rows (device memory; others count for nothing), correct guesses (arg max, the first of
- * equals), and, where d_logits is not NULL, the gradient of the mean loss times *loss_scale (NULL: 1), zero in rows
- * beyond. `losses` (batch) and `hits` (batch) are scratch. outcomes[*serial mod outcome_count] gets the sums, float64
- * in order of the rows, with serial = *serial. labels may be NULL for SQUARED_NORM. */
+/* Loss of the first *real rows (device memory; others count for nothing), correct guesses (no class, or fewer than
+ * CUDA_TOP5, come before the label: a larger logit, or the same and a smaller number; NaN is larger than any number,
+ * and a label whose own logit is NaN comes last), and, where d_logits is not NULL, the gradient of the mean loss times
+ * *loss_scale (NULL: 1), zero in rows beyond. `losses` (batch) and `places` (batch) are scratch. outcomes[*serial mod
+ * outcome_count] gets the sums, float64 in order of the rows, with serial = *serial. labels may be NULL for
+ * SQUARED_NORM. */
 int cuda_loss(struct CUstream_st *stream, const struct cuda_loss *loss, const float *logits, const int32_t *labels,
-              const uint32_t *real, const float *loss_scale, float *d_logits, float *losses, uint8_t *hits,
+              const uint32_t *real, const float *loss_scale, float *d_logits, float *losses, uint8_t *places,
               const uint64_t *serial, struct cuda_outcome *outcomes, int outcome_count);
 
 /* --- pictures → activations (batch, height, width, stored_channels), zeros in channels beyond `channels` --- */

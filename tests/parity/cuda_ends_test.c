@@ -29,7 +29,10 @@ struct problem {
 /* Logits are multiples of 1/2, so that there are ties; what is not real is NaN. */
 static struct problem problem_create(enum cuda_loss_kind kind, size_t batch, int classes, uint32_t real)
 {
-    struct problem p = {{kind, batch, classes}, real, batch % 2, true, NULL, NULL};
+    struct problem p = {.loss = {.kind = kind, .batch = batch, .classes = classes},
+                        .real = real,
+                        .scaled = batch % 2,
+                        .with_gradient = true};
     struct random_stream stream = random_stream(batch, RANDOM_TEST, 3, (uint64_t)classes);
     p.logits = memory_zalloc(batch * (size_t)classes, sizeof *p.logits);
     p.labels = memory_zalloc(batch, sizeof *p.labels);
@@ -63,7 +66,7 @@ static struct result run_loss(const struct problem *p)
     int32_t *labels = device_upload(p->labels, p->loss.batch * sizeof *p->labels);
     uint32_t *real = device_upload(&p->real, sizeof p->real);
     float *scale = device_upload(&loss_scale, sizeof loss_scale), *losses = device_alloc(p->loss.batch * sizeof(float));
-    uint8_t *hits = device_alloc(p->loss.batch);
+    uint8_t *places = device_alloc(p->loss.batch);
     uint64_t *device_serial = device_upload(&serial, sizeof serial);
     struct cuda_outcome *outcomes, poison;
     struct result result = {.d_logits = memory_zalloc(count, sizeof(float))};
@@ -73,64 +76,78 @@ static struct result run_loss(const struct problem *p)
     memset(&poison, 0xff, sizeof poison);
     bool no_labels = p->loss.kind == CUDA_LOSS_SQUARED_NORM && p->scaled; /* else they play no part there */
     DEVICE_MUST(cuda_loss(NULL, &p->loss, logits, no_labels ? NULL : labels, real, p->scaled ? scale : NULL,
-                          p->with_gradient ? d_logits : NULL, losses, hits, device_serial, outcomes, OUTCOMES));
+                          p->with_gradient ? d_logits : NULL, losses, places, device_serial, outcomes, OUTCOMES));
     device_download(result.d_logits, d_logits, count * sizeof(float));
     result.outcome = outcomes[1];
     assert_memory_equal(&outcomes[0], &poison, sizeof poison);
     assert_memory_equal(&outcomes[2], &poison, sizeof poison);
     DEVICE_MUST(cudaFreeHost(outcomes));
-    void *const arrays[] = {logits, d_logits, labels, real, scale, losses, hits, device_serial};
+    void *const arrays[] = {logits, d_logits, labels, real, scale, losses, places, device_serial};
     for (size_t i = 0; i < COUNT_OF(arrays); i++)
         device_free(arrays[i]);
     return result;
 }
 
-/* Of row n: its loss, whether the guess is right, and the gradient of class c, all in float64. */
+/* Of row n: its loss, whether the guess and the five best are right, and the gradient of class c, all in float64. */
 struct row {
     double loss, log_sum;
-    bool hit;
+    bool hit, hit_top5;
 };
+
+/* The share of class c in the target of row n. */
+static double target_of(const struct problem *p, size_t n, size_t c)
+{
+    bool own = p->loss.kind != CUDA_LOSS_SQUARED_NORM && (int32_t)c == p->labels[n];
+    double smoothing = p->loss.kind == CUDA_LOSS_CROSS_ENTROPY ? p->loss.label_smoothing : 0;
+    return (own ? 1 - smoothing : 0) + smoothing / p->loss.classes;
+}
 
 static struct row row_of(const struct problem *p, size_t n)
 {
-    size_t classes = (size_t)p->loss.classes, best = 0;
+    size_t classes = (size_t)p->loss.classes, before = 0;
     const float *y = p->logits + n * classes;
+    bool labelled = p->loss.kind != CUDA_LOSS_SQUARED_NORM;
+    float own = labelled ? y[p->labels[n]] : 0;
     struct row row = {0};
     double sum = 0;
     for (size_t c = 0; c < classes; c++) {
-        double target = p->loss.kind == CUDA_LOSS_SQUARED && (int32_t)c == p->labels[n];
-        best = y[c] > y[best] ? c : best;
+        before += labelled && (y[c] > own || (y[c] == own && (int32_t)c < p->labels[n]));
         sum += exp((double)y[c]);
-        row.loss += 0.5 * (y[c] - target) * (y[c] - target);
     }
     row.log_sum = log(sum);
-    if (p->loss.kind == CUDA_LOSS_CROSS_ENTROPY)
-        row.loss = row.log_sum - y[p->labels[n]];
-    row.hit = p->loss.kind != CUDA_LOSS_SQUARED_NORM && (int32_t)best == p->labels[n];
+    for (size_t c = 0; c < classes; c++) {
+        double target = target_of(p, n, c);
+        row.loss += p->loss.kind == CUDA_LOSS_CROSS_ENTROPY ? target * (row.log_sum - y[c])
+                                                            : 0.5 * (y[c] - target) * (y[c] - target);
+    }
+    row.hit = labelled && before == 0;
+    row.hit_top5 = labelled && before < 5;
     return row;
 }
 
 static double gradient_of(const struct problem *p, const struct row *row, size_t n, size_t c)
 {
     double y = p->logits[n * (size_t)p->loss.classes + c], scale = (p->scaled ? loss_scale : 1) / (double)p->real;
-    double target = p->loss.kind != CUDA_LOSS_SQUARED_NORM && (int32_t)c == p->labels[n];
-    return scale * ((p->loss.kind == CUDA_LOSS_CROSS_ENTROPY ? exp(y - row->log_sum) : y) - target);
+    return scale * ((p->loss.kind == CUDA_LOSS_CROSS_ENTROPY ? exp(y - row->log_sum) : y) - target_of(p, n, c));
 }
 
 /* Cross-entropy: logits lie within ±6, so that an exponential is off by the rounding of an argument of 12 and two
  * units in the last place, and the sum of 1000 by those of 32 in a lane and 5 more; that is less than 128·2⁻²⁴ of the
- * sum, and absolutely of its logarithm. Squared: 2 roundings per term and those of the sum, below 48·2⁻²⁴. */
+ * sum, and absolutely of its logarithm. A quarter of the mean gap to the largest logit, at most 12, with smoothed
+ * labels: off by 40 roundings of it, less than that too. Squared: 2 roundings per term and those of the sum, below
+ * 48·2⁻²⁴. */
 static void check_loss(const struct problem *p)
 {
     size_t classes = (size_t)p->loss.classes;
     bool entropy = p->loss.kind == CUDA_LOSS_CROSS_ENTROPY;
     struct result found = run_loss(p);
     double mean = 0, unit = entropy ? 128 * 0x1p-24 : 48 * 0x1p-24;
-    uint32_t correct = 0;
+    uint32_t correct = 0, correct_top5 = 0;
     for (size_t n = 0; n < p->real; n++) {
         struct row row = row_of(p, n);
         mean += row.loss / p->real;
         correct += row.hit;
+        correct_top5 += row.hit_top5;
         for (size_t c = 0; c < classes && p->with_gradient; c++) {
             double expected = gradient_of(p, &row, n, c), scale = (p->scaled ? loss_scale : 1) / (double)p->real;
             check("d_logits", n * classes + c, found.d_logits[n * classes + c], expected,
@@ -143,6 +160,7 @@ static void check_loss(const struct problem *p)
         assert_true(isnan(found.d_logits[i])); /* as it was */
     check("loss", p->loss.batch, found.outcome.loss, mean, unit * (1 + mean));
     assert_int_equal(found.outcome.correct, correct);
+    assert_int_equal(found.outcome.correct_top5, correct_top5);
     assert_int_equal(found.outcome.finite, 1);
     assert_true(found.outcome.serial == serial);
     free(found.d_logits);
@@ -162,6 +180,7 @@ static void test_loss(void **state)
                 struct problem p =
                     problem_create(kinds[k], batch, classes[c], (uint32_t)(c % 2 ? batch : (2 * batch + 2) / 3));
                 p.with_gradient = (b + c) % 4 != 1;
+                p.loss.label_smoothing = (b + c) % 3 == 0 ? 0.25 : 0;
                 check_loss(&p);
                 problem_release(&p);
             }
@@ -184,6 +203,31 @@ static void test_loss_that_is_not_finite(void **state)
             free(found.d_logits);
             problem_release(&p);
         }
+}
+
+/* One row of ten classes, label 6, of which some logits are NaN. */
+static void check_nan(const float logits[10], uint32_t correct, uint32_t correct_top5)
+{
+    struct problem p = problem_create(CUDA_LOSS_CROSS_ENTROPY, 1, 10, 1);
+    memcpy(p.logits, logits, 10 * sizeof logits[0]);
+    p.labels[0] = 6;
+    struct result found = run_loss(&p);
+    assert_int_equal(found.outcome.correct, correct);
+    assert_int_equal(found.outcome.correct_top5, correct_top5);
+    free(found.d_logits);
+    problem_release(&p);
+}
+
+/* NaN comes before any number, and a label that has it is no hit. */
+static void test_nan_is_no_hit(void **state)
+{
+    (void)state;
+    check_nan((float[10]){0, 0, 0, 0, 0, 0, 1, 0, 0, 0}, 1, 1);
+    check_nan((float[10]){0, 0, 0, 0, 0, 0, NAN, 0, 0, 0}, 0, 0);
+    check_nan((float[10]){0, 0, 0, 0, 0, 0, 1, 0, 0, NAN}, 0, 1);
+    check_nan((float[10]){NAN, NAN, 0, NAN, 0, NAN, 1, 0, 0, 0}, 0, 1);
+    check_nan((float[10]){NAN, NAN, 0, NAN, 0, NAN, 1, 0, 0, 2}, 0, 0);
+    check_nan((float[10]){NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN}, 0, 0);
 }
 
 /* Sure guesses, right and wrong: the loss and the gradient are small, and relatively as exact as elsewhere. */
@@ -363,6 +407,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loss),
         cmocka_unit_test(test_loss_that_is_not_finite),
+        cmocka_unit_test(test_nan_is_no_hit),
         cmocka_unit_test(test_loss_of_sure_guesses),
         cmocka_unit_test(test_loss_has_the_same_bits_twice),
         cmocka_unit_test(test_pictures),

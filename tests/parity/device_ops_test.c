@@ -342,6 +342,13 @@ static void build_squared(struct net_spec *spec, int in, int width, int size, in
     spec_add(spec, linear(v, CLASSES, false), true);
 }
 
+/* Smoothed labels, in training alone. */
+static void build_smoothed(struct net_spec *spec, int in, int width, int size, int stride)
+{
+    build_plain(spec, in, width, size, stride);
+    spec->label_smoothing = 0.3;
+}
+
 /* A quadratic whose centre is learned too, in a blocked layout where `width` allows one. */
 static void build_quadratic(struct net_spec *spec, int in, int width, int size, int stride)
 {
@@ -401,6 +408,12 @@ static void test_squared(void **state)
 {
     (void)state;
     sweep(build_squared, 1);
+}
+
+static void test_smoothed(void **state)
+{
+    (void)state;
+    sweep(build_smoothed, 5);
 }
 
 static void test_quadratic(void **state)
@@ -569,6 +582,7 @@ int main(void)
         cmocka_unit_test(test_statistics),     cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_squared),        cmocka_unit_test(test_quadratic),
         cmocka_unit_test(test_squared_counts), cmocka_unit_test(test_quadratic_by_hand),
+        cmocka_unit_test(test_smoothed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -378,23 +378,24 @@ static inline double reference_squares(struct reference *r, const int32_t *label
 }
 
 /* Mean loss of the first `count` images and its gradient in the logits. */
-static inline double reference_loss(struct reference *r, const int32_t *labels, size_t count)
+static inline double reference_loss(struct reference *r, enum net_mode mode, const int32_t *labels, size_t count)
 {
     if (r->spec->loss != NET_LOSS_CROSS_ENTROPY)
         return reference_squares(r, r->spec->loss == NET_LOSS_SQUARED ? labels : NULL, count);
     int last = r->spec->node_count;
     size_t classes = (size_t)r->spec->class_count;
-    double loss = 0.0;
+    double loss = 0.0, smoothing = mode == NET_TRAIN ? r->spec->label_smoothing : 0.0;
     memset(r->d_values[last], 0, r->batch * classes * sizeof(double));
     for (size_t n = 0; n < count; n++) {
         const double *logits = r->values[last] + n * classes;
         double sum = 0.0;
         for (size_t c = 0; c < classes; c++)
             sum += exp(logits[c]);
-        loss += (log(sum) - logits[labels[n]]) / (double)count;
-        for (size_t c = 0; c < classes; c++)
-            r->d_values[last][n * classes + c] =
-                (exp(logits[c]) / sum - (c == (size_t)labels[n] ? 1.0 : 0.0)) / (double)count;
+        for (size_t c = 0; c < classes; c++) {
+            double target = (c == (size_t)labels[n] ? 1.0 - smoothing : 0.0) + smoothing / (double)classes;
+            loss += target * (log(sum) - logits[c]) / (double)count;
+            r->d_values[last][n * classes + c] = (exp(logits[c]) / sum - target) / (double)count;
+        }
     }
     return loss;
 }
@@ -430,7 +431,7 @@ static inline double reference_forward(struct reference *r, enum net_mode mode, 
             break;
         }
     }
-    return reference_loss(r, batch->labels, batch->count);
+    return reference_loss(r, mode, batch->labels, batch->count);
 }
 
 /* Gradients of the last NET_TRAIN forward pass. */

@@ -217,7 +217,7 @@ enum status cpu_net_create(struct device *device, const struct net_spec *spec, s
     net->values = memory_zalloc((size_t)spec->node_count + 1, sizeof *net->values);
     net->ops = memory_zalloc((size_t)spec->node_count, sizeof *net->ops);
     net->losses = memory_zalloc(batch, sizeof *net->losses);
-    net->hits = memory_zalloc(batch, sizeof *net->hits);
+    net->places = memory_zalloc(batch, sizeof *net->places);
     init_values(net);
     TRY_GOTO(create_ops(net), destroy);
     plan_backward(net);
@@ -250,7 +250,7 @@ void cpu_net_destroy(struct net *net)
     free(net->values);
     free(net->ops);
     free(net->losses);
-    free(net->hits);
+    free(net->places);
     backend_net_release_spec(&net->spec);
     free(net);
 }

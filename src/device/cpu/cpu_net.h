@@ -88,7 +88,7 @@ struct net {
     bool trained;                           /* that pass was NET_TRAIN, and net_backward has not been called since */
     enum status cast_status;                /* a cast that failed (and was logged) stops the next forward pass */
     double *losses;                         /* owned, (batch): of each image */
-    unsigned char *hits;                    /* owned, (batch): arg max equals the label */
+    unsigned char *places;                  /* owned, (batch): of each label among the classes, see cpu_loss.c */
 };
 
 extern const struct cpu_op_class cpu_conv_class, cpu_norm_class, cpu_relu_class, cpu_max_pool_class, cpu_avg_pool_class,

@@ -44,6 +44,11 @@ struct cuda_ring {
     uint64_t used;                        /* so far; number k was events[k mod CUDA_RING_EVENTS] */
 };
 
+struct cuda_scaling { /* device memory: fp16 only */
+    float loss_scale, unscale;
+    uint32_t good_steps, unused;
+};
+
 struct device {
     int index; /* of the GPU */
     enum cuda_precision precision;
@@ -66,6 +71,8 @@ struct device {
     /* Networks of this device; by the compute thread. */
     struct net *nets[CUDA_NETS];
     int net_count;
+    uint64_t trained;            /* forward passes in NET_TRAIN of all of them */
+    struct cuda_scaling scaling; /* what the last one that trained and is gone had come to; loss_scale 0: none */
     atomic_int failed; /* a vector operation's status, logged: the next network call returns it. Of either thread; set
                         * once, and nothing else is published through it */
 };

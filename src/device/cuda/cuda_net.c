@@ -187,7 +187,9 @@ static enum status place(struct net *net)
 
 static enum status create_scaling(struct net *net)
 {
-    const struct cuda_scaling start = {.loss_scale = 65536, .unscale = 1.0f / 65536};
+    struct cuda_scaling start = {.loss_scale = 65536, .unscale = 1.0f / 65536};
+    if (net->device->scaling.loss_scale > 0)
+        start = net->device->scaling;
     if (net->type != CUDA_FP16)
         return STATUS_OK;
     TRY(cuda_alloc(sizeof start, "the loss scale", &net->scaling));
@@ -206,7 +208,7 @@ static enum status fill(struct net *net)
     TRY(create_scaling(net));
     TRY(place(net));
     TRY(cuda_alloc(net->batch * sizeof(float), "losses", &net->losses));
-    TRY(cuda_alloc(net->batch, "hits", &net->hits));
+    TRY(cuda_alloc(net->batch, "places of the labels", &net->places));
     TRY_CUDA("making the network", cudaDeviceSynchronize()); /* what was set so far is on no stream of ours */
     for (int k = 0; k < net->spec.node_count; k++)
         if (net->ops[k].class->bind != NULL)
@@ -243,11 +245,21 @@ static void forget(struct device *device, const struct net *net)
             device->nets[k] = device->nets[--device->net_count];
 }
 
+/* For the net that takes its place, of pictures of another size. */
+static void keep_scaling(const struct net *net)
+{
+    struct cuda_scaling *kept = &net->device->scaling;
+    if (net->scaling != NULL && net->trained > 0)
+        cuda_note(net->device, "the loss scale",
+                  (int)cudaMemcpy(kept, net->scaling, sizeof *kept, cudaMemcpyDeviceToHost));
+}
+
 void cuda_net_destroy(struct net *net)
 {
     if (net == NULL)
         return;
     cudaDeviceSynchronize();
+    keep_scaling(net);
     forget(net->device, net);
     if (net->forward_graph != NULL)
         cudaGraphExecDestroy(net->forward_graph);
@@ -263,7 +275,7 @@ void cuda_net_destroy(struct net *net)
     cuda_weights_destroy(net);
     cudaFree(net->scaling);
     cudaFree(net->losses);
-    cudaFree(net->hits);
+    cudaFree(net->places);
     cudaFree(net->plan.memory);
     memory_plan_release(&net->plan);
     free(net->values);
@@ -289,10 +301,11 @@ static enum status run_loss(struct net *net, bool with_gradient)
     const struct cuda_value *logits = &net->values[net->spec.node_count];
     const struct cuda_loss loss = {.kind = kinds[net->spec.loss],
                                    .batch = net->batch,
-                                   .classes = logits->channels * logits->height * logits->width};
+                                   .classes = logits->channels * logits->height * logits->width,
+                                   .label_smoothing = with_gradient ? net->spec.label_smoothing : 0.0};
     TRY_CUDA("loss", cuda_loss(net->device->compute, &loss, cuda_pointer(net, logits->data), cuda_step_labels(net),
                                &net->step->real, net->scaling != NULL ? &net->scaling->loss_scale : NULL,
-                               with_gradient ? cuda_pointer(net, logits->gradient[0]) : NULL, net->losses, net->hits,
+                               with_gradient ? cuda_pointer(net, logits->gradient[0]) : NULL, net->losses, net->places,
                                &net->step->serial, net->outcomes_on_device, NET_RESULTS));
     return STATUS_OK;
 }
@@ -392,7 +405,10 @@ enum status cuda_net_forward(struct net *net, enum net_mode mode, const struct n
     TRY_CUDA("order of streams", cudaStreamWaitEvent(device->compute, device->state_done, 0));
     net->serial++;
     net->mode = mode;
-    net->trained += mode == NET_TRAIN;
+    if (mode == NET_TRAIN) {
+        net->trained++;
+        net->last_trained = ++device->trained;
+    }
     TRY(cuda_step_bring(net, batch, dropout_seed));
     TRY(mode == NET_TRAIN ? launch(net, true) : run_forward(net, mode));
     TRY(finish_pass(net));

@@ -74,11 +74,6 @@ struct cuda_step {
     /* labels (batch) int32, then picks (batch), follow */
 };
 
-struct cuda_scaling { /* device memory: fp16 only */
-    float loss_scale, unscale;
-    uint32_t good_steps, unused;
-};
-
 struct net {
     struct device *device; /* borrowed */
     struct net_spec spec;  /* owned copy of nodes and tables */
@@ -97,7 +92,7 @@ struct net {
     size_t working_bytes;
     /* fp16 */
     struct cuda_scaling *scaling; /* owned, device memory; NULL: gradients are not scaled */
-    uint64_t scaled;              /* forward pass after which the scale was last looked at */
+    uint64_t scaled;              /* training pass after which the scale was last looked at */
     /* inputs */
     size_t step_bytes;
     struct cuda_step *step; /* owned, device memory */
@@ -114,12 +109,13 @@ struct net {
         passed[NET_RESULTS]; /* forward pass k, and the backward pass after it, are done: place k mod NET_RESULTS */
     /* scratch */
     float *losses;
-    uint8_t *hits;
+    uint8_t *places;
     int workspace; /* buffer of the plan: the largest that a library asks for */
     size_t workspace_bytes;
     /* graphs */
     cudaGraphExec_t forward_graph, backward_graph; /* owned; NULL until captured */
     uint64_t trained;                              /* forward passes in NET_TRAIN so far */
+    uint64_t last_trained;                         /* the device's count of them with this net's last one */
     enum net_mode mode;                            /* of the last forward pass */
     cudaEvent_t done;                              /* of what was last enqueued on the compute stream */
 };

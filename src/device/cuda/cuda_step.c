@@ -149,6 +149,9 @@ enum status cuda_step_outcome(struct net *net, uint64_t serial, struct net_resul
     TRY_CUDA("forward or backward pass (GRAPEVINE_CUDA_CHECK=1 in the environment tells which operation)",
              cudaEventSynchronize(net->passed[serial % NET_RESULTS]));
     assert(outcome->serial == serial);
-    *result = (struct net_result){.loss = outcome->loss, .correct = outcome->correct, .finite = outcome->finite != 0};
+    *result = (struct net_result){.loss = outcome->loss,
+                                  .correct = outcome->correct,
+                                  .correct_top5 = outcome->correct_top5,
+                                  .finite = outcome->finite != 0};
     return STATUS_OK;
 }

@@ -56,13 +56,16 @@ void cuda_vector_write(struct device *device, float *vector, size_t count, const
     cuda_note(device, "writing a vector", (int)cudaStreamSynchronize(device->state));
 }
 
-/* The network that computes this gradient, or NULL. */
+/* The network that has computed this gradient, or NULL: several may write to it, for pictures of different sizes. */
 static struct net *net_of(const struct device *device, const float *g)
 {
-    for (int k = 0; k < device->net_count; k++)
-        if (device->nets[k]->gradient == g)
-            return device->nets[k];
-    return NULL;
+    struct net *last = NULL;
+    for (int k = 0; k < device->net_count; k++) {
+        struct net *net = device->nets[k];
+        if (net->gradient == g && (last == NULL || net->last_trained > last->last_trained))
+            last = net;
+    }
+    return last;
 }
 
 /* The factor that clipping asks for, or a gradient that is not finite, left in device memory. Of fp16 such gradients
@@ -71,11 +74,11 @@ static struct net *net_of(const struct device *device, const float *g)
 static const float *clip(struct device *device, const struct update_coefficients *c, size_t count, const float *g)
 {
     struct net *net = net_of(device, g);
-    bool scales = net != NULL && net->scaling != NULL, moves = scales && net->scaled != net->serial;
+    bool scales = net != NULL && net->scaling != NULL, moves = scales && net->scaled != net->trained;
     const struct cuda_sums *sums = &device->state_sums;
     struct cuda_scaling *scaling = moves ? net->scaling : NULL;
     if (moves)
-        net->scaled = net->serial;
+        net->scaled = net->trained;
     cuda_note(device, "norm of the gradient", cuda_sum_squares(device->state, count, g, sums->parts, sums->sum));
     cuda_note(device, "clipping",
               cuda_clip(device->state, sums->sum, c->clip_norm, device->clip_scale,
