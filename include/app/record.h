@@ -16,8 +16,9 @@
  *
  * The last is about all workers (observer.h, struct network_report); convex models add optimum_distance and
  * optimum_gap. Under MPI the merge makes it of the workers' reports, with consensus_estimated, the mean of theirs,
- * instead of the consensus_distance, which nobody sees. Numbers that are not finite are null. A validation report has
- * validation_loss and validation_accuracy. When a file can no longer be written the run goes on; one warning says what
+ * instead of the consensus_distance, which nobody sees. Numbers that are not finite are null. A test on a set
+ * of more than ten classes has test_accuracy_top5 too. A validation report has validation_loss, validation_accuracy
+ * (and validation_accuracy_top5). When a file can no longer be written the run goes on; one warning says what
  * is missing. */
 #ifndef GRAPEVINE_APP_RECORD_H
 #define GRAPEVINE_APP_RECORD_H

@@ -50,6 +50,7 @@ struct evaluation_report {
     double epoch;
     const char *set;       /* "test" or "validation" */
     double loss, accuracy; /* mean; fraction of 1 */
+    double accuracy_top5;  /* NAN where it says too little: few classes */
     size_t count;          /* pictures */
     bool averaged;
 };

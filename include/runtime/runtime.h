@@ -104,12 +104,11 @@ struct runtime_result {
     double consensus_predicted;     /* the level that updates as large as the last lead to (graph/mixing.h) */
     double chi1_realised, chi2_realised; /* of the rates at which edges have met, the whole run. All three NAN where not
                                           * known: nobody meets in pairs */
-    double test_loss, test_accuracy;     /* of the averaged model, statistics treated as batch_norm says */
-    size_t test_count;                   /* pictures tested */
+    struct evaluation tested;            /* of the averaged model, statistics treated as batch_norm says */
     bool *died;       /* (worker_count); NULL: none has. What is said of these is what was known of them last */
     int first_living; /* the first worker that lives on, and so holds the averaged model: 0 unless workers have died */
-    double test_accuracy_own_statistics; /* of the averaged model with worker 0's statistics */
-    const char *transport;               /* the one used: "ipc", "cuda", "put", "sendrecv", "allreduce", …; static */
+    struct evaluation tested_own_statistics; /* of the averaged model with worker 0's statistics */
+    const char *transport; /* the one used: "ipc", "cuda", "put", "sendrecv", "allreduce", …; static */
 };
 
 /* Train until all workers together have done gradient_total gradients, average, treat the batch-norm statistics,

@@ -10,9 +10,18 @@
 #include "device/device.h"
 
 struct evaluation {
-    double loss_sum; /* over `count` pictures */
-    size_t correct, count;
+    double loss_sum;                     /* over `count` pictures */
+    size_t correct, correct_top5, count; /* as in device.h's net_result */
+    int class_count;                     /* of the set */
 };
+
+enum { EVALUATION_TOP5_CLASSES = 11 }; /* with fewer, the five best guesses say too little to be reported */
+
+/* Means over the pictures, accuracies as fractions of 1; NAN without pictures. Top-5: NAN also where the set has fewer
+ * than EVALUATION_TOP5_CLASSES. */
+double evaluation_loss(const struct evaluation *evaluation);
+double evaluation_accuracy(const struct evaluation *evaluation);
+double evaluation_accuracy_top5(const struct evaluation *evaluation);
 
 /* Pictures of a set to test on. */
 struct evaluation_range {

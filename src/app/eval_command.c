@@ -1,5 +1,6 @@
 /* grapevine eval CHECKPOINT CONFIG [key=value ...]: test a checkpoint on the configuration's test set, in one
  * process. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -47,8 +48,10 @@ static enum status evaluate(const struct config *config, const char *checkpoint)
     TRY_GOTO(set_up(&bench, config, checkpoint), done);
     struct evaluation_range range = {.set = bench.plan->test, .last = bench.plan->test->count};
     TRY_GOTO(evaluator_run(&bench.evaluator, bench.net, &range, &result), done);
-    printf("%s on %s: test accuracy %.4f, test loss %.4f, %zu pictures\n", checkpoint, config->data.name,
-           (double)result.correct / (double)result.count, result.loss_sum / (double)result.count, result.count);
+    printf("%s on %s: test accuracy %.4f, ", checkpoint, config->data.name, evaluation_accuracy(&result));
+    if (isfinite(evaluation_accuracy_top5(&result)))
+        printf("top-5 %.4f, ", evaluation_accuracy_top5(&result));
+    printf("test loss %.4f, %zu pictures\n", evaluation_loss(&result), result.count);
 done:
     tear_down(&bench);
     return status;

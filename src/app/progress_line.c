@@ -2,6 +2,7 @@
 #include "app/progress_line.h"
 
 #include <fcntl.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -153,10 +154,12 @@ void progress_line_step(struct progress_line *line, const struct step_report *re
 
 void progress_line_evaluation(struct progress_line *line, const struct evaluation_report *report)
 {
-    char time[32];
+    char time[32], top5[32] = "";
     progress_line_end(line);
-    fprintf(line->out, "%s: accuracy %.2f %%  loss %.4f  (%s, %zu pictures, epoch %.1f, %s)\n", report->set,
-            100 * report->accuracy, report->loss, report->averaged ? "averaged model" : "this worker's model",
+    if (isfinite(report->accuracy_top5))
+        snprintf(top5, sizeof top5, "  top-5 %.2f %%", 100 * report->accuracy_top5);
+    fprintf(line->out, "%s: accuracy %.2f %%%s  loss %.4f  (%s, %zu pictures, epoch %.1f, %s)\n", report->set,
+            100 * report->accuracy, top5, report->loss, report->averaged ? "averaged model" : "this worker's model",
             report->count, report->epoch, text_duration(time, report->time_s));
     fflush(line->out);
 }

@@ -146,29 +146,40 @@ static void on_step(void *context, const struct step_report *report)
         show_step(record, report);
 }
 
+static void add_evaluation_events(struct record *record, const struct evaluation_report *report)
+{
+    char loss[64], accuracy[64], top5[64];
+    snprintf(loss, sizeof loss, "%s/loss", report->set);
+    snprintf(accuracy, sizeof accuracy, "%s/accuracy", report->set);
+    snprintf(top5, sizeof top5, "%s/accuracy_top5", report->set);
+    const struct tensorboard_scalar scalars[] = {
+        {loss, report->loss}, {accuracy, report->accuracy}, {top5, report->accuracy_top5}};
+    size_t count = sizeof scalars / sizeof scalars[0];
+    tensorboard_add(record->tensorboards[report->worker - record->rank], report->time_s, report->global_step, scalars,
+                    isfinite(report->accuracy_top5) ? count : count - 1);
+}
+
 static void on_evaluation(void *context, const struct evaluation_report *report)
 {
     struct record *record = context;
     struct text line = {0};
-    char loss[64], accuracy[64];
+    char loss[64], accuracy[64], top5[64];
     snprintf(loss, sizeof loss, "%s_loss", report->set);
     snprintf(accuracy, sizeof accuracy, "%s_accuracy", report->set);
+    snprintf(top5, sizeof top5, "%s_accuracy_top5", report->set);
     text_add(&line, "{\"rank\": %d, \"time\": %.6f", report->worker, report->time_s);
     add_whole(&line, "step", report->step);
     add_whole(&line, "global_step", report->global_step);
     add_number(&line, "epoch", report->epoch);
     add_number(&line, loss, report->loss);
     add_number(&line, accuracy, report->accuracy);
+    if (isfinite(report->accuracy_top5))
+        add_number(&line, top5, report->accuracy_top5);
     add_whole(&line, "pictures", report->count);
     text_add(&line, ", \"averaged\": %s", report->averaged ? "true" : "false");
     write_line(record, &line);
-    if (record->tensorboards != NULL) {
-        snprintf(loss, sizeof loss, "%s/loss", report->set);
-        snprintf(accuracy, sizeof accuracy, "%s/accuracy", report->set);
-        const struct tensorboard_scalar scalars[] = {{loss, report->loss}, {accuracy, report->accuracy}};
-        tensorboard_add(record->tensorboards[report->worker - record->rank], report->time_s, report->global_step,
-                        scalars, 2);
-    }
+    if (record->tensorboards != NULL)
+        add_evaluation_events(record, report);
     if (record->shows_progress)
         show_evaluation(record, report);
 }

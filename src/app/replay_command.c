@@ -2,6 +2,7 @@
  * what it held in the run, bit for bit. */
 #include <cjson/cJSON.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -230,6 +231,7 @@ static size_t event_count(const struct replaying *replaying)
 
 static void print_json(const struct replaying *replaying)
 {
+    const struct evaluation *tested = &replaying->result.tested;
     cJSON *root = cJSON_CreateObject(), *workers = cJSON_AddArrayToObject(root, "trained");
     for (int i = 0; i < replaying->worker_count; i++) {
         cJSON *row = cJSON_CreateObject();
@@ -246,8 +248,10 @@ static void print_json(const struct replaying *replaying)
     cJSON_AddNumberToObject(root, "events", (double)event_count(replaying));
     cJSON_AddNumberToObject(root, "gradients", (double)replaying->result.gradients);
     cJSON_AddNumberToObject(root, "exchanges", (double)replaying->result.exchanges);
-    cJSON_AddNumberToObject(root, "test_accuracy", replaying->result.test_accuracy);
-    cJSON_AddNumberToObject(root, "test_loss", replaying->result.test_loss);
+    cJSON_AddNumberToObject(root, "test_accuracy", evaluation_accuracy(tested));
+    if (isfinite(evaluation_accuracy_top5(tested)))
+        cJSON_AddNumberToObject(root, "test_accuracy_top5", evaluation_accuracy_top5(tested));
+    cJSON_AddNumberToObject(root, "test_loss", evaluation_loss(tested));
     cJSON_AddNumberToObject(root, "consensus_distance", replaying->result.consensus_distance);
     char *text = cJSON_Print(root);
     printf("%s\n", text);
@@ -274,7 +278,7 @@ static void print_table(const struct replaying *replaying)
     }
     printf("final model: x %s, buffers %s, final.safetensors %s; test accuracy %.4f\n",
            word_of(final_agrees(replaying, REPLICA_X)), word_of(final_agrees(replaying, REPLICA_BUFFERS)),
-           word_of(file_agrees(replaying)), replaying->result.test_accuracy);
+           word_of(file_agrees(replaying)), evaluation_accuracy(&replaying->result.tested));
     if (all_agree(replaying))
         printf("%s: the replay agrees bit for bit: %d workers, %" PRIu64 " gradients, %" PRIu64 " meetings\n",
                replaying->directory, replaying->worker_count, replaying->result.gradients, replaying->result.exchanges);

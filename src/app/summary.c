@@ -163,8 +163,10 @@ static void add_result(cJSON *root, const struct summary *summary)
 {
     int workers = summary->workers;
     add_number(root, "test_accuracy", summary->test_accuracy);
+    add_known(root, "test_accuracy_top5", summary->test_accuracy_top5);
     add_number(root, "test_loss", summary->test_loss);
     add_number(root, "test_accuracy_own_statistics", summary->test_accuracy_own_statistics);
+    add_known(root, "test_accuracy_top5_own_statistics", summary->test_accuracy_top5_own_statistics);
     add_number(root, "consensus_distance", summary->consensus_distance);
     add_known(root, "consensus_predicted", summary->consensus_predicted);
     add_known(root, "chi1_realised", summary->chi1_realised);
@@ -260,6 +262,8 @@ void summary_print(const struct summary *summary, const char *directory, FILE *o
     if (summary->died != NULL)
         print_died(summary, out);
     fprintf(out, "  accuracy (averaged model)  %.2f %%\n", 100 * summary->test_accuracy);
+    if (isfinite(summary->test_accuracy_top5))
+        fprintf(out, "  among the five best        %.2f %%\n", 100 * summary->test_accuracy_top5);
     fprintf(out, "  loss                       %.4f\n", summary->test_loss);
     fprintf(out, "  samples/s                  %.0f%s\n", total(summary->samples_per_second, summary->workers),
             summary->time != NULL ? " (virtual)" : "");

@@ -1,9 +1,32 @@
 /* Testing a network on pictures. */
 #include "worker/evaluation.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
+
+static double mean(double sum, size_t count)
+{
+    return count > 0 ? sum / (double)count : (double)NAN;
+}
+
+double evaluation_loss(const struct evaluation *evaluation)
+{
+    return mean(evaluation->loss_sum, evaluation->count);
+}
+
+double evaluation_accuracy(const struct evaluation *evaluation)
+{
+    return mean((double)evaluation->correct, evaluation->count);
+}
+
+double evaluation_accuracy_top5(const struct evaluation *evaluation)
+{
+    if (evaluation->class_count < EVALUATION_TOP5_CLASSES)
+        return (double)NAN;
+    return mean((double)evaluation->correct_top5, evaluation->count);
+}
 
 void evaluator_init(struct evaluator *evaluator, const struct device_ops *ops, const struct net_spec *spec,
                     size_t batch)
@@ -36,7 +59,7 @@ static enum status fetch_batch(struct evaluator *evaluator, const struct evaluat
 enum status evaluator_run(struct evaluator *evaluator, struct net *net, const struct evaluation_range *range,
                           struct evaluation *out)
 {
-    struct evaluation sum = {0};
+    struct evaluation sum = {.class_count = range->set->class_count};
     for (size_t first = range->first; first < range->last;) {
         size_t left = range->last - first, count = left < evaluator->batch ? left : evaluator->batch;
         TRY(fetch_batch(evaluator, range, first, count));
@@ -45,6 +68,7 @@ enum status evaluator_run(struct evaluator *evaluator, struct net *net, const st
         TRY(evaluator->ops->net_forward(net, NET_EVALUATE, &batch, 0, &result));
         sum.loss_sum += result.loss * (double)count;
         sum.correct += result.correct;
+        sum.correct_top5 += result.correct_top5;
         sum.count += count;
         first += count;
     }

@@ -52,8 +52,10 @@ static struct step_report step_at(double time_s, uint64_t step)
                                 .pending = 2};
 }
 
+/* On a set of many classes, but for "validation". */
 static struct evaluation_report evaluation_at(double time_s, const char *set)
 {
+    bool few_classes = strcmp(set, "validation") == 0;
     return (struct evaluation_report){.time_s = time_s,
                                       .step = 10,
                                       .global_step = 40,
@@ -61,6 +63,7 @@ static struct evaluation_report evaluation_at(double time_s, const char *set)
                                       .set = set,
                                       .loss = 0.25,
                                       .accuracy = 0.875,
+                                      .accuracy_top5 = few_classes ? (double)NAN : 0.9375,
                                       .count = 2500};
 }
 
@@ -142,9 +145,11 @@ static void writes_every_field(void **state)
     assert_number(lines[0], "pending", 2);
     assert_number(lines[1], "test_loss", 0.25);
     assert_number(lines[1], "test_accuracy", 0.875);
+    assert_number(lines[1], "test_accuracy_top5", 0.9375);
     assert_number(lines[1], "pictures", 2500);
     assert_true(cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(lines[1], "averaged")));
     assert_number(lines[2], "validation_accuracy", 0.875);
+    assert_false(cJSON_HasObjectItem(lines[2], "validation_accuracy_top5"));
     for (int i = 0; i < 3; i++)
         cJSON_Delete(lines[i]);
 }
@@ -240,6 +245,31 @@ static void a_full_disk_is_said_once(void **state)
     assert_ptr_equal(strchr(said, '\n') + 1, said + strlen(said));
 }
 
+/* Whether the event file of a run with a test of `set` has a scalar with that tag. */
+static bool has_tag(const char *set, const char *tag)
+{
+    const struct record_params params = {.directory = folder, .tensorboard = true};
+    struct record *record;
+    char command[256];
+    assert_int_equal(record_create(&params, &record), STATUS_OK);
+    report_evaluation(record, 13, set);
+    record_close(record);
+    snprintf(command, sizeof command, "grep -qr --include='*tfevents*' -- '%s' %s", tag, folder);
+    bool found = system(command) == 0;
+    snprintf(command, sizeof command, "rm -r %s/*", folder);
+    assert_int_equal(system(command), 0);
+    return found;
+}
+
+static void event_files_have_the_tests(void **state)
+{
+    (void)state;
+    assert_true(has_tag("test", "test/accuracy") && has_tag("test", "test/loss"));
+    assert_true(has_tag("test", "test/accuracy_top5"));
+    assert_true(has_tag("validation", "validation/accuracy"));
+    assert_false(has_tag("validation", "validation/accuracy_top5"));
+}
+
 /* What the progress of one run looks like, from three reports and a test. */
 static void show_run(int columns, char shown[4096])
 {
@@ -269,10 +299,12 @@ static void shows_plain_lines_in_a_log(void **state)
     char shown[4096];
     show_run(0, shown);
     assert_string_equal(
-        shown, " 25 %  epoch 1.5  loss 0.7500  accuracy 50.0 %  5120 samples/s  0.70 exch/grad  3.0 s left\n"
-               " 25 %  epoch 1.5  loss 0.7500  accuracy 50.0 %  5120 samples/s  0.06 exch/grad  36.0 s left\n"
-               "test: accuracy 87.50 %  loss 0.2500  (this worker's model, 2500 pictures, epoch 1.5, 13.0 s)\n"
-               " 25 %  epoch 1.5  loss 0.7500  accuracy 50.0 %  4096 samples/s  0.04 exch/grad  1 min 06 s left\n");
+        shown,
+        " 25 %  epoch 1.5  loss 0.7500  accuracy 50.0 %  5120 samples/s  0.70 exch/grad  3.0 s left\n"
+        " 25 %  epoch 1.5  loss 0.7500  accuracy 50.0 %  5120 samples/s  0.06 exch/grad  36.0 s left\n"
+        "test: accuracy 87.50 %  top-5 93.75 %  loss 0.2500  (this worker's model, 2500 pictures, epoch 1.5, 13.0 "
+        "s)\n"
+        " 25 %  epoch 1.5  loss 0.7500  accuracy 50.0 %  4096 samples/s  0.04 exch/grad  1 min 06 s left\n");
 }
 
 static void rewrites_one_line_on_a_terminal(void **state)
@@ -306,6 +338,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(merges_by_time, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(survives_broken_parts, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_full_disk_is_said_once, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(event_files_have_the_tests, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(shows_plain_lines_in_a_log, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(rewrites_one_line_on_a_terminal, make_folder, remove_folder),
         cmocka_unit_test(an_unwritable_folder_is_a_machine_error),

@@ -325,7 +325,7 @@ static void assert_counts(const struct setup *setup, const struct history *histo
         for (int k = 0; k < REPLICA_VECTORS; k++) /* the averaged model; the momentum is each worker's own */
             assert_true(k == REPLICA_MOMENTUM || outcome->final[i].of[k] == outcome->final[0].of[k]);
     }
-    assert_int_equal(result->test_count, TESTED);
+    assert_int_equal(result->tested.count, TESTED);
 }
 
 /* A drawn history, by hand and replayed. */

@@ -52,6 +52,8 @@ static struct summary make_summary(void)
                             .test_accuracy = 0.875,
                             .test_loss = 0.5,
                             .test_accuracy_own_statistics = 0.75,
+                            .test_accuracy_top5 = 0.96875,
+                            .test_accuracy_top5_own_statistics = 0.9375,
                             .consensus_distance = 0.0625};
 }
 
@@ -141,6 +143,8 @@ static void writes_every_field(void **state)
     assert_number(root, "test_accuracy", 0.875);
     assert_number(root, "test_loss", 0.5);
     assert_number(root, "test_accuracy_own_statistics", 0.75);
+    assert_number(root, "test_accuracy_top5", 0.96875);
+    assert_number(root, "test_accuracy_top5_own_statistics", 0.9375);
     assert_number(root, "consensus_distance", 0.0625);
     assert_number(root, "meetings_lost", 7);
     assert_number(root, "payloads_damaged", 5);
@@ -223,15 +227,24 @@ static void writes_what_is_known(void **state)
 static void leaves_out_what_is_not_known(void **state)
 {
     (void)state;
-    static const char *const keys[] = {"time",          "virtual_time",     "consensus_predicted", "chi1_realised",
-                                       "chi2_realised", "optimum_distance", "optimum_gap",         "meetings"};
+    static const char *const keys[] = {"time",
+                                       "virtual_time",
+                                       "consensus_predicted",
+                                       "chi1_realised",
+                                       "chi2_realised",
+                                       "optimum_distance",
+                                       "optimum_gap",
+                                       "meetings",
+                                       "test_accuracy_top5",
+                                       "test_accuracy_top5_own_statistics"};
     struct summary summary = make_summary();
     char *text;
     summary.virtual_time = 5; /* of a real run: says nothing */
     summary.consensus_predicted = (double)NAN;
     summary.chi1_realised = (double)INFINITY;
     summary.chi2_realised = summary.optimum_distance = summary.optimum_gap = (double)NAN;
-    summary.meetings = NULL; /* too many workers */
+    summary.test_accuracy_top5 = summary.test_accuracy_top5_own_statistics = (double)NAN; /* few classes */
+    summary.meetings = NULL;                                                              /* too many workers */
     cJSON *root = write_and_parse(&summary, &text);
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         if (cJSON_HasObjectItem(root, keys[i]))
@@ -262,6 +275,9 @@ static void prints_what_is_known(void **state)
     assert_printed(&summary, "consensus distance         0.0625\n", "theory");
     assert_printed(&summary, "samples/s                  750\n", "virtual");
     assert_printed(&summary, "loss", "optimum");
+    assert_printed(&summary, "87.50 %\n  among the five best        96.88 %\n", NULL);
+    summary.test_accuracy_top5 = (double)NAN;
+    assert_printed(&summary, "87.50 %\n", "five");
     summary.consensus_predicted = 0.03125;
     assert_printed(&summary, "consensus distance         0.0625 (level of theory 0.0312)\n", NULL);
     summary.optimum_distance = 0.25;

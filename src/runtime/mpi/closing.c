@@ -41,16 +41,17 @@ free_mean:
 }
 
 /* Test the working copy, each worker on its share of the pictures; the same figures on every rank. */
-static enum status test_together(const struct job *job, struct worker *worker, double *loss, double *accuracy,
-                                 size_t *count)
+static enum status test_together(const struct job *job, struct worker *worker, struct evaluation *out)
 {
     struct evaluation share = {0};
     TRY(worker_evaluate(worker, false, job->rank, job->size, &share));
-    double sums[3] = {share.loss_sum, (double)share.correct, (double)share.count};
-    TRY(job_sum_doubles(job, "final test", sums, 3));
-    *loss = sums[0] / sums[2];
-    *accuracy = sums[1] / sums[2];
-    *count = (size_t)sums[2];
+    double sums[] = {share.loss_sum, (double)share.correct, (double)share.correct_top5, (double)share.count};
+    TRY(job_sum_doubles(job, "final test", sums, sizeof sums / sizeof sums[0]));
+    *out = (struct evaluation){.loss_sum = sums[0],
+                               .correct = (size_t)sums[1],
+                               .correct_top5 = (size_t)sums[2],
+                               .count = (size_t)sums[3],
+                               .class_count = share.class_count};
     return STATUS_OK;
 }
 
@@ -91,12 +92,11 @@ enum status closing_average_and_test(const struct runtime_params *params, const 
     worker_reset(worker, (double)result->gradients);
     TRY_GOTO(job_broadcast(job, "batch-norm statistics of worker 0", of_first, bytes), free_own);
     write_vector(worker, worker_buffers(worker), count, of_first);
-    double loss;
-    TRY_GOTO(test_together(job, worker, &loss, &result->test_accuracy_own_statistics, &result->test_count), free_own);
+    TRY_GOTO(test_together(job, worker, &result->tested_own_statistics), free_own);
     if (params->batch_norm != BATCH_NORM_OWN)
         write_vector(worker, worker_buffers(worker), count, own);
     TRY_GOTO(treat_statistics(params, job, worker), free_own);
-    TRY_GOTO(test_together(job, worker, &result->test_loss, &result->test_accuracy, &result->test_count), free_own);
+    TRY_GOTO(test_together(job, worker, &result->tested), free_own);
 free_own:
     free(of_first);
     free(own);

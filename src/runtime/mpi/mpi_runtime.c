@@ -238,8 +238,9 @@ static void report_evaluation(struct trainer *trainer, const char *set, const st
         .global_step = global_steps(trainer),
         .epoch = (double)global_steps(trainer) / trainer->params->gradients_per_epoch,
         .set = set,
-        .loss = result->count > 0 ? result->loss_sum / (double)result->count : NAN,
-        .accuracy = result->count > 0 ? (double)result->correct / (double)result->count : NAN,
+        .loss = evaluation_loss(result),
+        .accuracy = evaluation_accuracy(result),
+        .accuracy_top5 = evaluation_accuracy_top5(result),
         .count = result->count,
         .averaged = averaged,
     };
@@ -284,7 +285,7 @@ static enum status evaluate(struct trainer *trainer, double epoch)
     TRY(worker_evaluate(trainer->worker, true, 0, 1, &result));
     span(trainer, SPAN_EVALUATE, begin_s);
     report_evaluation(trainer, "validation", &result, false);
-    double accuracy = (double)result.correct / (double)result.count;
+    double accuracy = evaluation_accuracy(&result);
     if (accuracy > trainer->books.best_accuracy) {
         trainer->books.best_accuracy = accuracy;
         save(trainer, true, epoch);
@@ -538,13 +539,8 @@ static enum status run_all(struct trainer *trainer, struct runtime_result *out)
     if (!left && trainer->params->trained != NULL)
         trainer->params->trained(trainer->params->trained_context);
     TRY(end_run(trainer, training_s, left, out));
-    struct evaluation tested = {
-        .loss_sum = out->test_loss * (double)out->test_count,
-        .correct = (size_t)lround(out->test_accuracy * (double)out->test_count),
-        .count = out->test_count,
-    };
     if (trainer->job->rank == 0)
-        report_evaluation(trainer, "test", &tested, true);
+        report_evaluation(trainer, "test", &out->tested, true);
     return STATUS_OK;
 }
 

@@ -51,14 +51,9 @@ static void average_parameters(const struct sim_closing *c, struct runtime_resul
 }
 
 /* All have the same model: the first one tests it, with its own statistics, on the whole set. */
-static enum status test(const struct sim_closing *c, double *loss, double *accuracy, size_t *count)
+static enum status test(const struct sim_closing *c, struct evaluation *out)
 {
-    struct evaluation tested;
-    TRY(worker_evaluate(c->workers[0], false, 0, 1, &tested));
-    *loss = tested.loss_sum / (double)tested.count;
-    *accuracy = (double)tested.correct / (double)tested.count;
-    *count = tested.count;
-    return STATUS_OK;
+    return worker_evaluate(c->workers[0], false, 0, 1, out);
 }
 
 static enum status treat_statistics(const struct sim_closing *c)
@@ -82,9 +77,8 @@ static enum status treat_statistics(const struct sim_closing *c)
 
 enum status sim_closing_average_and_test(const struct sim_closing *closing, struct runtime_result *result)
 {
-    double loss;
     average_parameters(closing, result);
-    TRY(test(closing, &loss, &result->test_accuracy_own_statistics, &result->test_count));
+    TRY(test(closing, &result->tested_own_statistics));
     TRY(treat_statistics(closing));
-    return test(closing, &result->test_loss, &result->test_accuracy, &result->test_count);
+    return test(closing, &result->tested);
 }

@@ -57,8 +57,9 @@ static void report_evaluation(struct simulation *sim, int worker, const char *se
         .global_step = sim->gradients,
         .epoch = epoch_of(sim),
         .set = set,
-        .loss = result->count > 0 ? result->loss_sum / (double)result->count : NAN,
-        .accuracy = result->count > 0 ? (double)result->correct / (double)result->count : NAN,
+        .loss = evaluation_loss(result),
+        .accuracy = evaluation_accuracy(result),
+        .accuracy_top5 = evaluation_accuracy_top5(result),
         .count = result->count,
     };
     sim->observer->on_evaluation(sim->observer->context, &report);
@@ -78,7 +79,7 @@ enum status sim_evaluate(struct simulation *sim)
             continue;
         TRY(worker_evaluate(sim->workers[i].worker, true, 0, 1, &result));
         report_evaluation(sim, i, "validation", &result);
-        double accuracy = (double)result.correct / (double)result.count;
+        double accuracy = evaluation_accuracy(&result);
         if (i == 0 && accuracy > sim->best_accuracy) {
             sim->best_accuracy = accuracy;
             sim_checkpoint(sim, true, epoch_of(sim));

@@ -1,6 +1,5 @@
 /* runtime_sim_run: from the first event to the result. */
 #include <assert.h>
-#include <math.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -113,9 +112,10 @@ static enum status close_run(struct simulation *sim, struct runtime_result *out)
         .global_step = sim->gradients,
         .epoch = (double)sim->gradients / sim->run->gradients_per_epoch,
         .set = "test",
-        .loss = out->test_loss,
-        .accuracy = out->test_accuracy,
-        .count = out->test_count,
+        .loss = evaluation_loss(&out->tested),
+        .accuracy = evaluation_accuracy(&out->tested),
+        .accuracy_top5 = evaluation_accuracy_top5(&out->tested),
+        .count = out->tested.count,
         .averaged = true,
     };
     sim->observer->on_evaluation(sim->observer->context, &report);
