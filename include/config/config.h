@@ -78,7 +78,7 @@ struct config {
     } schedule;
     struct {
         int64_t workers, batch;
-        double epochs;
+        double epochs, label_smoothing;
         char *on_nan; /* stop | skip | rejoin */
     } train;
     struct {

@@ -19,14 +19,16 @@ struct model_params {
     const char *name;            /* of model_names() */
     int channels, height, width; /* of the data set's images */
     int class_count;
-    double dropout;   /* rate in [0, 1) of the models that have dropout (vgg*, mlp); 0: none */
-    int width_hidden; /* mlp: units of each hidden layer (256); convnet: channels of the first stage (16);
+    double dropout;         /* rate in [0, 1) of the models that have dropout (vgg*, mlp); 0: none */
+    int width_hidden;       /* mlp: units of each hidden layer (256); convnet: channels of the first stage (16);
                          0: the model's own */
-    double condition; /* quadratic: largest over smallest curvature, ≥ 1; 0: the model's own (10) */
+    double condition;       /* quadratic: largest over smallest curvature, ≥ 1; 0: the model's own (10) */
+    double label_smoothing; /* in [0, 1), of models that are trained with cross-entropy (net_spec.h); 0: none */
 };
 
 /* Build the network's description. STATUS_USAGE (logged): unknown model (nearest named), images that the
- * model cannot take (says which sizes it can, and which models can take them), a dropout or width that it has not. */
+ * model cannot take (says which sizes it can, and which models can take them), a dropout, a width or smoothed labels
+ * that it has not. */
 enum status model_build(const struct model_params *params, struct net_spec **out);
 void model_destroy(struct net_spec *spec);
 

@@ -45,7 +45,7 @@ struct optimum {
     void *problem; /* owned: what F(x) − F(x*) needs */
 };
 
-/* True for a convex model whose minimiser optimum_create can find. */
+/* True for a convex model whose minimiser optimum_create can find: not with smoothed labels. */
 bool optimum_known(const struct net_spec *spec);
 
 /* *out is NULL, with STATUS_OK, where the minimiser is not known. STATUS_USAGE (logged): a convex model, but no

@@ -17,7 +17,8 @@ quickstart: ## install what is missing, build, train 4 workers (about 90 s on 2 
 # --- checks: first what takes no time, then the tests; one after another, since they share the cores ---
 CHECKS      := scripts/check_layers.sh "scripts/check_layers.sh --self-test" \
                scripts/check_style.sh "scripts/check_style.sh --self-test" "scripts/run_tests.sh --self-test"
-PARITY      := "tests/parity/torch_parity.py $(BUILD)/tests/parity/net_dump convnet resnet20 resnet18 resnet50 vgg13" \
+PARITY      := "tests/parity/torch_parity.py $(BUILD)/tests/parity/net_dump convnet convnet-smoothed resnet20 resnet18 \
+               resnet50 vgg13" \
                tests/parity/checkpoint_torch.py
 SCRIPTS     := $(sort $(wildcard tests/unit/*.sh tests/laws/*.sh tests/sim/*.sh tests/mpi/*.sh tests/e2e/*.sh \
                tests/protocol/*.sh))

@@ -27,6 +27,7 @@ static enum status build_model(struct plan *plan)
         .dropout = config->model.dropout,
         .width_hidden = (int)config->model.width,
         .condition = config->model.condition,
+        .label_smoothing = config->train.label_smoothing,
     };
     return model_build(&params, &plan->spec);
 }

@@ -192,6 +192,11 @@ const struct schema_row schema_table[] = {
      .summary = "passes over the training set, all workers together",
      .details = "Fast workers do more of them, slow ones less. With 4 workers, 300 epochs are about 75 for each."},
 
+    {KEY(train, label_smoothing), BELOW(0, 1), .preset = "0", .summary = "share of each label spread over all classes",
+     .details = "As label_smoothing of torch.nn.CrossEntropyLoss: the target is 1 - e at the label, and e / classes "
+                "everywhere. Of training losses only: tests have the plain cross-entropy. Models with another loss "
+                "(quadratic, linear) refuse it."},
+
     {KEY(train, on_nan), WORDS("stop", "skip", "rejoin"), .preset = "stop",
      .summary = "what becomes of a gradient that is not finite",
      .details = "It is never applied, and never reaches another worker. stop: the run ends with a message. skip: it is "

@@ -140,6 +140,23 @@ static enum status check_condition(const struct model_params *params)
     return STATUS_USAGE;
 }
 
+/* What the model's loss is stands in its specification alone. */
+static enum status smooth_labels(const struct model_params *params, struct net_spec *spec)
+{
+    if (!(params->label_smoothing >= 0 && params->label_smoothing < 1)) {
+        log_error("train.label_smoothing: %g is not a share in [0, 1)", params->label_smoothing);
+        return STATUS_USAGE;
+    }
+    spec->label_smoothing = params->label_smoothing;
+    if (params->label_smoothing == 0 || spec->loss == NET_LOSS_CROSS_ENTROPY)
+        return STATUS_OK;
+    log_error(
+        "train.label_smoothing: %s is trained with a squared error, not with cross-entropy, so %g has no meaning; "
+        "leave it at 0 or choose another model.name",
+        spec->name, params->label_smoothing);
+    return STATUS_USAGE;
+}
+
 enum status model_build(const struct model_params *params, struct net_spec **out)
 {
     const struct model_family *family;
@@ -157,8 +174,13 @@ enum status model_build(const struct model_params *params, struct net_spec **out
     if (resolved.condition == 0)
         resolved.condition = condition_default;
     family->build(&builder, &resolved);
-    *out = spec_finish(&builder);
-    return STATUS_OK;
+    struct net_spec *spec = spec_finish(&builder);
+    enum status status = smooth_labels(params, spec);
+    if (status == STATUS_OK)
+        *out = spec;
+    else
+        model_destroy(spec);
+    return status;
 }
 
 void model_destroy(struct net_spec *spec)

@@ -11,6 +11,8 @@ static const struct convex_ops *const kinds[] = {&convex_quadratic_ops, &convex_
 
 static const struct convex_ops *find(const struct net_spec *spec)
 {
+    if (spec->label_smoothing > 0) /* another objective than the one that is minimised here */
+        return NULL;
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         if (kinds[i]->fits(spec))
             return kinds[i];

@@ -60,6 +60,10 @@ test_configuration() {
 test_names() {
     refuse_keys "unknown data" 2 'data.name && cifar11 && cifar10' data.name=cifar11
     refuse_keys "unknown model" 2 'model.name && resnet19 && resnet18' model.name=resnet19
+    refuse_keys "smoothed labels of a squared error" 2 'train.label_smoothing && linear && squared error && leave' \
+        model.name=linear model.width=0 train.label_smoothing=0.1
+    refuse_keys "labels smoothed away" 2 'train.label_smoothing && "1" is out of bounds.*[[]0, 1[)]' \
+        train.label_smoothing=1
     refuse_keys "unknown algorithm" 2 'algorithm.name && acidd && acid' algorithm.name=acidd
     refuse_keys "unknown graph" 2 'graph.name && rign && ring' graph.name=rign
     refuse_keys "unknown device" 2 'device.name && gpu9 && cpu' device.name=gpu9

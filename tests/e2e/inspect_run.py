@@ -195,6 +195,26 @@ def command_eval(run, output, tolerance):
            f"loss {loss[1]}, summary {summary['test_loss']}")
 
 
+def command_top5(run, output, there):
+    """The share among the five best: in the summary, in each test of the metrics and in what eval says; or nowhere."""
+    summary, text = load_summary(run), Path(output).read_text()
+    rows = [json.loads(line) for line in (Path(run) / "metrics.jsonl").read_text().splitlines()]
+    tests = [row for row in rows if "test_accuracy" in row]
+    places = [summary] + tests
+    if there == "absent":
+        expect(all("test_accuracy_top5" not in place for place in places) and "top-5" not in text, "it is told")
+        return
+    expect(len(tests) > summary["workers"], "no tests in mid-run")
+    for place in places:
+        expect(place["test_accuracy"] <= place["test_accuracy_top5"] <= 1, f"no share beyond the best one's: {place}")
+    own = summary["test_accuracy_top5_own_statistics"]
+    expect(summary["test_accuracy_own_statistics"] <= own <= 1, f"with worker 0's statistics {own}")
+    final = [row["test_accuracy_top5"] for row in tests if row["averaged"]]
+    expect(len(final) == 1 and abs(final[0] - summary["test_accuracy_top5"]) < 1e-8, f"the last test says {final}")
+    said = re.search(r"top-5 ([\d.]+)", text)
+    expect(said and abs(float(said[1]) - summary["test_accuracy_top5"]) < 5.1e-5, f"eval says {text}")
+
+
 def losses(run):
     rows = [json.loads(line) for line in (Path(run) / "metrics.jsonl").read_text().splitlines()]
     return {(row["rank"], row["step"]): row["loss"] for row in rows if "loss" in row}

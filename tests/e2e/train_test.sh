@@ -93,6 +93,15 @@ good = sorted({name.rsplit(".", 1)[0] for name in other}) == ["fc"] and len(kept
 sys.exit(0 if good else f"other shapes: {other}; the same: {kept}")
 PYTHON
 
+# Among the five best guesses: told of sets with many classes only, alike everywhere.
+run_ranks 1 eval "$scratch/alone/final.safetensors" "$scratch/alone/config.yaml"
+check "ten classes: no top-5" "$PYTHON" $inspect top5 "$scratch/alone" "$scratch/out" absent
+run_well "twenty classes, smoothed labels" 3 train "$config" "run.dir=$scratch/twenty" data.name=gaussian \
+    data.dimension=16 data.classes=20 model.name=mlp train.label_smoothing=0.1
+check "the table has the five best" grep -q 'among the five best  *[0-9.]* %' "$scratch/out"
+run_ranks 1 eval "$scratch/twenty/final.safetensors" "$scratch/twenty/config.yaml"
+check "top-5" "$PYTHON" $inspect top5 "$scratch/twenty" "$scratch/out" there
+
 # A validation split, and the best model by it.
 run_well "keep_best" 2 train "$config" "run.dir=$scratch/best" data.validation=0.1 run.keep_best=true \
     run.eval_every_epochs=1 train.epochs=3

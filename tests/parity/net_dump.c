@@ -3,9 +3,9 @@
  *
  *     net_dump MODEL BATCH FILE OUT
  *
- * FILE: int32 channels, height, width, classes; float32 parameters and buffers, tensor by tensor in net_spec's order;
- * float32 images; int32 labels. OUT: float64 loss; float32 logits, gradients and buffers in the same order, then
- * logits in evaluation mode. Names and shapes of the tensors go to standard output. */
+ * FILE: int32 channels, height, width, classes; float64 label smoothing; float32 parameters and buffers, tensor by
+ * tensor in net_spec's order; float32 images; int32 labels. OUT: float64 loss; float32 logits, gradients and buffers in
+ * the same order, then logits in evaluation mode. Names and shapes of the tensors go to standard output. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,7 +138,9 @@ int main(int argc, char **argv)
     if (batch < 1 || in == NULL || out == NULL)
         die("BATCH is not a number ≥ 1, or a file cannot be opened");
     int32_t header[4];
+    double label_smoothing;
     read_items(in, header, sizeof header[0], 4);
+    read_items(in, &label_smoothing, sizeof label_smoothing, 1);
 
     struct model_params model = {
         .name = argv[1],
@@ -146,6 +148,7 @@ int main(int argc, char **argv)
         .height = header[1],
         .width = header[2],
         .class_count = header[3],
+        .label_smoothing = label_smoothing,
     };
     struct net_spec *spec;
     must(model_build(&model, &spec), "model_build");

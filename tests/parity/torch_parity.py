@@ -17,6 +17,7 @@ Two things would make any two fp32 programs differ by more (PyTorch from its own
 Prints one row per model with its worst tensors: the deviation over what is allowed, and PyTorch's own deviation from
 float64 on the same scale. Exit status 0, 1 (some model failed), 77 (no PyTorch here).
 """
+import collections
 import copy
 import os
 import subprocess
@@ -115,20 +116,23 @@ def vgg(build):
     return model
 
 
-# name of the row: (Grapevine's model, batch, channels, height = width, PyTorch's model)
+Case = collections.namedtuple("Case", "name batch channels size build smoothing", defaults=[0.0])
+Case.__doc__ = "Grapevine's name of the model, height = width of a picture, PyTorch's model, label smoothing."
+
 models = torchvision.models
 CASES = {
-    "mlp": ("mlp", 8, 3, 32, lambda: Mlp(3, 32)),
-    "mlp 28": ("mlp", 8, 1, 28, lambda: Mlp(1, 28)),
-    "convnet": ("convnet", 8, 3, 32, lambda: Convnet(3)),
-    "convnet 28": ("convnet", 8, 1, 28, lambda: Convnet(1)),
-    "resnet20": ("resnet20", 8, 3, 32, lambda: Resnet20(3)),
-    "resnet18": ("resnet18", 8, 3, 32, lambda: torchvision_resnet(models.resnet18, 3, True)),
-    "resnet18 96": ("resnet18", 4, 3, 96, lambda: torchvision_resnet(models.resnet18, 3, False)),
-    "resnet34": ("resnet34", 8, 3, 32, lambda: torchvision_resnet(models.resnet34, 3, True)),
-    "resnet50": ("resnet50", 8, 3, 32, lambda: torchvision_resnet(models.resnet50, 3, True)),
-    "vgg13": ("vgg13", 8, 3, 32, lambda: vgg(models.vgg13_bn)),
-    "vgg19": ("vgg19", 8, 3, 32, lambda: vgg(models.vgg19_bn)),
+    "mlp": Case("mlp", 8, 3, 32, lambda: Mlp(3, 32)),
+    "mlp 28": Case("mlp", 8, 1, 28, lambda: Mlp(1, 28)),
+    "convnet": Case("convnet", 8, 3, 32, lambda: Convnet(3)),
+    "convnet 28": Case("convnet", 8, 1, 28, lambda: Convnet(1)),
+    "convnet-smoothed": Case("convnet", 8, 3, 32, lambda: Convnet(3), 0.1),
+    "resnet20": Case("resnet20", 8, 3, 32, lambda: Resnet20(3)),
+    "resnet18": Case("resnet18", 8, 3, 32, lambda: torchvision_resnet(models.resnet18, 3, True)),
+    "resnet18 96": Case("resnet18", 4, 3, 96, lambda: torchvision_resnet(models.resnet18, 3, False)),
+    "resnet34": Case("resnet34", 8, 3, 32, lambda: torchvision_resnet(models.resnet34, 3, True)),
+    "resnet50": Case("resnet50", 8, 3, 32, lambda: torchvision_resnet(models.resnet50, 3, True)),
+    "vgg13": Case("vgg13", 8, 3, 32, lambda: vgg(models.vgg13_bn)),
+    "vgg19": Case("vgg19", 8, 3, 32, lambda: vgg(models.vgg19_bn)),
 }
 
 
@@ -187,9 +191,10 @@ def settle(model, images):
         buffer.copy_(saved[name])
 
 
-def write_input(path, shape, model, images, labels):
+def write_input(path, case, model, images, labels):
     with open(path, "wb") as file:
-        np.array(shape, dtype=np.int32).tofile(file)
+        np.array([case.channels, case.size, case.size, CLASSES], dtype=np.int32).tofile(file)
+        np.array([case.smoothing], dtype=np.float64).tofile(file)
         for _, tensor in list(model.named_parameters()) + statistics_of(model):
             tensor.detach().numpy().astype(np.float32).tofile(file)
         images.numpy().tofile(file)
@@ -235,10 +240,10 @@ class Worst:
             self.ratio, self.name = relative / bound, name
 
 
-def step(model, images, labels):
+def step(model, images, labels, smoothing):
     """Forward and backward pass in training mode: (logits, loss, gradients by name)."""
     logits = model.train()(images)
-    loss = nn.functional.cross_entropy(logits, labels)
+    loss = nn.functional.cross_entropy(logits, labels, label_smoothing=smoothing)
     loss.backward()
     gradients = {name: p.grad.double().numpy() for name, p in model.named_parameters()}
     return logits.detach().numpy(), loss.item(), gradients
@@ -246,22 +251,20 @@ def step(model, images, labels):
 
 def prepare(case):
     """A model in fp32, settled on its images, and the labels."""
-    name, batch, channels, size, build = case
     torch.manual_seed(1)
-    model = build()
+    model = case.build()
     perturb(model)
-    images = torch.randn(batch, channels, size, size)
-    labels = torch.randint(0, CLASSES, (batch,))
+    images = torch.randn(case.batch, case.channels, case.size, case.size)
+    labels = torch.randint(0, CLASSES, (case.batch,))
     model = model.double()
     settle(model, images.double())
     return model.float(), images, labels
 
 
 def run_net_dump(net_dump, folder, case, model, images, labels):
-    name, batch, channels, size, _ = case
     source, target = os.path.join(folder, "in.raw"), os.path.join(folder, "out.raw")
-    write_input(source, [channels, size, size, CLASSES], model, images, labels)
-    run = subprocess.run([net_dump, name, str(batch), source, target], stdout=subprocess.PIPE, text=True)
+    write_input(source, case, model, images, labels)
+    run = subprocess.run([net_dump, case.name, str(case.batch), source, target], stdout=subprocess.PIPE, text=True)
     if run.returncode != 0:
         raise RuntimeError(f"net_dump ended with status {run.returncode}")
     os.unlink(source)
@@ -277,17 +280,16 @@ def see_gradient(worst, tensor, ours, theirs, exact, whole):
 
 
 def compare(net_dump, folder, case):
-    batch = case[1]
     model, images, labels = prepare(case)
     output = run_net_dump(net_dump, folder, case, model, images, labels)
     output.expect_tensors("parameter", list(model.named_parameters()))
     output.expect_tensors("buffer", statistics_of(model))
-    exact = step(copy.deepcopy(model).double(), images.double(), labels)[2]
-    logits, loss, theirs = step(model, images, labels)
+    exact = step(copy.deepcopy(model).double(), images.double(), labels, case.smoothing)[2]
+    logits, loss, theirs = step(model, images, labels, case.smoothing)
 
     forward, gradients, statistics, own = Worst(), Worst(), Worst(), Worst()
     forward.see("loss", output.take((1,), np.float64), [loss], RELATIVE)
-    forward.see("logits", output.take((batch, CLASSES)), logits, RELATIVE)
+    forward.see("logits", output.take((case.batch, CLASSES)), logits, RELATIVE)
     whole = np.sqrt(sum(np.square(g).sum() for g in exact.values()))
     for tensor, g in theirs.items():
         see_gradient(gradients, tensor, output.take(g.shape), g, exact[tensor], whole)
@@ -296,7 +298,7 @@ def compare(net_dump, folder, case):
         statistics.see(tensor, output.take(buffer.shape), buffer.numpy(), RELATIVE)
     model.eval()
     with torch.no_grad():
-        forward.see("logits, evaluation", output.take((batch, CLASSES)), model(images).numpy(), RELATIVE)
+        forward.see("logits, evaluation", output.take((case.batch, CLASSES)), model(images).numpy(), RELATIVE)
     return forward, gradients, statistics, own
 
 

@@ -67,6 +67,7 @@ static void test_defaults(void **state)
     assert_int_equal(config->schedule.milestones.count, 2);
     assert_true(config->schedule.milestones.items[0] == 0.5 && config->schedule.milestones.items[1] == 0.75);
     assert_true(config->train.workers == 4 && config->train.batch == 128 && config->train.epochs == 300);
+    assert_true(config->train.label_smoothing == 0);
     assert_string_equal(config->batch_norm.policy, "recomputed");
     assert_int_equal(config->batch_norm.batches, 16);
     assert_string_equal(config->device.name, "auto");

@@ -325,6 +325,19 @@ static void convex_models(void **state)
     model_destroy(spec);
 }
 
+static void labels_are_smoothed(void **state)
+{
+    (void)state;
+    struct model_params params = {.name = "resnet18", .channels = 3, .height = 32, .width = 32, .class_count = 10};
+    struct net_spec *spec;
+    for (int smoothed = 0; smoothed < 2; smoothed++) {
+        params.label_smoothing = smoothed * 0.125;
+        assert_int_equal(model_build(&params, &spec), STATUS_OK);
+        assert_true(spec->label_smoothing == smoothed * 0.125);
+        model_destroy(spec);
+    }
+}
+
 static void what_a_model_cannot_take_is_refused(void **state)
 {
     (void)state;
@@ -357,6 +370,15 @@ static void what_a_model_cannot_take_is_refused(void **state)
     params.width_hidden = 0;
     expect_refusal(params, (const char *const[]){"model.condition", "0.5", "1 or more", NULL});
     params.condition = 0;
+    params.label_smoothing = 1;
+    expect_refusal(params, (const char *const[]){"train.label_smoothing", "[0, 1)", NULL});
+    params.label_smoothing = 0.125;
+    params.name = "linear";
+    expect_refusal(params, (const char *const[]){"train.label_smoothing", "linear", "squared error", "0.125", NULL});
+    params.name = "quadratic";
+    expect_refusal(params, (const char *const[]){"train.label_smoothing", "quadratic", "leave it at 0", NULL});
+    params.label_smoothing = 0;
+    params.name = "mlp";
     params.width_hidden = -1;
     expect_refusal(params, (const char *const[]){"model.width", "-1", NULL});
 }
@@ -385,6 +407,7 @@ int main(void)
         cmocka_unit_test(shapes_of_values),
         cmocka_unit_test(dropout_and_width_are_options),
         cmocka_unit_test(convex_models),
+        cmocka_unit_test(labels_are_smoothed),
         cmocka_unit_test(what_a_model_cannot_take_is_refused),
         cmocka_unit_test(names_are_listed),
     };

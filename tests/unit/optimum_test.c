@@ -560,10 +560,10 @@ static void unreadable_pictures_are_an_error(void **state)
     free(table);
 }
 
-static void expect_known(const char *model, int side, int classes, bool known)
+static void expect_known(const char *model, int side, int classes, double label_smoothing, bool known)
 {
     static struct problem problem;
-    struct model_params params = {.name = model, .channels = 3, .height = side, .width = side, .class_count = classes};
+    struct model_params params = {model, 3, side, side, classes, .label_smoothing = label_smoothing};
     assert_int_equal(model_build(&params, &problem.spec), STATUS_OK);
     problem.params.spec = problem.spec;
     assert_true(optimum_known(problem.spec) == known);
@@ -574,12 +574,12 @@ static void expect_known(const char *model, int side, int classes, bool known)
 static void convex_models_alone_have_one(void **state)
 {
     (void)state;
-    expect_known("convnet", 32, 10, false);
-    expect_known("mlp", 32, 10, false);
-    expect_known("quadratic", 600, 1, true); /* of any size */
-    expect_known("linear", 36, 269, true);   /* 3888 features and a bias: 2²⁰ parameters less 2455 */
-    expect_known("linear", 36, 270, false);
-    expect_known("logistic", 37, 2, false); /* 4107 features */
+    expect_known("mlp", 32, 10, 0, false);
+    expect_known("quadratic", 600, 1, 0, true); /* of any size */
+    expect_known("linear", 36, 269, 0, true);   /* 3888 features and a bias: 2²⁰ parameters less 2455 */
+    expect_known("linear", 36, 270, 0, false);
+    expect_known("logistic", 37, 2, 0, false);  /* 4107 features */
+    expect_known("logistic", 2, 2, 0.1, false); /* another objective */
 }
 
 int main(void)
