@@ -52,6 +52,8 @@ struct plan {
     int data_threads;                     /* that make pictures */
     double gradients_per_epoch;           /* of all workers together */
     uint64_t gradient_total;
+    uint64_t gradients_before; /* of them, done by workers whose mean model the run begins with: whoever knows of such
+                                * sets it before workers are made */
     float *initial_parameters; /* owned (parameter_size) */
     float *initial_buffers;    /* owned (buffer_size) */
 };
@@ -64,6 +66,8 @@ enum status plan_create_evaluation(const struct config *config, struct plan **ou
 enum status plan_create_data(const struct config *config, struct plan **out);
 void plan_destroy(struct plan *plan);
 
+/* The plan is borrowed by what is made of these. Of an engine that the workers of a process share: */
+struct engine_params plan_engine_params(const struct plan *plan);
 struct worker_params plan_worker_params(const struct plan *plan);
 /* Of any worker of the run: a process with several of them makes their partitions itself. */
 struct partition_params plan_partition_params(const struct plan *plan, int worker);

@@ -12,6 +12,8 @@
 #ifndef GRAPEVINE_NN_MODEL_H
 #define GRAPEVINE_NN_MODEL_H
 
+#include <stdbool.h>
+
 #include "base/status.h"
 #include "device/net_spec.h"
 
@@ -31,6 +33,9 @@ struct model_params {
  * that it has not. */
 enum status model_build(const struct model_params *params, struct net_spec **out);
 void model_destroy(struct net_spec *spec);
+
+/* Both have the same parameters and buffers, by name, shape and place: the vectors of one serve the other. */
+bool model_same_parameters(const struct net_spec *one, const struct net_spec *other);
 
 /* NULL-terminated: mlp convnet resnet20 resnet18 resnet34 resnet50 vgg13 vgg19 quadratic logistic linear. */
 const char *const *model_names(void);

@@ -1,10 +1,10 @@
 /* A worker: one replica = network + data + algorithm. Its verbs are what runtimes call; it knows no other worker, no
  * MPI and no real time.
  *
- * Two threads may call it. The compute thread: load, gradient, update, cast, evaluate, recompute_statistics. Any
- * thread, under the runtime's lock: update, snapshot, exchange, adopt (they touch x, x̃ and the momentum). The working
- * copy of the network is written by `cast` alone, after the update, so an exchange may land in the middle of a gradient
- * without tearing it.
+ * Two threads may call it. The compute thread: load, gradient, update, cast, cast_test, evaluate,
+ * recompute_statistics. Any thread, under the runtime's lock: update, snapshot, exchange, adopt (they touch x, x̃ and
+ * the momentum). The working copy of the network is written by `cast` alone, after the update, so an exchange may land
+ * in the middle of a gradient without tearing it.
  *
  * A runtime that drives many workers in one process gives them one engine (engine.h), and calls them one at a time from
  * one thread. */
@@ -31,7 +31,11 @@ struct worker_params {
     size_t batch;
     const struct device_ops *ops;
     struct device *device;       /* borrowed */
-    const struct net_spec *spec; /* borrowed */
+    const struct net_spec *spec; /* borrowed: for the pictures of the tests */
+    /* Where training pictures are smaller, or grow: as in engine.h (without a shared engine). */
+    spec_of_size_fn *spec_of_size;
+    const void *spec_context;   /* borrowed */
+    struct picture_sizes sizes; /* of training pictures (data/loader.h); zeros: that of `train` */
     const struct algo_ops *algo;
     double eta, alpha, alpha_tilde;
     struct optimizer_params optimizer;
@@ -67,7 +71,8 @@ struct gradient_result {
 };
 
 /* Forward and backward on the loaded batch at the working copy; the batch is then given back to the loader. `ready` as
- * in device.h, may be NULL. `out` may be NULL: worker_result has it. */
+ * in device.h, may be NULL. `out` may be NULL: worker_result has it. Where the next batch's pictures have another size
+ * the network is then made anew, and an update or a cast must come before its gradient. */
 enum status worker_gradient(struct worker *worker, net_ready_fn *ready, void *context, struct gradient_result *out);
 /* The result of the gradient before which `age` more have been called for, on this engine; waits for it. */
 enum status worker_result(struct worker *worker, int age, struct gradient_result *out);
@@ -81,6 +86,9 @@ void worker_cast(struct worker *worker);
 /* Working copy ← x advanced to t, x itself left as it is: a gradient at one point in time. With a shared engine only,
  * and without keeps_point; the gradient or evaluation must follow before another worker's. */
 void worker_cast_at(struct worker *worker, double t);
+/* Where the network that is tested is another one than that of training (engine.h): its working copy ← x; else nothing.
+ * By the compute thread, under the lock, before worker_evaluate. With a shared engine worker_evaluate does it. */
+void worker_cast_test(struct worker *worker);
 /* out (count, device memory) = elements [first, first + count) of x, advanced to t. Under the lock. */
 void worker_snapshot(struct worker *worker, double t, size_t first, size_t count, float *out);
 /* Pair event at t; both snapshots in device memory. Under the lock. */
@@ -92,12 +100,13 @@ void worker_adopt(struct worker *worker, double t, const float *peer);
 /* ½‖own − peer‖² of two snapshots in device memory, or an estimate. */
 double worker_pair_distance(struct worker *worker, const float *own, const float *peer);
 
-/* Test the working copy on part `part` of `part_count` of the test set (or the held-out pictures, where there are any).
- * The parts are contiguous, differ by one picture at most and cover the set. By the compute thread. */
+/* Test the working copy (worker_cast_test's, where there is one) on part `part` of `part_count` of the test set (or the
+ * held-out pictures, where there are any). The parts are contiguous, differ by one picture at most and cover the set.
+ * By the compute thread. */
 enum status worker_evaluate(struct worker *worker, bool held_out, int part, int part_count, struct evaluation *out);
 /* Recompute the batch-norm statistics at the working copy: plain mean over the next `batches` ≥ 1 batches of the
  * loader's (the variances unbiased, as running ones are). Nothing to do without batch norm. By the compute thread, with
- * no batch loaded. */
+ * no batch loaded, and while x stands still: where the size of the pictures changes a working copy is made of it. */
 enum status worker_recompute_statistics(struct worker *worker, int batches);
 
 /* The vectors themselves, device memory, under the lock where others may write. */

@@ -7,6 +7,7 @@
 
 #include "app/checkpoint.h"
 #include "app/plan_data.h"
+#include "app/plan_model.h"
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -14,23 +15,6 @@
 #include "graph/best_rates.h"
 #include "nn/model.h"
 #include "nn/store.h"
-
-static enum status build_model(struct plan *plan)
-{
-    const struct config *config = plan->config;
-    struct model_params params = {
-        .name = config->model.name,
-        .channels = plan->test->channels,
-        .height = plan->test->height,
-        .width = plan->test->width,
-        .class_count = plan->test->class_count,
-        .dropout = config->model.dropout,
-        .width_hidden = (int)config->model.width,
-        .condition = config->model.condition,
-        .label_smoothing = config->train.label_smoothing,
-    };
-    return model_build(&params, &plan->spec);
-}
 
 static enum status init_parameters(struct plan *plan)
 {
@@ -282,9 +266,10 @@ static enum status fill(struct plan *plan)
     TRY(check_recorded(plan));
     TRY(plan_open_test_data(plan));
     TRY(plan_open_training_data(plan));
-    TRY(build_model(plan));
+    TRY(plan_model_build(plan));
     TRY(init_schedule(plan));
     TRY(count_gradients(plan));
+    TRY(plan_model_check_sizes(plan));
     TRY(init_parameters(plan));
     TRY(open_device(plan));
     plan->data_threads = plan_data_threads(plan);
@@ -295,7 +280,7 @@ static enum status fill_evaluation(struct plan *plan)
 {
     TRY(plan_read_picture_sizes(plan));
     TRY(plan_open_test_data(plan));
-    TRY(build_model(plan));
+    TRY(plan_model_build(plan));
     plan->initial_parameters = memory_alloc_aligned(plan->spec->parameter_size * sizeof(float));
     plan->initial_buffers = memory_zalloc(plan->spec->buffer_size + 1, sizeof(float));
     TRY(open_device(plan));
@@ -374,6 +359,20 @@ struct optimizer_params plan_optimizer_params(const struct config *config)
     };
 }
 
+struct engine_params plan_engine_params(const struct plan *plan)
+{
+    return (struct engine_params){
+        .ops = plan->ops,
+        .device = plan->device,
+        .spec = plan->spec,
+        .batch = (size_t)plan->config->train.batch,
+        .picks = plan->pictures != NULL,
+        .shared = true,
+        .spec_of_size = plan_model_of_size,
+        .spec_context = plan,
+    };
+}
+
 struct worker_params plan_worker_params(const struct plan *plan)
 {
     return (struct worker_params){
@@ -384,6 +383,9 @@ struct worker_params plan_worker_params(const struct plan *plan)
         .ops = plan->ops,
         .device = plan->device,
         .spec = plan->spec,
+        .spec_of_size = plan_model_of_size,
+        .spec_context = plan,
+        .sizes = plan_picture_sizes(plan),
         .algo = plan->algo,
         .eta = plan->constants.eta,
         .alpha = plan->constants.alpha,
@@ -423,6 +425,7 @@ struct runtime_params plan_runtime_params(const struct plan *plan)
         .given = plan->given,
         .scenario = plan->scenario,
         .gradient_total = plan->gradient_total,
+        .gradients_before = plan->gradients_before,
         .gradients_per_epoch = plan->gradients_per_epoch,
         .log_every = (uint64_t)config->run.log_every,
         .eval_every_epochs = config->run.eval_every_epochs,

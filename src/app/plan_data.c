@@ -74,6 +74,19 @@ enum status plan_read_picture_sizes(struct plan *plan)
     return STATUS_OK;
 }
 
+struct picture_sizes plan_picture_sizes(const struct plan *plan)
+{
+    uint64_t workers = (uint64_t)plan->place.worker_count, before = plan->gradients_before / workers;
+    struct picture_sizes sizes = {.first = plan->first_picture_size,
+                                  .last = plan->picture_size,
+                                  .batches = (plan->gradient_total + workers - 1) / workers};
+    if (plan->train->ops->fetch_at == NULL || sizes.first == sizes.last)
+        return (struct picture_sizes){0};
+    sizes.first = picture_size_of(&sizes, before);
+    sizes.batches -= before;
+    return sizes;
+}
+
 int plan_data_threads(const struct plan *plan)
 {
     const struct config *config = plan->config;

@@ -143,7 +143,6 @@ static enum status run(struct simulating *s)
     struct runtime_result result;
     params.optimum = s->optimum;
     arrange_state(s, &params);
-    run_params.gradients_before = gradients_before(s);
     run_params.recorded = recorded;
     run_params.state_context = s;
     run_params.checkpoint = run_output_checkpoint;
@@ -244,6 +243,7 @@ static enum status simulate(struct simulating *s, int count, char **arguments, b
     struct plan_place place = {.worker_count = (int)s->config->train.workers, .simulated = true};
     TRY(plan_create(s->config, &place, &s->plan));
     TRY(look_for_state(s));
+    s->plan->gradients_before = gradients_before(s);
     bool modelled = strcmp(s->config->simulate.time, "modelled") == 0;
     TRY(worker_group_create(s->plan, modelled && s->plan->algo->meets == ALGO_MEETS_ONE, &s->group));
     if (dry_run) {

@@ -313,6 +313,7 @@ static enum status wait_for_optimum(struct training *training)
 
 static enum status make_worker(struct training *training)
 {
+    training->plan->gradients_before = gradients_before(training);
     struct worker_params params = plan_worker_params(training->plan);
     params.first_step = training->state != NULL ? (uint64_t)state_file_first_number(training->state) : 0;
     return worker_create(&params, &training->worker);
@@ -374,7 +375,6 @@ static enum status run(struct training *training)
     params.checkpoint_context = &output;
     params.trained = digest_trained;
     params.trained_context = training;
-    params.gradients_before = gradients_before(training);
     params.leave = interrupt_leave();
     params.save_state = save_state;
     params.keep_state = keep_state;

@@ -7,19 +7,6 @@
 
 #include "base/memory.h"
 
-static enum status create_engine(const struct plan *plan, struct engine **out)
-{
-    struct engine_params params = {
-        .ops = plan->ops,
-        .device = plan->device,
-        .spec = plan->spec,
-        .batch = (size_t)plan->config->train.batch,
-        .picks = plan->pictures != NULL,
-        .shared = true,
-    };
-    return engine_create(&params, out);
-}
-
 static enum status create_worker(const struct plan *plan, struct worker_group *group, int worker, bool keeps_point)
 {
     struct worker_params params = plan_worker_params(plan);
@@ -41,7 +28,8 @@ enum status worker_group_create(const struct plan *plan, bool keeps_point, struc
     group.partitions = memory_zalloc((size_t)group.count, sizeof group.partitions[0]);
     group.workers = memory_zalloc((size_t)group.count, sizeof(struct worker *));
     enum status status;
-    TRY_GOTO(create_engine(plan, &group.engine), release_group);
+    const struct engine_params engine = plan_engine_params(plan);
+    TRY_GOTO(engine_create(&engine, &group.engine), release_group);
     for (int i = 0; i < group.count; i++)
         TRY_GOTO(create_worker(plan, &group, i, keeps_point), release_group);
     *out = group;

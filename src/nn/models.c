@@ -183,6 +183,26 @@ enum status model_build(const struct model_params *params, struct net_spec **out
     return status;
 }
 
+static bool same_tensors(int count, const struct net_tensor *one, const struct net_tensor *other)
+{
+    for (int i = 0; i < count; i++) {
+        if (strcmp(one[i].name, other[i].name) != 0 || one[i].rank != other[i].rank || one[i].offset != other[i].offset)
+            return false;
+        for (int k = 0; k < one[i].rank; k++)
+            if (one[i].shape[k] != other[i].shape[k])
+                return false;
+    }
+    return true;
+}
+
+bool model_same_parameters(const struct net_spec *one, const struct net_spec *other)
+{
+    return one->parameter_count == other->parameter_count && one->buffer_count == other->buffer_count &&
+           one->decayed_size == other->decayed_size &&
+           same_tensors(one->parameter_count, one->parameters, other->parameters) &&
+           same_tensors(one->buffer_count, one->buffers, other->buffers);
+}
+
 void model_destroy(struct net_spec *spec)
 {
     if (spec == NULL)

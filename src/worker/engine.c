@@ -1,9 +1,12 @@
 /* What workers borrow to compute: made once, whoever uses it. */
 #include "worker/engine_parts.h"
 
+#include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
+#include "nn/model.h"
 
 enum status engine_vector(const struct engine_params *params, size_t count, const float *initial, float **out)
 {
@@ -23,7 +26,9 @@ static enum status create_parts(struct engine *engine)
     const struct engine_params *p = &engine->params;
     TRY(engine_vector(p, p->spec->parameter_size, NULL, &engine->gradient));
     TRY(engine_vector(p, p->spec->buffer_size, NULL, &engine->buffers));
-    TRY(p->ops->net_create(p->device, p->spec, p->batch, engine->gradient, engine->buffers, &engine->net));
+    TRY(p->ops->net_create(p->device, p->spec, p->batch, engine->gradient, engine->buffers, &engine->test_net));
+    engine->net = engine->test_net;
+    engine->size = p->spec->height;
     evaluator_init(&engine->evaluator, p->ops, p->spec, p->batch);
     if (!p->shared)
         return STATUS_OK;
@@ -56,8 +61,10 @@ void engine_destroy(struct engine *engine)
     free(engine->labels);
     free(engine->picks);
     memory_free_aligned(engine->images);
-    if (engine->net != NULL)
+    p->ops->net_destroy(engine->spare);
+    if (engine->net != engine->test_net)
         p->ops->net_destroy(engine->net);
+    p->ops->net_destroy(engine->test_net);
     p->ops->vector_free(p->device, engine->buffers);
     p->ops->vector_free(p->device, engine->point);
     p->ops->vector_free(p->device, engine->gradient);
@@ -69,5 +76,91 @@ size_t engine_bytes(const struct engine *engine)
     const struct engine_params *p = &engine->params;
     size_t copies = p->shared ? 2 : 1; /* of a batch, and of the length of x */
     size_t floats = copies * (p->spec->parameter_size + p->batch * (picture_size(p->spec) + 1)) + p->spec->buffer_size;
-    return floats * sizeof(float) + p->ops->net_bytes(engine->net);
+    size_t bytes = floats * sizeof(float) + p->ops->net_bytes(engine->test_net);
+    if (engine->net != engine->test_net)
+        bytes += p->ops->net_bytes(engine->net);
+    return bytes + (engine->spare != NULL ? p->ops->net_bytes(engine->spare) : 0);
+}
+
+/* --- training pictures of another size --- */
+
+enum status engine_result(struct engine *engine, int age, struct net_result *result)
+{
+    if ((uint64_t)age < engine->passes)
+        return engine->params.ops->net_result(engine->net, age, result);
+    uint64_t earlier = (uint64_t)age - engine->passes;
+    assert(earlier < (uint64_t)engine->earlier_count);
+    *result = engine->earlier[earlier];
+    return STATUS_OK;
+}
+
+/* The network is about to go: what its last passes have brought stays. */
+static enum status keep_results(struct engine *engine)
+{
+    struct net_result kept[NET_RESULTS];
+    int count = 0;
+    for (; count < NET_RESULTS && (uint64_t)count < engine->passes + (uint64_t)engine->earlier_count; count++)
+        TRY(engine_result(engine, count, &kept[count]));
+    memcpy(engine->earlier, kept, (size_t)count * sizeof kept[0]);
+    engine->earlier_count = count;
+    engine->passes = 0;
+    return STATUS_OK;
+}
+
+static enum status create_net(const struct engine *engine, int size, struct net **out)
+{
+    const struct engine_params *p = &engine->params;
+    struct net_spec *spec;
+    assert(p->spec_of_size != NULL && !p->picks);
+    TRY(p->spec_of_size(p->spec_context, size, &spec));
+    assert(spec->parameter_size == p->spec->parameter_size && spec->buffer_size == p->spec->buffer_size);
+    enum status status = p->ops->net_create(p->device, spec, p->batch, engine->gradient, engine->buffers, out);
+    model_destroy(spec);
+    return status;
+}
+
+/* `net` is the tests' again. */
+static void put_net_away(struct engine *engine)
+{
+    const struct device_ops *ops = engine->params.ops;
+    if (engine->net == engine->test_net)
+        return;
+    if (engine->params.shared) {
+        ops->net_destroy(engine->spare);
+        engine->spare = engine->net;
+        engine->spare_size = engine->size;
+    } else {
+        ops->net_destroy(engine->net);
+    }
+    engine->net = engine->test_net;
+    engine->size = engine->params.spec->height;
+}
+
+/* The spare one, if that is what is wanted; it is then none any more. */
+static struct net *take_spare(struct engine *engine, int size)
+{
+    struct net *spare = engine->spare;
+    if (spare == NULL || engine->spare_size != size)
+        return NULL;
+    engine->spare = NULL;
+    return spare;
+}
+
+enum status engine_fit(struct engine *engine, int size)
+{
+    if (size == engine->size)
+        return STATUS_OK;
+    assert(size <= engine->params.spec->height); /* for which there is memory */
+    TRY(keep_results(engine));
+    struct net *net = take_spare(engine, size);
+    put_net_away(engine);
+    engine->stale = true;
+    engine->owner = NULL;
+    if (size == engine->size)
+        return STATUS_OK;
+    if (net == NULL)
+        TRY(create_net(engine, size, &net));
+    engine->net = net;
+    engine->size = size;
+    return STATUS_OK;
 }

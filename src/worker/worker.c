@@ -75,6 +75,7 @@ static enum status create_loader(struct worker *worker)
         .first = p->first_step,
         .slots = shares_engine(worker) ? 0 : slot_count(p),
         .threads = p->data_threads,
+        .sizes = p->sizes,
         .picks = p->pictures != NULL,
         .lent_images = worker->engine->images,
         .lent_picks = worker->engine->picks,
@@ -83,11 +84,23 @@ static enum status create_loader(struct worker *worker)
     return loader_create(&params, &worker->loader);
 }
 
+/* Rows and columns of a batch's pictures. */
+static int size_of_batch(const struct worker *worker, uint64_t number)
+{
+    int size = picture_size_of(&worker->params.sizes, number);
+    return size > 0 ? size : worker->params.train->height;
+}
+
 static enum status create_engine(struct worker *worker)
 {
     const struct worker_params *p = &worker->params;
-    const struct engine_params params = {
-        .ops = p->ops, .device = p->device, .spec = p->spec, .batch = p->batch, .picks = p->pictures != NULL};
+    const struct engine_params params = {.ops = p->ops,
+                                         .device = p->device,
+                                         .spec = p->spec,
+                                         .batch = p->batch,
+                                         .picks = p->pictures != NULL,
+                                         .spec_of_size = p->spec_of_size,
+                                         .spec_context = p->spec_context};
     worker->engine = p->engine;
     if (shares_engine(worker)) {
         if (p->keeps_point)
@@ -97,6 +110,7 @@ static enum status create_engine(struct worker *worker)
     }
     assert(!p->keeps_point);
     TRY(engine_create(&params, &worker->engine));
+    TRY(engine_fit(worker->engine, size_of_batch(worker, p->first_step)));
     worker->buffers = worker->engine->buffers;
     if (p->initial_buffers != NULL && p->spec->buffer_size > 0)
         p->ops->vector_write(p->device, worker->buffers, p->spec->buffer_size, p->initial_buffers);
@@ -178,13 +192,15 @@ static uint64_t dropout_seed(const struct worker *worker)
 static enum status forward_loaded(struct worker *worker, enum net_mode mode, uint64_t seed, struct net_result *result)
 {
     const struct worker_params *p = &worker->params;
-    assert(worker->loaded);
+    assert(worker->loaded && !worker->engine->stale);
     struct net_batch batch = {.images = worker->batch.images,
                               .pictures = p->pictures,
                               .picks = worker->batch.picks,
                               .labels = worker->batch.labels,
                               .count = p->batch};
-    return p->ops->net_forward(worker->engine->net, mode, &batch, seed, result);
+    TRY(p->ops->net_forward(worker->engine->net, mode, &batch, seed, result));
+    worker->engine->passes++;
+    return STATUS_OK;
 }
 
 static void copy_vector(const struct worker *worker, size_t count, const float *from, float *to)
@@ -194,17 +210,37 @@ static void copy_vector(const struct worker *worker, size_t count, const float *
         p->ops->snapshot(p->device, true, 0, count, from, NULL, to);
 }
 
-/* A shared engine becomes this worker's: its statistics, and its working copy unless that is in place. */
-static void enter_engine(struct worker *worker)
+static void make_working_copy(struct worker *worker, struct net *net, const float *source)
 {
-    const struct worker_params *p = &worker->params;
     struct engine *engine = worker->engine;
+    worker->params.ops->net_cast(net, source);
+    if (net == engine->net)
+        engine->stale = false;
+}
+
+/* What the worker's gradient is taken at, in a shared engine. */
+static const float *source_of(const struct worker *worker)
+{
+    if (worker->engine->owner == worker)
+        return worker->engine->source;
+    return worker->point != NULL ? worker->point : worker->x;
+}
+
+/* The network takes pictures of that size. A shared engine becomes this worker's: its statistics, and its working copy
+ * unless that is in place. */
+static enum status enter_engine(struct worker *worker, int size)
+{
+    struct engine *engine = worker->engine;
+    const float *source = source_of(worker);
+    TRY(engine_fit(engine, size));
     if (!shares_engine(worker))
-        return;
-    copy_vector(worker, p->spec->buffer_size, worker->buffers, engine->buffers);
+        return STATUS_OK;
+    copy_vector(worker, worker->params.spec->buffer_size, worker->buffers, engine->buffers);
     if (engine->owner != worker)
-        p->ops->net_cast(engine->net, worker->point != NULL ? worker->point : worker->x);
+        make_working_copy(worker, engine->net, source);
     engine->owner = worker;
+    engine->source = source;
+    return STATUS_OK;
 }
 
 /* Statistics that a training pass has changed go back to the worker. */
@@ -216,7 +252,7 @@ static void leave_engine(struct worker *worker)
 
 enum status worker_gradient(struct worker *worker, net_ready_fn *ready, void *context, struct gradient_result *out)
 {
-    enter_engine(worker);
+    TRY(enter_engine(worker, size_of_batch(worker, worker->batch.number)));
     enum status status = forward_loaded(worker, NET_TRAIN, dropout_seed(worker), NULL);
     if (status == STATUS_OK)
         status = worker->params.ops->net_backward(worker->engine->net, ready, context);
@@ -224,13 +260,15 @@ enum status worker_gradient(struct worker *worker, net_ready_fn *ready, void *co
     leave_engine(worker);
     TRY(status);
     worker->step++;
+    if (!shares_engine(worker)) /* before the cast, which is made under the lock, and of x as it is then */
+        TRY(engine_fit(worker->engine, size_of_batch(worker, worker->step)));
     return out != NULL ? worker_result(worker, 0, out) : STATUS_OK;
 }
 
 enum status worker_result(struct worker *worker, int age, struct gradient_result *out)
 {
     struct net_result result;
-    TRY(worker->params.ops->net_result(worker->engine->net, age, &result));
+    TRY(engine_result(worker->engine, age, &result));
     *out = (struct gradient_result){.loss = result.loss, .correct = result.correct, .finite = result.finite};
     return STATUS_OK;
 }
@@ -246,6 +284,8 @@ void worker_update(struct worker *worker, double t, double progress)
                             .learning_rate = worker_learning_rate(worker, progress),
                             .net = shares_engine(worker) ? NULL : worker->engine->net};
     worker->cast = worker->params.algo->on_update(worker->algo, t, &update);
+    if (worker->cast)
+        worker->engine->stale = false;
 }
 
 void worker_cast(struct worker *worker)
@@ -253,7 +293,7 @@ void worker_cast(struct worker *worker)
     struct engine *engine = worker->engine;
     if (!shares_engine(worker)) {
         if (!worker->cast)
-            worker->params.ops->net_cast(engine->net, worker->x);
+            make_working_copy(worker, engine->net, worker->x);
         worker->cast = false;
         return;
     }
@@ -269,8 +309,16 @@ void worker_cast_at(struct worker *worker, double t)
     struct engine *engine = worker->engine;
     assert(shares_engine(worker) && worker->point == NULL);
     p->algo->snapshot(worker->algo, t, true, 0, p->spec->parameter_size, engine->point);
-    p->ops->net_cast(engine->net, engine->point);
+    make_working_copy(worker, engine->net, engine->point);
     engine->owner = worker;
+    engine->source = engine->point;
+}
+
+void worker_cast_test(struct worker *worker)
+{
+    const struct engine *engine = worker->engine;
+    if (!shares_engine(worker) && engine->test_net != engine->net)
+        make_working_copy(worker, engine->test_net, worker->x);
 }
 
 void worker_snapshot(struct worker *worker, double t, size_t first, size_t count, float *out)
@@ -307,6 +355,19 @@ double worker_pair_distance(struct worker *worker, const float *own, const float
     return p->ops->pair_distance(p->device, p->spec->parameter_size, own, peer);
 }
 
+/* The tests' network and statistics are this worker's. */
+static enum status enter_test(struct worker *worker)
+{
+    struct engine *engine = worker->engine;
+    if (engine->net == engine->test_net)
+        return enter_engine(worker, engine->size);
+    if (!shares_engine(worker))
+        return STATUS_OK;
+    copy_vector(worker, worker->params.spec->buffer_size, worker->buffers, engine->buffers);
+    make_working_copy(worker, engine->test_net, source_of(worker));
+    return STATUS_OK;
+}
+
 enum status worker_evaluate(struct worker *worker, bool held_out, int part, int part_count, struct evaluation *out)
 {
     const struct worker_params *p = &worker->params;
@@ -319,8 +380,8 @@ enum status worker_evaluate(struct worker *worker, bool held_out, int part, int 
         .first = total * (size_t)part / (size_t)part_count,
         .last = total * ((size_t)part + 1) / (size_t)part_count,
     };
-    enter_engine(worker);
-    return evaluator_run(&worker->engine->evaluator, worker->engine->net, &range, out);
+    TRY(enter_test(worker));
+    return evaluator_run(&worker->engine->evaluator, worker->engine->test_net, &range, out);
 }
 
 /* Divide the summed statistics of one buffer by `divisor`, into host memory. */
@@ -329,6 +390,15 @@ static void finish_statistic(struct worker *worker, int buffer, double divisor)
     const struct net_tensor *tensor = &worker->params.spec->buffers[buffer];
     for (size_t i = tensor->offset; i < tensor->offset + tensor->count; i++)
         worker->statistics[i] = (float)(worker->statistics_sum[i] / divisor);
+}
+
+/* The network takes the loaded batch. */
+static enum status enter_for_statistics(struct worker *worker)
+{
+    TRY(enter_engine(worker, size_of_batch(worker, worker->batch.number)));
+    if (worker->engine->stale)
+        make_working_copy(worker, worker->engine->net, worker->x);
+    return STATUS_OK;
 }
 
 /* A forward pass leaves (1 − momentum)·running + momentum·batch in the buffers; started from zero that is
@@ -341,14 +411,16 @@ enum status worker_recompute_statistics(struct worker *worker, int batches)
     assert(batches >= 1);
     if (size == 0)
         return STATUS_OK;
-    enter_engine(worker);
     memset(worker->statistics_sum, 0, size * sizeof worker->statistics_sum[0]);
     for (int batch = 0; batch < batches; batch++) {
         struct net_result result;
         memset(worker->statistics, 0, size * sizeof worker->statistics[0]);
-        p->ops->vector_write(p->device, worker->engine->buffers, size, worker->statistics);
         TRY(worker_load(worker));
-        enum status status = forward_loaded(worker, NET_STATISTICS, 0, &result);
+        enum status status = enter_for_statistics(worker);
+        if (status == STATUS_OK) {
+            p->ops->vector_write(p->device, worker->engine->buffers, size, worker->statistics);
+            status = forward_loaded(worker, NET_STATISTICS, 0, &result);
+        }
         release_batch(worker);
         TRY(status);
         p->ops->vector_read(p->device, worker->engine->buffers, size, worker->statistics);

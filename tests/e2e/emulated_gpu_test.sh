@@ -48,6 +48,10 @@ test_operations() {
     run_command env GRAPEVINE_TEST_DEVICE=cuda GRAPEVINE_EMULATOR_NO_GENSTATS=1 GRAPEVINE_EMULATOR_NO_POINTWISE=1 \
         "$emulated/parity/device_ops_test"
     verdict "operations without anything in a convolution's epilogue" "$([ "$status" = 0 ] || echo failed)"
+    run_command env GRAPEVINE_TEST_DEVICE=cuda "$emulated/parity/device_loss_test"
+    verdict "losses and hits by hand" "$([ "$status" = 0 ] || echo failed)"
+    run_command env GRAPEVINE_TEST_DEVICE=cuda "$emulated/parity/device_sizes_test"
+    verdict "pictures of several sizes" "$([ "$status" = 0 ] || echo failed)"
     run_command env GRAPEVINE_TEST_DEVICE=cuda "$emulated/parity/device_distances_test"
     verdict "distances and digest" "$([ "$status" = 0 ] || echo failed)"
 }

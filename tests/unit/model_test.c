@@ -325,6 +325,33 @@ static void convex_models(void **state)
     model_destroy(spec);
 }
 
+/* At `size` the model has the vectors that it has at 224. */
+static bool fits_any_size(const char *name, int size)
+{
+    struct net_spec *usual = built(name, 3, 224, 10), *other = built(name, 3, size, 10);
+    bool same = model_same_parameters(usual, other);
+    assert_true(model_same_parameters(usual, usual) && same == model_same_parameters(other, usual));
+    model_destroy(usual);
+    model_destroy(other);
+    return same;
+}
+
+static void models_that_end_in_an_average_take_any_size(void **state)
+{
+    (void)state;
+    assert_true(fits_any_size("resnet50", 160) && fits_any_size("resnet18", 65));
+    assert_false(fits_any_size("resnet18", 64)); /* with the stem of small pictures */
+    assert_true(fits_any_size("vgg13", 128) && fits_any_size("convnet", 32) && fits_any_size("resnet20", 32));
+    assert_false(fits_any_size("mlp", 160));
+    struct net_spec *spec = built("resnet18", 3, 224, 10), *other = built("resnet18", 3, 224, 11);
+    struct net_spec *deeper = built("resnet34", 3, 224, 10);
+    assert_false(model_same_parameters(spec, other));
+    assert_false(model_same_parameters(spec, deeper));
+    model_destroy(spec);
+    model_destroy(other);
+    model_destroy(deeper);
+}
+
 static void labels_are_smoothed(void **state)
 {
     (void)state;
@@ -407,6 +434,7 @@ int main(void)
         cmocka_unit_test(shapes_of_values),
         cmocka_unit_test(dropout_and_width_are_options),
         cmocka_unit_test(convex_models),
+        cmocka_unit_test(models_that_end_in_an_average_take_any_size),
         cmocka_unit_test(labels_are_smoothed),
         cmocka_unit_test(what_a_model_cannot_take_is_refused),
         cmocka_unit_test(names_are_listed),

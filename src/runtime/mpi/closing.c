@@ -44,6 +44,7 @@ free_mean:
 static enum status test_together(const struct job *job, struct worker *worker, struct evaluation *out)
 {
     struct evaluation share = {0};
+    worker_cast_test(worker); /* the communication thread has ended: nobody else touches x */
     TRY(worker_evaluate(worker, false, job->rank, job->size, &share));
     double sums[] = {share.loss_sum, (double)share.correct, (double)share.correct_top5, (double)share.count};
     TRY(job_sum_doubles(job, "final test", sums, sizeof sums / sizeof sums[0]));

@@ -270,12 +270,23 @@ static void save(struct trainer *trainer, bool best, double epoch)
     span(trainer, SPAN_CHECKPOINT, begin_s);
 }
 
+/* What is tested is x as it is now, where tests have a network of their own. */
+static void cast_test(struct trainer *trainer)
+{
+    if (trainer->communicator != NULL)
+        communicator_lock(trainer->communicator);
+    worker_cast_test(trainer->worker);
+    if (trainer->communicator != NULL)
+        communicator_unlock(trainer->communicator);
+}
+
 /* Test this worker's own replica: its share of the test set, and all held-out pictures. */
 static enum status evaluate(struct trainer *trainer, double epoch)
 {
     double begin_s = now(trainer);
     struct evaluation result;
     TRY(take_results(trainer, trainer->books.steps, 0));
+    cast_test(trainer);
     TRY(worker_evaluate(trainer->worker, false, trainer->job->worker, trainer->job->worker_count, &result));
     span(trainer, SPAN_EVALUATE, begin_s);
     report_evaluation(trainer, "test", &result, false);
