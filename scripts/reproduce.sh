@@ -15,6 +15,8 @@
 #   --device D      cpu, cuda or auto (default: the configuration's)
 #   --jobs J        simulations at a time (default: cores / device.threads; 1 on a GPU)
 #   --out DIR       where everything goes (default runs/tables/TABLE, with -scaleS where S is not 1)
+#   --table         run nothing: write the table of what is there (--cluster: of runs under scripts/slurm/, as those of
+#                   imagenet_table.sh)
 #   --cluster       one Slurm array per number of workers, each element `train` under srun, instead of the simulator;
 #                   sbatch reads SBATCH_PARTITION, SBATCH_ACCOUNT, SBATCH_TIMELIMIT; SRUN_MPI (pmix) is srun's --mpi
 #   --dry-run       show what would run; with --cluster: write the scripts, submit nothing
@@ -69,15 +71,15 @@ acid-ring|ring, A²CiD²|configs/table_small.yaml|algorithm.name=acid;graph.name
 ARMS
         ;;
     imagenet)
-        sed 's/CONFIG/configs\/imagenet_resnet50.yaml/' <<'ARMS'
-allreduce|all-reduce SGD|CONFIG|algorithm.name=allreduce
-gossip-complete|complete, async baseline|CONFIG|algorithm.name=gossip;graph.name=complete
-acid-complete|complete, A²CiD²|CONFIG|algorithm.name=acid;graph.name=complete
-acid-complete-rate2|complete, A²CiD², 2 com/grad|CONFIG|algorithm.name=acid;graph.name=complete;communication.rate=2
-gossip-ring|ring, async baseline|CONFIG|algorithm.name=gossip;graph.name=ring
-acid-ring|ring, A²CiD²|CONFIG|algorithm.name=acid;graph.name=ring
-gossip-ring-rate2|ring, async baseline, 2 com/grad|CONFIG|algorithm.name=gossip;graph.name=ring;communication.rate=2
-acid-ring-rate2|ring, A²CiD², 2 com/grad|CONFIG|algorithm.name=acid;graph.name=ring;communication.rate=2
+        cat <<'ARMS'
+allreduce|all-reduce SGD|configs/imagenet_resnet50_allreduce.yaml|
+gossip-complete|complete, async baseline|configs/imagenet_resnet50_gossip_complete.yaml|
+acid-complete|complete, A²CiD²|configs/imagenet_resnet50_acid_complete.yaml|
+acid-complete-rate2|complete, A²CiD², 2 com/grad|configs/imagenet_resnet50_acid_complete_rate2.yaml|
+gossip-ring|ring, async baseline|configs/imagenet_resnet50_gossip_ring.yaml|
+acid-ring|ring, A²CiD²|configs/imagenet_resnet50_acid_ring.yaml|
+gossip-ring-rate2|ring, async baseline, 2 com/grad|configs/imagenet_resnet50_gossip_ring_rate2.yaml|
+acid-ring-rate2|ring, A²CiD², 2 com/grad|configs/imagenet_resnet50_acid_ring_rate2.yaml|
 ARMS
         ;;
     time)
@@ -109,7 +111,7 @@ expect_value() {
 
 read_arguments() {
     local option value seeds_wanted="" workers_wanted=""
-    scale=1 jobs="" out="" device="" cluster=false dry_run=false extra=()
+    scale=1 jobs="" out="" device="" cluster=false dry_run=false table_alone=false extra=()
     [ $# -gt 0 ] || refuse "which table? cifar10, cifar10-small, imagenet, time or straggler (--help tells more)"
     case $1 in -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' scripts/reproduce.sh && exit 0 ;; esac
     table=$1
@@ -121,6 +123,7 @@ read_arguments() {
         case $option in
         --cluster) cluster=true && continue ;;
         --dry-run) dry_run=true && continue ;;
+        --table) table_alone=true && continue ;;
         --) extra=("$@") && break ;;
         --*=*) value=${option#*=} option=${option%%=*} ;;
         --scale | --seeds | --workers | --device | --jobs | --out)
@@ -160,7 +163,7 @@ check_place() {
         [ -r "$config" ] || refuse "$table: cannot read $config"
     done < <(arms "$table")
     [ -x "$python" ] || refuse "$python, which writes the table, is not there; PYTHON names another one"
-    if $cluster && ! $dry_run && ! command -v sbatch >/dev/null; then
+    if $cluster && ! $dry_run && ! $table_alone && ! command -v sbatch >/dev/null; then
         refuse "--cluster: no sbatch here; --dry-run writes the scripts all the same"
     fi
 }
@@ -438,6 +441,11 @@ main() {
     if $cluster; then command=train; else command=simulate; fi
     program=$(program_version)
     make_plan
+    if $table_alone; then
+        mkdir -p "$out" && printf '%s\n' "${rows[@]}" >"$out/plan.tsv" || refuse "cannot write $out/plan.tsv" 4
+        eval "$(table_command)"
+        return
+    fi
     if $dry_run && ! $cluster; then
         find_pending
         for k in "${pending[@]}"; do

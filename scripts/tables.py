@@ -179,7 +179,21 @@ def write_accuracies(options, runs, published):
     lines += [""] + markdown(header, accuracy_rows(runs, published, own, label))
     lines += ["The same, batch-norm statistics recomputed at the averaged weights:", ""]
     lines += markdown(header, accuracy_rows(runs, {}, recomputed, label))
-    return lines + write_consensus(options, runs)
+    return lines + write_top5(runs) + write_consensus(options, runs)
+
+
+def write_top5(runs):
+    """Told of sets with many classes alone."""
+    own, recomputed = "test_accuracy_top5_own_statistics", "test_accuracy_top5"
+    if not any(run.summary is not None and own in run.summary for run in runs):
+        return []
+    cells, titles, counts = grouped(runs)
+    rows = []
+    for arm, title in titles.items():
+        rows.append([title] + [cell(cells[arm, n], percent(own)) for n in counts])
+        rows.append(["recomputed"] + [cell(cells[arm, n], percent(recomputed)) for n in counts])
+    lines = ["The label among the five best guesses, in %, with worker 0's statistics and with recomputed ones:", ""]
+    return lines + markdown(["workers"] + [str(n) for n in counts], rows)
 
 
 def write_times(options, runs, published):

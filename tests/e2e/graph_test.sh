@@ -160,10 +160,15 @@ few_pictures() {
 }
 
 test_configs() {
-    local file
+    local file set
     few_pictures "$scratch/data"
     for file in configs/*.yaml; do
-        run_well "$file" 2 train "$file" --dry-run "data.path=$scratch/data"
+        set=$(sed -n 's/^data:.*name: \([a-z0-9-]*\).*/\1/p' "$file")
+        if "$grapevine" config data.name | grep -qw -- "$set"; then
+            run_well "$file" 2 train "$file" --dry-run "data.path=$scratch/data"
+        else # nothing else is wrong with it
+            refuse "$file" 2 2 "data.name && $set" train "$file" --dry-run "data.path=$scratch/data"
+        fi
     done
 }
 

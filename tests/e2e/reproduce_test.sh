@@ -22,7 +22,8 @@ test_refusals() {
     local mistake
     refused 'which table\? cifar10,'
     refused 'no table "cifar11"; there are cifar10,' cifar11
-    refused 'data set .imagenet. is not there' imagenet
+    program_reading "shapes, cifar10"
+    BUILD=$scratch/build refused 'data set .imagenet. is not there' imagenet
     for mistake in --scale=0 --scale=a --seeds=0 --workers=4,x --device=tpu --jobs=0; do
         refused "${mistake%=*}: \"${mistake#*=}\" is not " time "$mistake"
     done
@@ -33,6 +34,43 @@ test_refusals() {
     echo precious >"$scratch/mine/runs/allreduce-n2-s1/notes"
     refused 'is no run directory' cifar10-small --out "$scratch/mine" --workers 2 --seeds 1
     check "what is not ours stays" test -f "$scratch/mine/runs/allreduce-n2-s1/notes"
+}
+
+# A build in $scratch/build whose program reads the data sets $1, and is the real one for the rest.
+program_reading() {
+    mkdir -p "$scratch/build"
+    cat >"$scratch/build/grapevine" <<PROGRAM
+#!/usr/bin/env bash
+if [ "\$*" = "config data.name" ]; then echo "data.name: $1" && exit; fi
+exec "$grapevine" "\$@"
+PROGRAM
+    chmod +x "$scratch/build/grapevine"
+}
+
+# Eight arms on 16, 32 and 64 workers, each with a configuration that says what the arm's name does.
+test_imagenet() {
+    local arm wrong="" config
+    program_reading "imagenet, shapes"
+    BUILD=$scratch/build run_command scripts/reproduce.sh imagenet --dry-run --seeds 1 --out "$scratch/imagenet"
+    check "imagenet: arms times sizes" test "$(wc -l <"$scratch/out")" = 24
+    for arm in allreduce {gossip,acid}-{complete,ring} acid-complete-rate2 {gossip,acid}-ring-rate2; do
+        config=configs/imagenet_resnet50_${arm//-/_}.yaml
+        grep -q "simulate $config train.workers=64 seed=1 .*/runs/$arm-n64-s1$" "$scratch/out" || wrong+="$arm; "
+        grep -q "^algorithm: .*{name: ${arm%%-*}}" "$config" || wrong+="$config: the algorithm; "
+        [ "$arm" = allreduce ] || grep -q "^graph: .*{name: $(cut -d- -f2 <<<"$arm")}" "$config" ||
+            wrong+="$config: the graph; "
+        [[ $arm == allreduce || $(grep -c 'rate: 2\.0' "$config") == $(grep -c rate2 <<<"$arm") ]] ||
+            wrong+="$config: the rate; "
+        published_stand_in "$config" "$arm" || wrong+="$config: the published figures; "
+    done
+    verdict "each arm has its configuration" "$wrong"
+}
+
+# The figures of arm $2 in the first lines of $1 are those of scripts/published.tsv.
+published_stand_in() {
+    local wanted
+    wanted=$(awk -F'\t' -v arm="$2" '$1 == "imagenet" && $2 == arm { printf "%s ", $4 }' scripts/published.tsv)
+    [ "$(sed -n 's/^#  *published  *//p' "$1" | tr -s ' ')" = "${wanted% }" ]
 }
 
 test_dry_run() {
@@ -163,7 +201,7 @@ test_cluster() {
 }
 
 # A part of the name of a test function as argument runs that one only.
-for part in refusals dry_run simulator interrupt modelled cluster; do
+for part in refusals dry_run imagenet simulator interrupt modelled cluster; do
     case $part in *${1:-}*) "test_$part" ;; esac
 done
 finish
