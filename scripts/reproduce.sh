@@ -442,7 +442,8 @@ main() {
     program=$(program_version)
     make_plan
     if $table_alone; then
-        mkdir -p "$out" && printf '%s\n' "${rows[@]}" >"$out/plan.tsv" || refuse "cannot write $out/plan.tsv" 4
+        mkdir -p "$out" || refuse "cannot make $out" 4
+        printf '%s\n' "${rows[@]}" >"$out/plan.tsv"
         eval "$(table_command)"
         return
     fi

@@ -43,7 +43,9 @@ refuse() {
 
 # $1 is option $2's value, a whole number of at least $3.
 expect_count() {
-    [[ $1 =~ ^[0-9]+$ ]] && [ "$1" -ge "$3" ] || refuse "$2=$1: give a whole number, $3 or more"
+    if ! [[ $1 =~ ^[0-9]+$ ]] || [ "$1" -lt "$3" ]; then
+        refuse "$2=$1: give a whole number, $3 or more"
+    fi
 }
 
 read_arguments() {
@@ -66,7 +68,10 @@ read_arguments() {
         --out=*) out=$value ;;
         -*) passed_on+=("$option") ;;
         *=*) pairs+=("$option") ;;
-        *) [ -z "$data" ] && data=$option || refuse "\"$option\" is neither an option nor key=value" ;;
+        *)
+            [ -z "$data" ] || refuse "\"$option\" is neither an option nor key=value"
+            data=$option
+            ;;
         esac
     done
     IFS=, read -ra arms <<<"$arms"
@@ -82,7 +87,7 @@ choose_run() {
     arm=${arms[k % ${#arms[@]}]} seed=$((1 + k / ${#arms[@]}))
     run=$arm-n$2-s$seed
     words=(train "configs/imagenet_resnet50_${arm//-/_}.yaml" "train.workers=$2" "seed=$seed"
-        "data.path=${local_disk:-$data}" "data.threads=$decoders" run.checkpoint_every_epochs=0
+        "data.path=${local_disk:-$data}" run.checkpoint_every_epochs=0
         run.state_every_epochs=5 "${pairs[@]}" "run.dir=$out/runs/$run" --resume auto)
 }
 
@@ -90,7 +95,9 @@ choose_run() {
 
 submit() {
     local k count=$((${#arms[@]} * seeds)) workers command
-    [ -n "$nodes" ] && [ -n "$gpus" ] || refuse "give --nodes and --gpus-per-node (--help tells more)"
+    if [ -z "$nodes" ] || [ -z "$gpus" ]; then
+        refuse "give --nodes and --gpus-per-node (--help tells more)"
+    fi
     per_node=${per_node:-${gpus##*:}}
     [ "$per_node" -gt 0 ] || refuse "without GPUs, --workers-per-node says how many workers a node has"
     workers=$((nodes * per_node))

@@ -145,57 +145,107 @@ static void check_model(const char *model, int depth)
     inputs_release(&in);
 }
 
-/* Gradients that overflow fp16 leave x as it was and lower the loss scale, until one fits: also where the update does
- * not name the network, as that of a worker that shares it. Weights so large that the first gradients overflow. */
-static void check_loss_scale(bool names_net)
-{
-    enum { STEPS_MOST = 24 };
-    struct device_params params = {.name = "cuda", .threads = 1, .precision = "fp16", .deterministic = true};
-    const struct update_coefficients update = {.learning_rate = 1e-6};
-    const struct device_ops *ops = device_choose("cuda");
+/* Weights so large that the first gradients overflow fp16. */
+struct overflowing {
+    const struct device_ops *ops;
     struct device *device;
-    struct net *net;
-    float *x, *m, *gradient;
     struct inputs in;
-    inputs_init(&in, "mlp");
-    size_t count = in.spec->parameter_size, bytes = count * sizeof(float);
+    float *x, *m, *gradient; /* device memory */
+};
+
+static void overflowing_init(struct overflowing *o)
+{
+    struct device_params params = {.name = "cuda", .threads = 1, .precision = "fp16", .deterministic = true};
+    *o = (struct overflowing){.ops = device_choose("cuda")};
+    inputs_init(&o->in, "mlp");
+    size_t count = o->in.spec->parameter_size;
     for (size_t i = 0; i < count; i++)
-        in.x[i] *= 100;
-    float *now = memory_zalloc(count, sizeof now[0]);
-    assert_int_equal(ops->create(&params, &device), STATUS_OK);
-    assert_int_equal(ops->vector_alloc(device, count, &x), STATUS_OK);
-    assert_int_equal(ops->vector_alloc(device, count, &m), STATUS_OK);
-    assert_int_equal(ops->vector_alloc(device, count, &gradient), STATUS_OK);
-    ops->vector_write(device, x, count, in.x);
-    assert_int_equal(ops->net_create(device, in.spec, BATCH, gradient, NULL, &net), STATUS_OK);
-    struct net_batch batch = {.images = in.images, .labels = in.labels, .count = BATCH};
-    int step = 0;
-    for (bool moved = false; step < STEPS_MOST && !moved; step++) {
-        ops->net_cast(net, x);
-        assert_int_equal(ops->net_forward(net, NET_TRAIN, &batch, 1, NULL), STATUS_OK);
-        assert_int_equal(ops->net_backward(net, NULL, NULL), STATUS_OK);
-        ops->update(device, true, &update, count, 0, x, NULL, m, gradient, names_net ? net : NULL);
-        ops->vector_read(device, x, count, now);
-        moved = memcmp(now, in.x, bytes) != 0;
-    }
-    printf("%d gradients overflowed\n", step - 1);
-    assert_true(step > 1 && step < STEPS_MOST);
-    for (size_t i = 0; i < count; i++)
-        assert_true(isfinite(now[i]));
-    ops->net_destroy(net);
-    ops->vector_free(device, x);
-    ops->vector_free(device, m);
-    ops->vector_free(device, gradient);
-    ops->destroy(device);
-    free(now);
-    inputs_release(&in);
+        o->in.x[i] *= 100;
+    assert_int_equal(o->ops->create(&params, &o->device), STATUS_OK);
+    assert_int_equal(o->ops->vector_alloc(o->device, count, &o->x), STATUS_OK);
+    assert_int_equal(o->ops->vector_alloc(o->device, count, &o->m), STATUS_OK);
+    assert_int_equal(o->ops->vector_alloc(o->device, count, &o->gradient), STATUS_OK);
 }
 
+static void overflowing_release(struct overflowing *o)
+{
+    o->ops->vector_free(o->device, o->x);
+    o->ops->vector_free(o->device, o->m);
+    o->ops->vector_free(o->device, o->gradient);
+    o->ops->destroy(o->device);
+    inputs_release(&o->in);
+}
+
+static struct net *net_of(struct overflowing *o)
+{
+    struct net *net;
+    assert_int_equal(o->ops->net_create(o->device, o->in.spec, BATCH, o->gradient, NULL, &net), STATUS_OK);
+    return net;
+}
+
+/* From the same x on: how many gradients it takes until one is applied. */
+static int steps_until_moved(struct overflowing *o, struct net *net, bool names_net)
+{
+    enum { STEPS_MOST = 24 };
+    const struct update_coefficients update = {.learning_rate = 1e-6};
+    const struct device_ops *ops = o->ops;
+    size_t count = o->in.spec->parameter_size;
+    struct net_batch batch = {.images = o->in.images, .labels = o->in.labels, .count = BATCH};
+    float *now = memory_zalloc(count, sizeof now[0]);
+    int step = 0;
+    ops->vector_write(o->device, o->x, count, o->in.x);
+    for (bool moved = false; step < STEPS_MOST && !moved; step++) {
+        ops->net_cast(net, o->x);
+        assert_int_equal(ops->net_forward(net, NET_TRAIN, &batch, 1, NULL), STATUS_OK);
+        assert_int_equal(ops->net_backward(net, NULL, NULL), STATUS_OK);
+        ops->update(o->device, true, &update, count, 0, o->x, NULL, o->m, o->gradient, names_net ? net : NULL);
+        ops->vector_read(o->device, o->x, count, now);
+        moved = memcmp(now, o->in.x, count * sizeof now[0]) != 0;
+    }
+    assert_true(step < STEPS_MOST);
+    for (size_t i = 0; i < count; i++)
+        assert_true(isfinite(now[i]));
+    free(now);
+    return step;
+}
+
+/* Gradients that overflow fp16 leave x as it was and lower the loss scale, until one fits: also where the update does
+ * not name the network, as that of a worker that shares it. */
 static void test_loss_scale(void **state)
 {
     (void)state;
-    check_loss_scale(true);
-    check_loss_scale(false);
+    for (int names_net = 0; names_net < 2; names_net++) {
+        struct overflowing o;
+        overflowing_init(&o);
+        struct net *net = net_of(&o);
+        int steps = steps_until_moved(&o, net, names_net);
+        printf("%d gradients overflowed\n", steps - 1);
+        assert_true(steps > 1);
+        o.ops->net_destroy(net);
+        overflowing_release(&o);
+    }
+}
+
+/* The scale is that of the network that computes, not of one for tests that writes to the same gradient; and one that
+ * takes its place goes on with it. */
+static void test_loss_scale_of_two(void **state)
+{
+    (void)state;
+    struct overflowing o;
+    overflowing_init(&o);
+    struct net_batch batch = {.images = o.in.images, .labels = o.in.labels, .count = BATCH};
+    struct net *tests = net_of(&o), *net = net_of(&o);
+    o.ops->net_cast(tests, o.x);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(o.ops->net_forward(tests, NET_EVALUATE, &batch, 1, NULL), STATUS_OK);
+        int steps = steps_until_moved(&o, net, true);
+        assert_true(i == 0 ? steps > 1 : steps == 1);
+        o.ops->net_destroy(net);
+        net = net_of(&o);
+    }
+    o.ops->net_destroy(tests);
+    o.ops->net_destroy(net);
+    overflowing_release(&o);
 }
 
 static void test_convnet(void **state)
@@ -223,6 +273,7 @@ int main(void)
         cmocka_unit_test(test_resnet),
         cmocka_unit_test(test_mlp),
         cmocka_unit_test(test_loss_scale),
+        cmocka_unit_test(test_loss_scale_of_two),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -308,19 +308,19 @@ def main(arguments):
     passed = failed = 0
     columns = (("logits and loss", 20), ("gradients", 32), ("running statistics", 36), ("PyTorch's own gradients", 32))
     print("deviation over what is allowed, and where it is largest")
-    print(f"  {'model':<14}" + "".join(f"{title:<{width + 10}}" for title, width in columns).rstrip())
+    print(f"  {'model':<18}" + "".join(f"{title:<{width + 10}}" for title, width in columns).rstrip())
     for name in names:
         with tempfile.TemporaryDirectory() as folder:
             try:
                 worst = compare(net_dump, folder, CASES[name])
             except RuntimeError as error:
                 failed += 1
-                print(f"- {name:<14}{error}", flush=True)
+                print(f"- {name:<18}{error}", flush=True)
                 continue
         good = all(w.ratio <= 1 for w in worst[:3])
         passed, failed = passed + good, failed + (not good)
         cells = "".join(f"{w.ratio:<10.3g}{w.name:<{width}}" for w, (_, width) in zip(worst, columns))
-        print(f"{'+' if good else '-'} {name:<14}{cells.rstrip()}", flush=True)
+        print(f"{'+' if good else '-'} {name:<18}{cells.rstrip()}", flush=True)
     print(f"{passed} passed, {failed} failed")
     return 0 if failed == 0 else 1
 
