@@ -8,7 +8,7 @@
 #
 # DATA is the folder that holds imagenet/, best as `grapevine pack` makes it, where all nodes see it.
 #
-#   --cpus-per-gpu=C       CPUs of a worker (default 12): one computes, one communicates, the others decode pictures
+#   --cpus-per-gpu=C       CPUs of a worker (default 12), most of whose work is decoding pictures (data.threads)
 #   --workers-per-node=W   (default: one for each GPU; with --gpus-per-node=0 on the CPU)
 #   --seeds=K              seeds 1 to K of every arm (default 3)
 #   --arms=LIST            some of allreduce,gossip-complete,acid-complete,acid-complete-rate2,gossip-ring,acid-ring,
@@ -81,9 +81,9 @@ read_arguments() {
     [ -d "$data" ] || refuse "${data:-no DATA}: name the folder that holds imagenet/"
 }
 
-# Sets run (its name) and words (what the program is given) of element $1 for $2 workers of $3 CPUs each.
+# Sets run (its name) and words (what the program is given) of element $1 for $2 workers.
 choose_run() {
-    local k=$(($1 - 1)) arm seed decoders=$(($3 > 3 ? $3 - 2 : 1))
+    local k=$(($1 - 1)) arm seed
     arm=${arms[k % ${#arms[@]}]} seed=$((1 + k / ${#arms[@]}))
     run=$arm-n$2-s$seed
     words=(train "configs/imagenet_resnet50_${arm//-/_}.yaml" "train.workers=$2" "seed=$seed"
@@ -112,7 +112,7 @@ submit() {
     fi
     printf '%q ' "${command[@]}" && echo
     for ((k = 1; k <= count; k++)); do
-        choose_run "$k" "$workers" "$cpus"
+        choose_run "$k" "$workers"
         echo "$k: $(printf ' %q' "$build/grapevine" "${words[@]}")"
     done
 }
@@ -132,7 +132,7 @@ copy_data() {
 
 run_element() {
     local cpus=${SLURM_CPUS_PER_TASK:-2} status
-    choose_run "$SLURM_ARRAY_TASK_ID" "$SLURM_NTASKS" "$cpus"
+    choose_run "$SLURM_ARRAY_TASK_ID" "$SLURM_NTASKS"
     mkdir -p "$out/runs" "$out/logs" || exit 4
     # The table says when a run began and where.
     [ -e "$out/logs/$run.settings" ] || echo "${words[*]}" >"$out/logs/$run.settings"

@@ -157,18 +157,18 @@ few_pictures() {
             >"$folder/$part-images-idx3-ubyte"
         { printf '\0\0\010\001\0\0\003\350' && head -c 1000 /dev/zero; } >"$folder/$part-labels-idx1-ubyte"
     done
+    for part in train val; do
+        "$PYTHON" tests/e2e/draw_photos.py "$folder/imagenet/$part" 12 4
+    done
 }
 
 test_configs() {
-    local file set
+    local file smaller=()
     few_pictures "$scratch/data"
     for file in configs/*.yaml; do
-        set=$(sed -n 's/^data:.*name: \([a-z0-9-]*\).*/\1/p' "$file")
-        if "$grapevine" config data.name | grep -qw -- "$set"; then
-            run_well "$file" 2 train "$file" --dry-run "data.path=$scratch/data"
-        else # nothing else is wrong with it
-            refuse "$file" 2 2 "data.name && $set" train "$file" --dry-run "data.path=$scratch/data"
-        fi
+        smaller=() # a ResNet-50 with 128 large pictures is more than this machine may have memory for
+        [[ $file != *imagenet* ]] || smaller=(train.batch=2)
+        run_well "$file" 2 train "$file" --dry-run "data.path=$scratch/data" "${smaller[@]}"
     done
 }
 

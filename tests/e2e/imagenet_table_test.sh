@@ -50,7 +50,7 @@ test_dry_run() {
     done
     verdict "each has its configuration" "$wrong"
     check "all of them differ" test "$(cut -d: -f2- "$scratch/out" | sort -u | wc -l)" = 25
-    for word in data.path=/scratch data.threads=4 'optimizer.clip_norm=1 run.dir=.* --resume auto$'; do
+    for word in data.path=/scratch 'optimizer.clip_norm=1 run.dir=.* --resume auto$'; do
         check "a run is given $word" test "$(grep -cE " $word" <(tail -n +2 "$scratch/out"))" = 24
     done
     check "nothing is written" test ! -e "$scratch/never"

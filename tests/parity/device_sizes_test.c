@@ -70,7 +70,7 @@ static struct net_spec *build(int size)
                                   .height = size,
                                   .width = size,
                                   .class_count = CLASSES,
-                                  .width_hidden = 4};
+                                  .width_hidden = 16};
     struct net_spec *spec;
     assert_int_equal(model_build(&params, &spec), STATUS_OK);
     return spec;
