@@ -121,6 +121,21 @@ test_ranks() {
         "run.dir=$scratch/two-gpus"
 }
 
+# Photographs that grow: another network on the device, with the results that were still to come of the one before.
+test_sizes() {
+    local run keys=(data.name=photos "data.path=$scratch" data.train_count=0 data.test_count=0 data.size=32-64
+        train.batch=2 train.epochs=1.5 run.log_every=3)
+    "$PYTHON" tests/e2e/draw_photos.py "$scratch/photos/train" 3 4
+    "$PYTHON" tests/e2e/draw_photos.py "$scratch/photos/val" 3 2 2
+    for run in "acid 2 bf16" "allreduce 2 fp16" "acid 1 fp32"; do
+        read -r algorithm ranks precision <<<"$run"
+        run_well "pictures that grow: $run" "$ranks" train "$config" "${keys[@]}" "algorithm.name=$algorithm" \
+            "device.precision=$precision" "run.dir=$scratch/grown-$algorithm-$ranks"
+        run_command "$grapevine" replay "$scratch/grown-$algorithm-$ranks"
+        verdict "its replay" "$(grep -q 'agrees bit for bit' "$scratch/out" || echo 'does not agree bit for bit')"
+    done
+}
+
 # States that are kept while training goes on, and gradients that are not numbers, on the device.
 test_states() {
     local run=$scratch/kept
@@ -170,7 +185,7 @@ test_errors() {
 }
 
 # A part of the name of a test function as argument runs that one only.
-for part in operations simulate ranks states errors; do
+for part in operations simulate ranks sizes states errors; do
     case $part in *${1:-}*) "test_$part" ;; esac
 done
 finish
