@@ -27,8 +27,9 @@ struct engine_params {
     struct device *device;       /* borrowed */
     const struct net_spec *spec; /* borrowed: for the pictures of the tests */
     size_t batch;
-    bool picks;  /* the workers' batches are picks out of a set on the device, not images */
-    bool shared; /* by several workers: it then has what stands in for their own working copies and batches */
+    int data_threads; /* that make pictures for tests; 0 is 1 */
+    bool picks;       /* the workers' batches are picks out of a set on the device, not images */
+    bool shared;      /* by several workers: it then has what stands in for their own working copies and batches */
     spec_of_size_fn *spec_of_size; /* NULL: training pictures have the size of the tests' */
     const void *spec_context;      /* borrowed */
 };

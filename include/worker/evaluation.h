@@ -34,12 +34,14 @@ struct evaluation_range {
 struct evaluator {
     const struct device_ops *ops;
     size_t batch, picture_size;
+    int threads;     /* that make pictures */
     float *images;   /* owned, (batch, channels, height, width) */
     int32_t *labels; /* owned, (batch) */
 };
 
+/* `threads` 0 is 1. */
 void evaluator_init(struct evaluator *evaluator, const struct device_ops *ops, const struct net_spec *spec,
-                    size_t batch);
+                    size_t batch, int threads);
 void evaluator_release(struct evaluator *evaluator);
 
 /* Test the net's working copy, whose batch is the evaluator's; the last batch may be partial. */

@@ -362,6 +362,7 @@ struct optimizer_params plan_optimizer_params(const struct config *config)
 struct engine_params plan_engine_params(const struct plan *plan)
 {
     return (struct engine_params){
+        .data_threads = plan->data_threads,
         .ops = plan->ops,
         .device = plan->device,
         .spec = plan->spec,

@@ -96,8 +96,9 @@ int plan_data_threads(const struct plan *plan)
     if (set->ops->fetch_at == NULL)
         return 1;
     double cores = plan->place.cores > 0 ? plan->place.cores : machine_cores();
-    bool computes = plan->ops != NULL && plan->ops->host_memory && !plan->place.simulated; /* at the same time */
-    int busy = computes ? (int)config->device.threads : 0;
+    int busy = 0; /* computing, or with a GPU at least asking for it, while pictures are made */
+    if (plan->ops != NULL && !plan->place.simulated)
+        busy = plan->ops->host_memory ? (int)config->device.threads : 1;
     return cores - busy > 1 ? (int)(cores - busy) : 1;
 }
 

@@ -29,7 +29,7 @@ static enum status create_parts(struct engine *engine)
     TRY(p->ops->net_create(p->device, p->spec, p->batch, engine->gradient, engine->buffers, &engine->test_net));
     engine->net = engine->test_net;
     engine->size = p->spec->height;
-    evaluator_init(&engine->evaluator, p->ops, p->spec, p->batch);
+    evaluator_init(&engine->evaluator, p->ops, p->spec, p->batch, p->data_threads);
     if (!p->shared)
         return STATUS_OK;
     if (p->picks)

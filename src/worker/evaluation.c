@@ -29,10 +29,11 @@ double evaluation_accuracy_top5(const struct evaluation *evaluation)
 }
 
 void evaluator_init(struct evaluator *evaluator, const struct device_ops *ops, const struct net_spec *spec,
-                    size_t batch)
+                    size_t batch, int threads)
 {
     size_t size = (size_t)spec->channels * (size_t)spec->height * (size_t)spec->width;
-    *evaluator = (struct evaluator){.ops = ops, .batch = batch, .picture_size = size};
+    *evaluator =
+        (struct evaluator){.ops = ops, .batch = batch, .picture_size = size, .threads = threads > 0 ? threads : 1};
     evaluator->images = memory_alloc_aligned(batch * size * sizeof evaluator->images[0]);
     evaluator->labels = memory_zalloc(batch, sizeof evaluator->labels[0]);
 }
@@ -48,12 +49,18 @@ static enum status fetch_batch(struct evaluator *evaluator, const struct evaluat
                                size_t count)
 {
     const struct dataset *set = range->set;
+    enum status status = STATUS_OK;
+#pragma omp parallel for num_threads(evaluator->threads) schedule(dynamic, 1) if (evaluator->threads > 1)
     for (size_t i = 0; i < count; i++) {
         size_t index = range->indices != NULL ? range->indices[first + i] : first + i;
-        TRY(set->ops->fetch(set, index, NULL, evaluator->images + i * evaluator->picture_size));
+        enum status made = set->ops->fetch(set, index, NULL, evaluator->images + i * evaluator->picture_size);
         evaluator->labels[i] = set->labels[index];
+        if (made != STATUS_OK) {
+#pragma omp atomic write
+            status = made;
+        }
     }
-    return STATUS_OK;
+    return status;
 }
 
 enum status evaluator_run(struct evaluator *evaluator, struct net *net, const struct evaluation_range *range,

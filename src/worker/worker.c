@@ -95,6 +95,7 @@ static enum status create_engine(struct worker *worker)
 {
     const struct worker_params *p = &worker->params;
     const struct engine_params params = {.ops = p->ops,
+                                         .data_threads = p->data_threads,
                                          .device = p->device,
                                          .spec = p->spec,
                                          .batch = p->batch,

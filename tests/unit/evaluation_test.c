@@ -50,7 +50,7 @@ static struct evaluation test_on(int class_count, const struct evaluation_range 
     spec_start(&spec, "identity", class_count, 1, class_count);
     spec_add(&spec, (struct net_node){.op = NET_DROPOUT, .input = 0, .rate = 0.5}, false);
     assert_int_equal(ops->net_create(device, &spec, BATCH, gradient, buffers, &net), STATUS_OK);
-    evaluator_init(&evaluator, ops, &spec, BATCH);
+    evaluator_init(&evaluator, ops, &spec, BATCH, 3);
     assert_int_equal(evaluator_run(&evaluator, net, &range, &found), STATUS_OK);
     evaluator_release(&evaluator);
     ops->net_destroy(net);
