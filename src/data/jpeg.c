@@ -183,6 +183,23 @@ static void make_row(struct jpeg_decoder *decoder)
     decoder->row_bytes = bytes;
 }
 
+/* libjpeg-turbo (2.1.5) loses chroma when it cuts columns of a picture whose chroma was scaled less than luminance, but
+ * not to its full size: 4:1:0 at half the size, for one. */
+static bool can_cut_columns(const struct jpeg_decompress_struct *library)
+{
+    for (int c = 0; c < library->num_components; c++) {
+        const jpeg_component_info *part = &library->comp_info[c];
+        unsigned long samples = (unsigned long)library->output_width * (unsigned long)part->h_samp_factor;
+        unsigned long factor = (unsigned long)library->max_h_samp_factor;
+        bool as_usual = part->downsampled_width == (samples + factor - 1) / factor;
+        bool is_full =
+            part->downsampled_width == library->output_width && part->downsampled_height == library->output_height;
+        if (!as_usual && !is_full)
+            return false;
+    }
+    return true;
+}
+
 bool jpeg_begin(struct jpeg_decoder *decoder, int eighths, struct jpeg_region *region)
 {
     struct jpeg_decompress_struct *library = &decoder->library;
@@ -197,6 +214,10 @@ bool jpeg_begin(struct jpeg_decoder *decoder, int eighths, struct jpeg_region *r
     assert(region->left + region->width <= (int)library->output_width);
     assert(region->top + region->height <= (int)library->output_height);
     JDIMENSION left = (JDIMENSION)region->left, width = (JDIMENSION)region->width;
+    if (!can_cut_columns(library)) {
+        left = 0;
+        width = library->output_width;
+    }
     if (width < library->output_width)
         jpeg_crop_scanline(library, &left, &width);
     region->left = (int)left;
