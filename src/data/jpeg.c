@@ -34,10 +34,14 @@ static void say(struct jpeg_decoder *decoder, const char *trouble)
     snprintf(decoder->trouble, sizeof decoder->trouble, "%s", trouble);
 }
 
+/* The library's own words, unless what is wrong was seen before, or they speak of how it works inside. */
 static void leave(j_common_ptr library)
 {
     struct jpeg_decoder *decoder = decoder_of(library);
-    decoder->errors.format_message(library, decoder->trouble);
+    if (decoder->errors.msg_code == JERR_NO_BACKING_STORE)
+        snprintf(decoder->trouble, sizeof decoder->trouble, "takes more than %d MiB to decode", JPEG_MEMORY_MAX >> 20);
+    else if (!decoder->damaged)
+        decoder->errors.format_message(library, decoder->trouble);
     longjmp(decoder->caller, 1);
 }
 
@@ -64,10 +68,13 @@ static void take_message(j_common_ptr library, int level)
     }
 }
 
-/* Called between rows and scans: a small file may ask for thousands of passes over a large picture. */
-static void count_scans(j_common_ptr library)
+/* Called between rows and scans: a small file may ask for thousands of passes over a large picture, and nobody wants
+ * the rest of one that is damaged. */
+static void watch(j_common_ptr library)
 {
     struct jpeg_decoder *decoder = decoder_of(library);
+    if (decoder->damaged)
+        longjmp(decoder->caller, 1);
     if (decoder->library.input_scan_number <= JPEG_SCANS_MAX)
         return;
     snprintf(decoder->trouble, sizeof decoder->trouble, "has more than %d scans", JPEG_SCANS_MAX);
@@ -80,7 +87,7 @@ struct jpeg_decoder *jpeg_decoder_create(void)
     decoder->library.err = jpeg_std_error(&decoder->errors);
     decoder->errors.error_exit = leave;
     decoder->errors.emit_message = take_message;
-    decoder->progress.progress_monitor = count_scans;
+    decoder->progress.progress_monitor = watch;
     decoder->library.client_data = decoder;
     if (setjmp(decoder->caller) != 0)
         abort(); /* out of memory, or a library of another version than its header */
