@@ -81,6 +81,14 @@ static void watch(j_common_ptr library)
     longjmp(decoder->caller, 1);
 }
 
+/* A library object that knows of no picture. By whoever has set decoder->caller. */
+static void make_library(struct jpeg_decoder *decoder)
+{
+    jpeg_create_decompress(&decoder->library); /* keeps err and client_data */
+    decoder->library.progress = &decoder->progress;
+    decoder->library.mem->max_memory_to_use = JPEG_MEMORY_MAX;
+}
+
 struct jpeg_decoder *jpeg_decoder_create(void)
 {
     struct jpeg_decoder *decoder = memory_zalloc(1, sizeof *decoder);
@@ -91,9 +99,7 @@ struct jpeg_decoder *jpeg_decoder_create(void)
     decoder->library.client_data = decoder;
     if (setjmp(decoder->caller) != 0)
         abort(); /* out of memory, or a library of another version than its header */
-    jpeg_create_decompress(&decoder->library);
-    decoder->library.progress = &decoder->progress;
-    decoder->library.mem->max_memory_to_use = JPEG_MEMORY_MAX;
+    make_library(decoder);
     return decoder;
 }
 
@@ -168,7 +174,8 @@ bool jpeg_open(struct jpeg_decoder *decoder, const uint8_t *bytes, size_t size, 
         return false;
     if (setjmp(decoder->caller) != 0)
         return false;
-    jpeg_abort_decompress(library);
+    jpeg_destroy_decompress(library); /* a picture that lacks tables would be decoded with those of the last one */
+    make_library(decoder);
     jpeg_mem_src(library, bytes, size);
     jpeg_read_header(library, TRUE);
     if (!check_header(decoder))

@@ -1,7 +1,7 @@
 /* JPEG pictures, from bytes in memory to rows of RGB pixels: no more than is asked for. Private to data/.
  *
- * A decoder is one thread's: it keeps libjpeg's state from picture to picture. Every call that fails
- * says why in jpeg_trouble; nothing is logged here, since only the caller knows which picture it is. Grayscale becomes
+ * A decoder is one thread's. What is made of a picture does not depend on those before. Every call that fails says why
+ * in jpeg_trouble; nothing is logged here, since only the caller knows which picture it is. Grayscale becomes
  * RGB. CMYK and YCCK are refused, as are pictures of more than JPEG_PIXELS_MAX pixels, of more than JPEG_SCANS_MAX
  * scans and those that would take more than JPEG_MEMORY_MAX bytes to decode (progressive ones keep all coefficients).
  * Exif orientation is ignored, as in torchvision. */
