@@ -170,6 +170,16 @@ static inline void drawing_lie(struct drawn *drawn, int width, int height)
     frame[8] = (uint8_t)width;
 }
 
+/* Take all segments of that kind out. */
+static inline void drawing_remove(struct drawn *drawn, uint8_t marker)
+{
+    for (size_t at; (at = drawing_marker(drawn, marker)) > 0;) {
+        size_t end = at + 2 + ((size_t)drawn->bytes[at + 2] << 8 | drawn->bytes[at + 3]);
+        memmove(drawn->bytes + at, drawn->bytes + end, drawn->size - end);
+        drawn->size -= end - at;
+    }
+}
+
 /* Put bytes in, in the middle. */
 static inline void drawing_insert(struct drawn *drawn, size_t at, const void *bytes, size_t count)
 {

@@ -252,6 +252,32 @@ static void scans_have_a_limit(void **state)
     expect_drawing_trouble(*state, &drawing, "has more than 100 scans");
 }
 
+/* A picture without tables of its own, as cameras' films have them, has the usual ones; one that lacks what nobody
+ * knows is in trouble. Whatever was decoded before: its tables are no part of this. */
+static void tables_are_the_pictures_own(void **state)
+{
+    struct drawing drawing = {.seed = 7, .width = 60, .height = 50};
+    uint8_t *other_pixels = drawing_pixels(8, 90, 40, 3);
+    struct drawn whole = drawing_encode(&drawing), bare = drawing_encode(&drawing), before;
+    jpeg_encode(other_pixels, 90, 40, 3, 30, &before.bytes, &before.size); /* with unusual Huffman tables */
+    drawing_remove(&bare, 0xc4);
+    for (int times = 0; times < 2; times++) {
+        struct pixels expected = decode_whole(*state, &whole, 8), pixels;
+        assert_true(decodes(*state, &before, 8));
+        pixels = decode_whole(*state, &bare, 8);
+        assert_memory_equal(pixels.rgb, expected.rgb, 60 * 50 * 3);
+        free(pixels.rgb);
+        free(expected.rgb);
+    }
+    drawing_remove(&bare, 0xdb);
+    assert_true(decodes(*state, &before, 8));
+    expect_trouble(*state, &bare, "uantization table");
+    free(before.bytes);
+    free(bare.bytes);
+    free(whole.bytes);
+    free(other_pixels);
+}
+
 /* --- anything at all --- */
 
 static const struct drawing small_drawings[] = {
@@ -361,6 +387,7 @@ int main(void)
         WITH_DECODER(sizes_that_are_not),
         WITH_DECODER(bombs_have_bounds),
         WITH_DECODER(scans_have_a_limit),
+        WITH_DECODER(tables_are_the_pictures_own),
         WITH_DECODER(every_byte_changed),
         WITH_DECODER(random_damage),
         WITH_DECODER(pictures_may_be_left_unread),
