@@ -302,15 +302,16 @@ static bool is_marked(const float *value)
     return memcmp(value, marked, sizeof marked) == 0;
 }
 
-/* The row ends one element before the forbidden page: that one may be read, and says nothing. */
+/* The padding after the row may be read, and says nothing; then comes the forbidden page. */
 static void expect_columns(struct random_stream *stream, const struct columns *columns)
 {
     size_t row_floats = (size_t)columns->in_count * CHANNELS, count = (size_t)columns->out_count;
     struct guarded in = guard(), out[CHANNELS];
-    float *planes[CHANNELS], *row = place(in, (row_floats + 1) * sizeof *row, true);
+    float *planes[CHANNELS], *row = place(in, (row_floats + RESAMPLE_PADDING) * sizeof *row, true);
     for (size_t j = 0; j < row_floats; j++)
         row[j] = (float)random_below(stream, 1024) / 4;
-    row[row_floats] = NAN;
+    for (int j = 0; j < RESAMPLE_PADDING; j++)
+        row[row_floats + (size_t)j] = NAN;
     for (int c = 0; c < CHANNELS; c++) {
         out[c] = guard();
         planes[c] = place(out[c], count * sizeof(float), (c + columns->out_count) % 2 == 0);
@@ -345,7 +346,7 @@ static void columns_are_not_aligned(void **state)
     (void)state;
     struct random_stream stream = random_stream(5, RANDOM_TEST, 0, 0);
     struct columns columns = draw_columns(&stream, 31, 3);
-    float memory[IN_MAX * CHANNELS + 9], results[CHANNELS][40];
+    float memory[IN_MAX * CHANNELS + 8 + RESAMPLE_PADDING], results[CHANNELS][40];
     for (size_t j = 0; j < sizeof memory / sizeof memory[0]; j++)
         memory[j] = (float)random_below(&stream, 256);
     for (int offset = 0; offset < 8; offset++) {
@@ -358,6 +359,82 @@ static void columns_are_not_aligned(void **state)
     free_axis(&columns.axis);
 }
 
+/* --- in vectors --- */
+
+static bool has_vectors(void)
+{
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl");
+#else
+    return false;
+#endif
+}
+
+/* With and without lanes: the same bits, where planes begin at any float, and nothing else is written. */
+static void expect_lanes(struct random_stream *stream, const struct resample_span *span, bool mirrored, bool expected)
+{
+    struct columns columns = {.out_count = span->out_count, .factor = {0.0171f, 2, -0.3f}, .shift = {-2.1f, 0, 7}};
+    struct resample_axis axis = make_axis(span, mirrored);
+    size_t row_floats = (size_t)span->in_count * CHANNELS, count = (size_t)span->out_count;
+    size_t lanes_bytes = (count / 4 * (size_t)axis.taps + 1) * sizeof *axis.lanes;
+    struct resample_lanes *lanes = aligned_alloc(64, (lanes_bytes + 63) / 64 * 64);
+    axis.lanes = lanes;
+    bool used = kernel_resample_lanes(&axis, span->out_count);
+    assert_int_equal(used, expected && has_vectors());
+    struct guarded in = guard(), out = guard();
+    float *row = place(in, (row_floats + RESAMPLE_PADDING) * sizeof *row, true),
+          *plain = malloc(3 * count * sizeof *plain);
+    for (size_t j = 0; j < row_floats; j++)
+        row[j] = (float)random_uniform(stream) * 255;
+    for (int j = 0; j < RESAMPLE_PADDING; j++)
+        row[row_floats + (size_t)j] = NAN;
+    axis.lanes = NULL;
+    kernel_resample_columns(&axis, span->out_count, row, columns.factor, columns.shift,
+                            (float *const[]){plain, plain + count, plain + 2 * count});
+    axis.lanes = used ? lanes : NULL;
+    for (size_t offset = 0; offset < 20; offset += 1 + offset % 3) {
+        float *first = (float *)out.memory + offset, *last = first + 3 * count;
+        memset(out.memory, MARK, GUARDED_BYTES);
+        kernel_resample_columns(&axis, span->out_count, row, columns.factor, columns.shift,
+                                (float *const[]){first, first + count, first + 2 * count});
+        assert_memory_equal(first, plain, 3 * count * sizeof *plain);
+        for (float *at = (float *)out.memory; at < (float *)(out.memory + GUARDED_BYTES); at++)
+            assert_true((at >= first && at < last) || is_marked(at));
+    }
+    unguard(in);
+    unguard(out);
+    free(plain);
+    free(lanes);
+    free_axis(&axis);
+}
+
+static void vectors_give_the_same_bits(void **state)
+{
+    (void)state;
+    struct random_stream stream = random_stream(6, RANDOM_TEST, 0, 0);
+    for (int out_count = 1; out_count < 100; out_count += out_count < 20 ? 1 : 9)
+        for (int tenths = 3; tenths <= 17; tenths += 2) {
+            struct resample_span span = {.begin = 1.5, .length = out_count * tenths / 10.0, .out_total = out_count};
+            span.in_count = (int)ceil(span.begin + span.length) + 2;
+            span.out_count = out_count;
+            for (int mirrored = 0; mirrored < 2; mirrored++)
+                expect_lanes(&stream, &span, mirrored, true);
+        }
+}
+
+/* Where elements of four pixels do not fit into what is looked at, that is said. */
+static void vectors_have_a_reach(void **state)
+{
+    (void)state;
+    struct random_stream stream = random_stream(7, RANDOM_TEST, 0, 0);
+    for (int step = 4; step < 12; step++) {
+        struct resample_span span = whole(40 * step, 40);
+        for (int mirrored = 0; mirrored < 2; mirrored++)
+            expect_lanes(&stream, &span, mirrored, false);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -365,7 +442,8 @@ int main(void)
         cmocka_unit_test(fractional_spans),        cmocka_unit_test(windows),
         cmocka_unit_test(parts_of_a_picture),      cmocka_unit_test(less_than_one_element),
         cmocka_unit_test(rows_of_many_lengths),    cmocka_unit_test(columns_of_many_lengths),
-        cmocka_unit_test(columns_are_not_aligned),
+        cmocka_unit_test(columns_are_not_aligned), cmocka_unit_test(vectors_give_the_same_bits),
+        cmocka_unit_test(vectors_have_a_reach),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
