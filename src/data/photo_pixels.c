@@ -63,9 +63,10 @@ void photo_maker_destroy(struct photo_maker *maker)
 
 bool photo_open(struct photo_maker *maker, const uint8_t *bytes, size_t size, struct jpeg_about *about)
 {
-    bool opened = jpeg_open(maker->decoder, bytes, size, &maker->about);
+    if (!jpeg_open(maker->decoder, bytes, size, &maker->about))
+        return false;
     *about = maker->about;
-    return opened;
+    return true;
 }
 
 const char *photo_trouble(const struct photo_maker *maker)
