@@ -45,8 +45,8 @@ struct loader {
     uint64_t opened_count; /* batches opened since the start; guarded by mutex */
     size_t given;          /* pictures of the one opened last that somebody has taken; guarded by mutex */
     uint64_t freed_count;  /* batches given back; guarded by mutex */
-    enum status status;    /* of the first picture that could not be made; guarded by mutex */
-    uint64_t failed;       /* the batch it belongs to; guarded by mutex */
+    enum status status;    /* of the first batch that could not be made; guarded by mutex */
+    uint64_t failed;       /* its serial number; guarded by mutex */
     bool stop;             /* guarded by mutex */
 };
 
@@ -141,7 +141,7 @@ static void finish_picture(struct loader *loader, uint64_t serial, enum status s
 {
     struct slot *slot = slot_of(loader, serial);
     pthread_mutex_lock(&loader->mutex);
-    if (status != STATUS_OK && loader->status == STATUS_OK) {
+    if (status != STATUS_OK && (loader->status == STATUS_OK || serial < loader->failed)) {
         loader->status = status;
         loader->failed = serial;
     }
