@@ -52,10 +52,9 @@ struct loader {
 
 int picture_size_of(const struct picture_sizes *sizes, uint64_t number)
 {
-    int stages = (sizes->last - sizes->first) / PICTURE_SIZE_STEP + 1;
-    double share = sizes->batches > 0 ? (double)number / (double)sizes->batches : 1;
-    int stage = share < 1 ? (int)(share * stages) : stages - 1;
-    return stage < stages - 1 ? sizes->first + stage * PICTURE_SIZE_STEP : sizes->last;
+    int steps = (sizes->last - sizes->first + PICTURE_SIZE_STEP - 1) / PICTURE_SIZE_STEP;
+    int step = number < sizes->batches ? (int)(number * (uint64_t)(steps + 1) / sizes->batches) : steps;
+    return step < steps ? sizes->first + step * PICTURE_SIZE_STEP : sizes->last;
 }
 
 static struct slot *slot_of(const struct loader *loader, uint64_t serial)
