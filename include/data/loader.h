@@ -1,7 +1,7 @@
 /* Batches ahead of time: threads of its own fill preallocated slots, so that the step does not wait; where reading
  * ahead helps the data set (dataset_ops.will_need), one more does that, by four batches or by a pool of blocks
- * (partition.h), whichever is more. Or, with `slots` = 0, batches when they are
- * asked for, into memory that the caller has lent: many workers in one process then need no slots of their own.
+ * (partition.h), whichever is more. Or, with `slots` = 0, batches when they are asked for, into memory that the caller
+ * has lent: many workers in one process then need no slots of their own.
  *
  * Batch k of a worker is a function of (seed, worker, k): epochs follow one another without a gap, a batch may span
  * two. The picture at position p of epoch e is augmented from stream (seed, RANDOM_AUGMENT, worker, e << 32 | p).
