@@ -119,7 +119,7 @@ def as_array(image):
 def scale_of(view_width, view_height, out_width, out_height):
     """At how many eighths Grapevine decodes: for the report."""
     for eighths in (1, 2, 4):
-        if view_width * eighths >= 8 * out_width and view_height * eighths >= 8 * out_height:
+        if view_width * eighths >= 12 * out_width and view_height * eighths >= 12 * out_height:
             return eighths
     return 8
 
@@ -164,7 +164,8 @@ def compare(program, folder, paths, steps, sizes, report):
             eighths = scale_of(width, height, size, size)
             theirs = F.resized_crop(image, top, left, height, width, [size, size])
         theirs = F.hflip(theirs) if mirrored else theirs
-        report.see(f"{os.path.basename(path)}, {kind} {size} {number}", dump.take_picture(size), as_array(theirs), eighths)
+        name = f"{os.path.basename(path)}, {kind} {size} {number}"
+        report.see(name, dump.take_picture(size), as_array(theirs), eighths)
 
 
 def distance(ours, theirs):
