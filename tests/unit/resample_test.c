@@ -256,7 +256,7 @@ static void rows_of_many_lengths(void **state)
     (void)state;
     struct random_stream stream = random_stream(3, RANDOM_TEST, 0, 0);
     for (int taps = 1; taps <= ROWS_MAX; taps++)
-        for (size_t count = 1; count <= 40; count += 1 + random_below(&stream, 7))
+        for (size_t count = 1; count <= 140; count += 1 + random_below(&stream, 7))
             expect_rows(&stream, count, taps, count % 2 == 0);
     for (int taps = 1; taps < 10; taps++)
         expect_rows(&stream, COUNT_MAX - (size_t)taps, taps, true);
@@ -371,8 +371,11 @@ static bool has_vectors(void)
 #endif
 }
 
+enum use { NEVER, ALWAYS, EITHER };
+
 /* With and without lanes: the same bits, where planes begin at any float, and nothing else is written. */
-static void expect_lanes(struct random_stream *stream, const struct resample_span *span, bool mirrored, bool expected)
+static void expect_lanes(struct random_stream *stream, const struct resample_span *span, bool mirrored,
+                         enum use expected)
 {
     struct columns columns = {.out_count = span->out_count, .factor = {0.0171f, 2, -0.3f}, .shift = {-2.1f, 0, 7}};
     struct resample_axis axis = make_axis(span, mirrored);
@@ -381,7 +384,8 @@ static void expect_lanes(struct random_stream *stream, const struct resample_spa
     struct resample_lanes *lanes = aligned_alloc(64, (lanes_bytes + 63) / 64 * 64);
     axis.lanes = lanes;
     bool used = kernel_resample_lanes(&axis, span->out_count);
-    assert_int_equal(used, expected && has_vectors());
+    if (expected != EITHER || !has_vectors())
+        assert_int_equal(used, expected == ALWAYS && has_vectors());
     struct guarded in = guard(), out = guard();
     float *row = place(in, (row_floats + RESAMPLE_PADDING) * sizeof *row, true),
           *plain = malloc(3 * count * sizeof *plain);
@@ -419,7 +423,7 @@ static void vectors_give_the_same_bits(void **state)
             span.in_count = (int)ceil(span.begin + span.length) + 2;
             span.out_count = out_count;
             for (int mirrored = 0; mirrored < 2; mirrored++)
-                expect_lanes(&stream, &span, mirrored, true);
+                expect_lanes(&stream, &span, mirrored, ALWAYS);
         }
 }
 
@@ -428,10 +432,10 @@ static void vectors_have_a_reach(void **state)
 {
     (void)state;
     struct random_stream stream = random_stream(7, RANDOM_TEST, 0, 0);
-    for (int step = 4; step < 12; step++) {
-        struct resample_span span = whole(40 * step, 40);
+    for (int tenths = 17; tenths < 120; tenths += 3) {
+        struct resample_span span = whole(4 * tenths, 40);
         for (int mirrored = 0; mirrored < 2; mirrored++)
-            expect_lanes(&stream, &span, mirrored, false);
+            expect_lanes(&stream, &span, mirrored, tenths < 40 ? EITHER : NEVER);
     }
 }
 
