@@ -432,10 +432,11 @@ static void vectors_have_a_reach(void **state)
 {
     (void)state;
     struct random_stream stream = random_stream(7, RANDOM_TEST, 0, 0);
-    for (int tenths = 17; tenths < 120; tenths += 3) {
-        struct resample_span span = whole(4 * tenths, 40);
+    for (int hundredths = 170; hundredths < 1000; hundredths += hundredths < 400 ? 1 : 37) {
+        struct resample_span span = whole(16 * hundredths / 100 + 1, 16);
+        span.length = 16 * hundredths / 100.0;
         for (int mirrored = 0; mirrored < 2; mirrored++)
-            expect_lanes(&stream, &span, mirrored, tenths < 40 ? EITHER : NEVER);
+            expect_lanes(&stream, &span, mirrored, hundredths < 400 ? EITHER : NEVER);
     }
 }
 
