@@ -9,4 +9,14 @@ uint64_t machine_memory(void);
 /* Cores: those that the process may run on, or the control group's quota of time if that is less. At least 1. */
 int machine_cores(void);
 
+/* What control groups allow: the least of a group's own and of all that it lies in; INFINITY where nothing is said. */
+struct machine_limits {
+    double memory; /* bytes */
+    double cores;
+};
+
+/* For a process whose groups are listed in the file `membership` (/proc/self/cgroup), where groups of version 1 or 2
+ * are folders below `root` (/sys/fs/cgroup). What is not there is no limit. */
+struct machine_limits machine_limits_read(const char *membership, const char *root);
+
 #endif

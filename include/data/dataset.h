@@ -77,7 +77,7 @@ struct dataset_params {
     bool train;       /* the training split, else the test split */
     bool augment;     /* allow augmentation (training split) */
     size_t count;     /* shapes, gaussian: pictures to draw, 0 for 8192 (training) or 2048 (test);
-                            * others: use the first `count` only, 0 for all */
+                            * photographs: so many, evenly from all; others: the first `count` only; 0 for all */
     uint64_t seed;    /* shapes, gaussian */
     int dimension, class_count; /* gaussian: features of a sample, a picture of shape (1, 1, dimension); classes */
     double condition;           /* gaussian: largest over smallest variance of a feature, ≥ 1 */

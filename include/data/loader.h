@@ -1,6 +1,7 @@
 /* Batches ahead of time: threads of its own fill preallocated slots, so that the step does not wait; where reading
- * ahead helps the data set (dataset_ops.will_need), one more does that. Or, with `slots` = 0, batches when they are
- * asked for, into memory that the caller has lent: many workers in one process then need no slots of their own.
+ * ahead helps the data set (dataset_ops.will_need), one more does that, by four batches or by a pool of blocks
+ * (partition.h), whichever is more. Or, with `slots` = 0, batches when they are asked for, into memory that the caller
+ * has lent: many workers in one process then need no slots of their own.
  *
  * Batch k of a worker is a function of (seed, worker, k): epochs follow one another without a gap, a batch may span
  * two. The picture at position p of epoch e is augmented from stream (seed, RANDOM_AUGMENT, worker, e << 32 | p).
@@ -18,7 +19,7 @@
 struct loader;
 
 /* Sizes of pictures that grow with the batches, for a set that has fetch_at: from `first` to `last` in steps of
- * PICTURE_SIZE_STEP, each for an equal share of so many batches. */
+ * PICTURE_SIZE_STEP (the last one may be smaller), each for an equal share of so many batches. */
 struct picture_sizes {
     int first, last; /* rows and columns, first ≤ last; both 0: the set's own size */
     uint64_t batches;

@@ -42,7 +42,7 @@ struct resample_axis {
     struct resample_lanes *lanes; /* (out_count / 4, taps), aligned to 64 bytes; or NULL */
 };
 
-/* So many weights each element has: as few as do for all. */
+/* So many weights each element has: as many as a triangle can cover, but no more than there are elements. */
 int kernel_resample_taps(const struct resample_span *span);
 /* Fill first and weights, whose memory is the caller's; taps is set, from kernel_resample_taps. `mirrored`: the
  * elements of the result in reverse. */

@@ -19,7 +19,7 @@ CHECKS      := scripts/check_layers.sh "scripts/check_layers.sh --self-test" \
                scripts/check_style.sh "scripts/check_style.sh --self-test" "scripts/run_tests.sh --self-test"
 PARITY      := "tests/parity/torch_parity.py $(BUILD)/tests/parity/net_dump convnet convnet-smoothed resnet20 resnet18 \
                resnet50 vgg13" \
-               tests/parity/checkpoint_torch.py
+               tests/parity/checkpoint_torch.py "tests/parity/photo_torch.py $(BUILD)/tests/parity/photo_dump"
 SCRIPTS     := $(sort $(wildcard tests/unit/*.sh tests/laws/*.sh tests/sim/*.sh tests/mpi/*.sh tests/e2e/*.sh \
                tests/protocol/*.sh))
 LONG        := $(sort $(wildcard tests/*/*_long.sh))

@@ -34,10 +34,14 @@ static void say(struct jpeg_decoder *decoder, const char *trouble)
     snprintf(decoder->trouble, sizeof decoder->trouble, "%s", trouble);
 }
 
+/* The library's own words, unless what is wrong was seen before, or they speak of how it works inside. */
 static void leave(j_common_ptr library)
 {
     struct jpeg_decoder *decoder = decoder_of(library);
-    decoder->errors.format_message(library, decoder->trouble);
+    if (decoder->errors.msg_code == JERR_NO_BACKING_STORE)
+        snprintf(decoder->trouble, sizeof decoder->trouble, "takes more than %d MiB to decode", JPEG_MEMORY_MAX >> 20);
+    else if (!decoder->damaged)
+        decoder->errors.format_message(library, decoder->trouble);
     longjmp(decoder->caller, 1);
 }
 
@@ -64,14 +68,25 @@ static void take_message(j_common_ptr library, int level)
     }
 }
 
-/* Called between rows and scans: a small file may ask for thousands of passes over a large picture. */
-static void count_scans(j_common_ptr library)
+/* Called between rows and scans: a small file may ask for thousands of passes over a large picture, and nobody wants
+ * the rest of one that is damaged. */
+static void watch(j_common_ptr library)
 {
     struct jpeg_decoder *decoder = decoder_of(library);
+    if (decoder->damaged)
+        longjmp(decoder->caller, 1);
     if (decoder->library.input_scan_number <= JPEG_SCANS_MAX)
         return;
     snprintf(decoder->trouble, sizeof decoder->trouble, "has more than %d scans", JPEG_SCANS_MAX);
     longjmp(decoder->caller, 1);
+}
+
+/* A library object that knows of no picture. By whoever has set decoder->caller. */
+static void make_library(struct jpeg_decoder *decoder)
+{
+    jpeg_create_decompress(&decoder->library); /* keeps err and client_data */
+    decoder->library.progress = &decoder->progress;
+    decoder->library.mem->max_memory_to_use = JPEG_MEMORY_MAX;
 }
 
 struct jpeg_decoder *jpeg_decoder_create(void)
@@ -80,13 +95,11 @@ struct jpeg_decoder *jpeg_decoder_create(void)
     decoder->library.err = jpeg_std_error(&decoder->errors);
     decoder->errors.error_exit = leave;
     decoder->errors.emit_message = take_message;
-    decoder->progress.progress_monitor = count_scans;
+    decoder->progress.progress_monitor = watch;
     decoder->library.client_data = decoder;
     if (setjmp(decoder->caller) != 0)
         abort(); /* out of memory, or a library of another version than its header */
-    jpeg_create_decompress(&decoder->library);
-    decoder->library.progress = &decoder->progress;
-    decoder->library.mem->max_memory_to_use = JPEG_MEMORY_MAX;
+    make_library(decoder);
     return decoder;
 }
 
@@ -161,7 +174,8 @@ bool jpeg_open(struct jpeg_decoder *decoder, const uint8_t *bytes, size_t size, 
         return false;
     if (setjmp(decoder->caller) != 0)
         return false;
-    jpeg_abort_decompress(library);
+    jpeg_destroy_decompress(library); /* a picture that lacks tables would be decoded with those of the last one */
+    make_library(decoder);
     jpeg_mem_src(library, bytes, size);
     jpeg_read_header(library, TRUE);
     if (!check_header(decoder))
@@ -183,6 +197,23 @@ static void make_row(struct jpeg_decoder *decoder)
     decoder->row_bytes = bytes;
 }
 
+/* libjpeg-turbo (2.1.5) loses chroma when it cuts columns of a picture whose chroma was scaled less than luminance, but
+ * not to its full size: 4:1:0 at half the size, for one. */
+static bool can_cut_columns(const struct jpeg_decompress_struct *library)
+{
+    for (int c = 0; c < library->num_components; c++) {
+        const jpeg_component_info *part = &library->comp_info[c];
+        unsigned long samples = (unsigned long)library->output_width * (unsigned long)part->h_samp_factor;
+        unsigned long factor = (unsigned long)library->max_h_samp_factor;
+        bool as_usual = part->downsampled_width == (samples + factor - 1) / factor;
+        bool is_full =
+            part->downsampled_width == library->output_width && part->downsampled_height == library->output_height;
+        if (!as_usual && !is_full)
+            return false;
+    }
+    return true;
+}
+
 bool jpeg_begin(struct jpeg_decoder *decoder, int eighths, struct jpeg_region *region)
 {
     struct jpeg_decompress_struct *library = &decoder->library;
@@ -197,6 +228,10 @@ bool jpeg_begin(struct jpeg_decoder *decoder, int eighths, struct jpeg_region *r
     assert(region->left + region->width <= (int)library->output_width);
     assert(region->top + region->height <= (int)library->output_height);
     JDIMENSION left = (JDIMENSION)region->left, width = (JDIMENSION)region->width;
+    if (!can_cut_columns(library)) {
+        left = 0;
+        width = library->output_width;
+    }
     if (width < library->output_width)
         jpeg_crop_scanline(library, &left, &width);
     region->left = (int)left;

@@ -1,7 +1,7 @@
 /* JPEG pictures, from bytes in memory to rows of RGB pixels: no more than is asked for. Private to data/.
  *
- * A decoder is one thread's: it keeps libjpeg's state from picture to picture. Every call that fails
- * says why in jpeg_trouble; nothing is logged here, since only the caller knows which picture it is. Grayscale becomes
+ * A decoder is one thread's. What is made of a picture does not depend on those before. Every call that fails says why
+ * in jpeg_trouble; nothing is logged here, since only the caller knows which picture it is. Grayscale becomes
  * RGB. CMYK and YCCK are refused, as are pictures of more than JPEG_PIXELS_MAX pixels, of more than JPEG_SCANS_MAX
  * scans and those that would take more than JPEG_MEMORY_MAX bytes to decode (progressive ones keep all coefficients).
  * Exif orientation is ignored, as in torchvision. */
@@ -33,7 +33,9 @@ void jpeg_decoder_destroy(struct jpeg_decoder *decoder); /* NULL is fine */
 /* Read the header. `bytes` is borrowed until the next jpeg_open or the decoder's end. */
 bool jpeg_open(struct jpeg_decoder *decoder, const uint8_t *bytes, size_t size, struct jpeg_about *about);
 /* Decode at eighths/8 of the size, eighths in 1 to 8: width and height are then ceil(width · eighths / 8). `region`
- * lies in the scaled picture; left and width are widened to what libjpeg can cut. Rows come from region->top on. */
+ * lies in the scaled picture; left and width are widened to what libjpeg can cut. Rows come from region->top on. They
+ * are the whole picture's to the last bit, but for the first and the last column of what was cut: their chroma may be a
+ * little off where it is coarser than luminance. */
 bool jpeg_begin(struct jpeg_decoder *decoder, int eighths, struct jpeg_region *region);
 /* Write the next row, (region.width, 3) bytes. What is left undecoded costs nothing. A row that had to be made up
  * because the data ended early counts as trouble, garbage between markers does not. */

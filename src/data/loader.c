@@ -45,17 +45,16 @@ struct loader {
     uint64_t opened_count; /* batches opened since the start; guarded by mutex */
     size_t given;          /* pictures of the one opened last that somebody has taken; guarded by mutex */
     uint64_t freed_count;  /* batches given back; guarded by mutex */
-    enum status status;    /* of the first picture that could not be made; guarded by mutex */
-    uint64_t failed;       /* the batch it belongs to; guarded by mutex */
+    enum status status;    /* of the first batch that could not be made; guarded by mutex */
+    uint64_t failed;       /* its serial number; guarded by mutex */
     bool stop;             /* guarded by mutex */
 };
 
 int picture_size_of(const struct picture_sizes *sizes, uint64_t number)
 {
-    int stages = (sizes->last - sizes->first) / PICTURE_SIZE_STEP + 1;
-    double share = sizes->batches > 0 ? (double)number / (double)sizes->batches : 1;
-    int stage = share < 1 ? (int)(share * stages) : stages - 1;
-    return stage < stages - 1 ? sizes->first + stage * PICTURE_SIZE_STEP : sizes->last;
+    int steps = (sizes->last - sizes->first + PICTURE_SIZE_STEP - 1) / PICTURE_SIZE_STEP;
+    int step = number < sizes->batches ? (int)(number * (uint64_t)(steps + 1) / sizes->batches) : steps;
+    return step < steps ? sizes->first + step * PICTURE_SIZE_STEP : sizes->last;
 }
 
 static struct slot *slot_of(const struct loader *loader, uint64_t serial)
@@ -141,7 +140,7 @@ static void finish_picture(struct loader *loader, uint64_t serial, enum status s
 {
     struct slot *slot = slot_of(loader, serial);
     pthread_mutex_lock(&loader->mutex);
-    if (status != STATUS_OK && loader->status == STATUS_OK) {
+    if (status != STATUS_OK && (loader->status == STATUS_OK || serial < loader->failed)) {
         loader->status = status;
         loader->failed = serial;
     }

@@ -63,9 +63,10 @@ void photo_maker_destroy(struct photo_maker *maker)
 
 bool photo_open(struct photo_maker *maker, const uint8_t *bytes, size_t size, struct jpeg_about *about)
 {
-    bool opened = jpeg_open(maker->decoder, bytes, size, &maker->about);
+    if (!jpeg_open(maker->decoder, bytes, size, &maker->about))
+        return false;
     *about = maker->about;
-    return opened;
+    return true;
 }
 
 const char *photo_trouble(const struct photo_maker *maker)
@@ -75,12 +76,16 @@ const char *photo_trouble(const struct photo_maker *maker)
 
 /* --- what to decode --- */
 
+/* Pixels decoded per pixel wanted, on either axis: with no more than one the triangle has two or three to look at, and
+ * misses Pillow's result by up to 3.4 of 255 on the mean of a picture; so by 1.2, for a few hundredths of the time. */
+static const double decoded_least = 1.5;
+
 /* Scales at which libjpeg has fast inverse transforms; the others cost more than they save. */
 static int choose_eighths(const struct photo_view *view)
 {
     double step = fmin(view->width / view->out_width, view->height / view->out_height);
     int eighths = 1;
-    while (eighths < 8 && step * eighths / 8 < 1)
+    while (eighths < 8 && step * eighths / 8 < decoded_least)
         eighths *= 2;
     return eighths;
 }

@@ -1,9 +1,9 @@
 /* From the bytes of a photograph to the pixels that a network sees: decoded no more than is needed, resized with
  * antialiasing, normalised. Private to data/.
  *
- * The picture is decoded at the smallest scale (in eighths) at which what is looked at still has as many pixels as are
- * wanted, from the first row that counts to the last, and in the columns that count. Rows are resized as they come:
- * no picture is ever held as a whole. */
+ * The picture is decoded at the smallest scale of 1/8, 1/4 and 1/2 at which what is looked at still has half as many
+ * pixels again, on either axis, as are wanted, else at full size; from the first row that counts to the last, and in
+ * the columns that count. Rows are resized as they come: no picture is ever held as a whole. */
 #ifndef GRAPEVINE_SRC_DATA_PHOTO_PIXELS_H
 #define GRAPEVINE_SRC_DATA_PHOTO_PIXELS_H
 

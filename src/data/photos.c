@@ -2,7 +2,7 @@
  *
  * Whoever fetches borrows a reader (buffer and decoder) from the set's stock, so that as many threads as like may
  * fetch at once. A picture that cannot be read is named once; the next one of its class takes its place, so that the
- * label stays right, or the run ends (data.on_bad). */
+ * label stays right, or the run ends (data.on_bad). Which one that is depends on the files alone. */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -47,7 +47,7 @@ struct photo_set {
     struct photo_blocks blocks;
     bool augment, stops; /* stops: at the first picture that cannot be read */
     float factor[PHOTO_CHANNELS], shift[PHOTO_CHANNELS];
-    atomic_uchar *bad; /* owned (base.count): known to be unreadable */
+    atomic_uchar *bad; /* owned (base.count): named as unreadable */
     atomic_int bad_count;
     pthread_mutex_t mutex;
     struct photo_reader *stock; /* owned; guarded by mutex */
@@ -139,7 +139,7 @@ static bool read_photo(const struct photo_set *set, struct photo_reader *reader,
         return read_bytes(reader, set->shards[photo->shard], photo->offset, photo->size);
     }
     char *path = text_format("%s/%s", set->index.folder, photo_name(&set->index, place));
-    int file = open(path, O_RDONLY | O_CLOEXEC);
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe has nothing to wait for */
     if (file < 0)
         snprintf(reader->trouble, sizeof reader->trouble, "cannot be opened: %s", strerror(errno));
     bool done = file >= 0 && read_file(reader, file, size);
@@ -191,37 +191,38 @@ static void report_bad(struct photo_set *set, size_t index, const char *trouble)
                          BAD_NAMED_MAX);
 }
 
-/* The next picture of the same class that may be readable; `index` itself if there is none. */
+/* The next picture of the same class; `index` itself if there is no other. */
 static size_t next_of_class(const struct photo_set *set, size_t index)
 {
-    for (size_t k = 1; k < set->base.count; k++) {
-        size_t other = (index + k) % set->base.count;
-        if (set->labels[other] == set->labels[index] && !atomic_load(&set->bad[other]))
-            return other;
-    }
-    return index;
+    size_t other = index;
+    do
+        other = (other + 1) % set->base.count;
+    while (set->labels[other] != set->labels[index]);
+    return other;
 }
 
+/* What was found bad before is tried again: whether it is may depend on the crop, and the result may not depend on what
+ * others have found. */
 static enum status fetch_or_replace(struct photo_set *set, struct photo_reader *reader, size_t index, int size,
                                     const struct random_stream *augment, float *out)
 {
-    for (int attempt = 0; attempt < SUBSTITUTES_MAX; attempt++) {
+    size_t other = index;
+    for (int attempt = 0; attempt < SUBSTITUTES_MAX && (attempt == 0 || other != index); attempt++) {
         struct random_stream stream = augment != NULL ? *augment : (struct random_stream){0};
-        if (!atomic_load(&set->bad[index])) {
-            const char *trouble = make_picture(set, reader, index, size, augment != NULL ? &stream : NULL, out);
-            if (trouble == NULL)
-                return STATUS_OK;
-            report_bad(set, index, trouble);
-            if (set->stops)
-                return STATUS_DATA;
-        }
-        size_t other = next_of_class(set, index);
-        if (other == index)
-            break;
-        index = other;
+        const char *trouble = make_picture(set, reader, other, size, augment != NULL ? &stream : NULL, out);
+        if (trouble == NULL)
+            return STATUS_OK;
+        report_bad(set, other, trouble);
+        if (set->stops)
+            return STATUS_DATA;
+        other = next_of_class(set, other);
     }
-    log_on_this_rank(LOG_ERROR, "%s: no picture of class %s can be read", set->index.folder,
-                     set->base.class_names[set->labels[index]]);
+    const char *class = set->base.class_names[set->labels[index]];
+    if (other == index)
+        log_on_this_rank(LOG_ERROR, "%s: no picture of class %s can be read", set->index.folder, class);
+    else
+        log_on_this_rank(LOG_ERROR, "%s: %d pictures of class %s, one after the other, cannot be read",
+                         set->index.folder, SUBSTITUTES_MAX, class);
     return STATUS_DATA;
 }
 

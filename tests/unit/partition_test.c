@@ -1,6 +1,7 @@
 /* data/partition.h: shares are disjoint and complete, seeded, and the same seen from every worker. */
 #include "data/partition.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -245,10 +246,247 @@ static void order_is_a_function_of_its_name(void **state)
     partition_release(&share);
 }
 
+/* --- sets that lie in blocks --- */
+
+enum { BLOCKS = 40 };
+
+/* Blocks of 1 to 49 pictures; the set has COUNT of them in all. */
+static uint32_t block_ends[BLOCKS]; /* set once by main */
+
+static void make_blocks(void)
+{
+    for (uint32_t b = 0; b < BLOCKS; b++)
+        block_ends[b] = (b > 0 ? block_ends[b - 1] : 0) + 1 + b * 17 % 49;
+    block_ends[BLOCKS - 1] = COUNT;
+    assert_true(block_ends[BLOCKS - 2] < COUNT);
+}
+
+static struct dataset set_in_blocks(size_t pool)
+{
+    return (struct dataset){.count = COUNT,
+                            .class_count = CLASSES,
+                            .labels = labels,
+                            .block_ends = block_ends,
+                            .block_count = BLOCKS,
+                            .pool = pool};
+}
+
+static struct partition create_in_blocks(const char *name, size_t pool, int worker, int workers)
+{
+    struct dataset blocks = set_in_blocks(pool);
+    struct partition_params params = {
+        .name = name, .alpha = 0.3, .worker = worker, .worker_count = workers, .validation = 0.1, .seed = 21};
+    struct partition out = {0};
+    assert_int_equal(partition_create(&params, &blocks, &out, NULL), STATUS_OK);
+    return out;
+}
+
+/* Of the set. */
+static int block_of(uint32_t index)
+{
+    int b = 0;
+    while (block_ends[b] <= index)
+        b++;
+    return b;
+}
+
+static const struct {
+    const char *name;
+    int worker, workers;
+} shares[] = {{"shared", 0, 1}, {"iid", 1, 4}, {"dirichlet", 2, 4}, {"iid", 0, 100}};
+
+enum { SHARES = sizeof shares / sizeof shares[0] };
+
+/* The worker's blocks are those of the set that it has pictures of, and no others. */
+static void blocks_of_a_share(void **state)
+{
+    (void)state;
+    for (int s = 0; s < SHARES; s++) {
+        struct partition share = create_in_blocks(shares[s].name, 3, shares[s].worker, shares[s].workers);
+        size_t changes = 1;
+        assert_int_equal(share.pool, 3);
+        for (size_t i = 1; i < share.count; i++)
+            if (block_of(share.indices[i]) != block_of(share.indices[i - 1])) {
+                assert_int_equal(share.block_ends[changes - 1], i);
+                changes++;
+            }
+        assert_int_equal(share.block_count, changes);
+        assert_int_equal(share.block_ends[changes - 1], share.count);
+        partition_release(&share);
+        assert_null(share.block_ends);
+    }
+}
+
+/* Which of the first `limit` places of the order are of each block of the set. */
+static void count_blocks(const uint32_t *order, size_t limit, int counts[BLOCKS])
+{
+    memset(counts, 0, BLOCKS * sizeof counts[0]);
+    for (size_t i = 0; i < limit; i++)
+        counts[block_of(order[i])]++;
+}
+
+/* Pool after pool: so many blocks, with all their pictures, before the next begins. */
+static void expect_pools(const struct partition *share, const uint32_t *order)
+{
+    int all[BLOCKS], begun[BLOCKS];
+    size_t at = 0;
+    count_blocks(share->indices, share->count, all);
+    for (size_t left = share->block_count; left > 0;) {
+        size_t pool = left < share->pool ? left : share->pool, distinct = 0, end = at;
+        memset(begun, 0, sizeof begun);
+        for (size_t i = at; i < share->count && distinct < pool; i++) {
+            distinct += begun[block_of(order[i])] == 0;
+            if (begun[block_of(order[i])]++ == 0)
+                end += (size_t)all[block_of(order[i])];
+        }
+        assert_int_equal(distinct, pool);
+        memset(begun, 0, sizeof begun);
+        for (size_t i = at; i < end; i++)
+            begun[block_of(order[i])]++;
+        for (int b = 0; b < BLOCKS; b++)
+            assert_true(begun[b] == 0 || begun[b] == all[b]);
+        at = end;
+        left -= pool;
+    }
+    assert_int_equal(at, share->count);
+}
+
+static void expect_permutation(const struct partition *share, const uint32_t *order)
+{
+    int seen[COUNT] = {0};
+    for (size_t i = 0; i < share->count; i++)
+        seen[order[i]]++;
+    for (size_t i = 0; i < share->count; i++)
+        assert_int_equal(seen[share->indices[i]], 1);
+}
+
+static void order_goes_pool_by_pool(void **state)
+{
+    (void)state;
+    static const size_t pools[] = {1, 3, 4, 39, 40, 1000};
+    uint32_t order[COUNT];
+    for (size_t p = 0; p < sizeof pools / sizeof pools[0]; p++)
+        for (int s = 0; s < SHARES; s++) {
+            struct partition share = create_in_blocks(shares[s].name, pools[p], shares[s].worker, shares[s].workers);
+            for (uint64_t epoch = 0; epoch < 5; epoch++) {
+                partition_shuffle(&share, 4, shares[s].worker, epoch, order);
+                expect_permutation(&share, order);
+                expect_pools(&share, order);
+            }
+            partition_release(&share);
+        }
+}
+
+static void order_in_blocks_is_a_function_of_its_name(void **state)
+{
+    (void)state;
+    struct partition share = create_in_blocks("shared", 4, 0, 1);
+    uint32_t order[COUNT], other[COUNT];
+    size_t bytes = share.count * sizeof order[0];
+    partition_shuffle(&share, 9, 1, 5, order);
+    partition_shuffle(&share, 9, 1, 5, other);
+    assert_memory_equal(order, other, bytes);
+    partition_shuffle(&share, 9, 1, 6, other);
+    assert_true(memcmp(order, other, bytes) != 0);
+    partition_shuffle(&share, 9, 2, 5, other);
+    assert_true(memcmp(order, other, bytes) != 0);
+    partition_shuffle(&share, 10, 1, 5, other);
+    assert_true(memcmp(order, other, bytes) != 0);
+    partition_release(&share);
+}
+
+enum { EVEN_BLOCKS = 192, SIZE = 20 };
+
+/* At most so many blocks, of equal size, for what is counted below. */
+struct even {
+    struct dataset set;
+    uint32_t ends[EVEN_BLOCKS];
+    int32_t labels[EVEN_BLOCKS * SIZE];
+    struct partition partition;
+    uint32_t order[EVEN_BLOCKS * SIZE];
+};
+
+static struct even *create_even(size_t blocks, size_t size, size_t pool)
+{
+    const struct partition_params params = {.name = "shared", .worker_count = 1};
+    struct even *even = calloc(1, sizeof *even);
+    even->set = (struct dataset){.count = blocks * size, .class_count = 1, .labels = even->labels};
+    even->set.block_ends = even->ends;
+    even->set.block_count = blocks;
+    even->set.pool = pool;
+    for (size_t b = 0; b < blocks; b++)
+        even->ends[b] = (uint32_t)((b + 1) * size);
+    assert_int_equal(partition_create(&params, &even->set, &even->partition, NULL), STATUS_OK);
+    return even;
+}
+
+static void free_even(struct even *even)
+{
+    partition_release(&even->partition);
+    free(even);
+}
+
+/* Every block is at every place of the epoch as often as another, and so is every picture within its pool: in 4000
+ * epochs, 200 times each of 20; five deviations are 69. */
+static void every_place_is_as_likely(void **state)
+{
+    (void)state;
+    enum { PLACES = 20, EPOCHS = 4000 };
+    static int blocks[PLACES][PLACES], pictures[PLACES][PLACES];
+    struct even *by_one = create_even(PLACES, 1, 1), *in_pool = create_even(4, 5, 4);
+    memset(blocks, 0, sizeof blocks);
+    memset(pictures, 0, sizeof pictures);
+    for (uint64_t epoch = 0; epoch < EPOCHS; epoch++) {
+        partition_shuffle(&by_one->partition, 1, 0, epoch, by_one->order);
+        partition_shuffle(&in_pool->partition, 2, 0, epoch, in_pool->order);
+        for (int place = 0; place < PLACES; place++) {
+            blocks[place][by_one->order[place]]++;
+            pictures[place][in_pool->order[place]]++;
+        }
+    }
+    for (int place = 0; place < PLACES; place++)
+        for (int i = 0; i < PLACES; i++) {
+            assert_in_range(blocks[place][i], 200 - 69, 200 + 69);
+            assert_in_range(pictures[place][i], 200 - 69, 200 + 69);
+        }
+    free_even(in_pool);
+    free_even(by_one);
+}
+
+/* Of pictures that follow one another in an epoch, the share of pairs from one block. */
+static double share_of_neighbors(size_t pool)
+{
+    enum { EPOCHS = 20 };
+    struct even *even = create_even(EVEN_BLOCKS, SIZE, pool);
+    size_t count = even->partition.count, pairs = 0;
+    for (uint64_t epoch = 0; epoch < EPOCHS; epoch++) {
+        partition_shuffle(&even->partition, 3, 0, epoch, even->order);
+        for (size_t i = 1; i < count; i++)
+            pairs += even->order[i] / SIZE == even->order[i - 1] / SIZE;
+    }
+    free_even(even);
+    return (double)pairs / (double)(EPOCHS * (count - 1));
+}
+
+/* (size − 1)/(pool·size − 1) of the pairs within a pool, none of those where one begins: to within five deviations. */
+static void pools_are_mixed(void **state)
+{
+    (void)state;
+    static const size_t pools[] = {1, 4, 32};
+    for (int p = 0; p < 3; p++) {
+        double pictures = (double)(pools[p] * SIZE), pairs = EVEN_BLOCKS * SIZE - 1;
+        double inside = (pictures - 1) * EVEN_BLOCKS / (double)pools[p];
+        double expected = inside / pairs * (SIZE - 1) / (pictures - 1), found = share_of_neighbors(pools[p]);
+        if (fabs(found - expected) > 5 * sqrt(expected * (1 - expected) / (20 * pairs)) + 1e-9)
+            fail_msg("a pool of %zu blocks: %.4f of the neighbors, should be %.4f", pools[p], found, expected);
+    }
+}
+
 int main(void)
 {
     for (int i = 0; i < COUNT; i++)
         labels[i] = i % CLASSES;
+    make_blocks();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shares_are_disjoint_and_complete),
         cmocka_unit_test(iid_shares_are_equal),
@@ -258,6 +496,11 @@ int main(void)
         cmocka_unit_test(empty_shares_are_refused),
         cmocka_unit_test(tiny_alpha_gives_whole_classes),
         cmocka_unit_test(order_is_a_function_of_its_name),
+        cmocka_unit_test(blocks_of_a_share),
+        cmocka_unit_test(order_goes_pool_by_pool),
+        cmocka_unit_test(order_in_blocks_is_a_function_of_its_name),
+        cmocka_unit_test(every_place_is_as_likely),
+        cmocka_unit_test(pools_are_mixed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
