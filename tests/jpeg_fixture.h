@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "data/jpeg.h"
+#include "data/photos/jpeg.h"
 #include "photo_drawing.h"
 
 struct pixels {

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "data/dataset.h"
-#include "data/photo_pixels.h"
+#include "data/photos/photo_pixels.h"
 #include "photo_drawing.h"
 #include "photo_fixture.h"
 

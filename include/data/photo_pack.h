@@ -2,7 +2,7 @@
  * the way.
  *
  *     DST/SPLIT/shard-00000.bin, ...    the pictures' bytes, one after the other
- *     DST/SPLIT/index.bin               names, classes, sizes and checksums (src/data/photo_index_file.h)
+ *     DST/SPLIT/index.bin               names, classes, sizes and checksums (src/data/photos/photo_index_file.h)
  *     DST/SPLIT/report.tsv              files that were left out: path, tab, reason
  *
  * A split in DST stands for its folder in SRC wherever photographs are read. The bytes written are a function of the
@@ -53,7 +53,7 @@ struct photo_pack_params {
     const char *source;           /* train/ and val/ lie in it, or it is one split itself */
     const char *destination;      /* made where it is missing */
     const char *split;            /* the source is this one split; NULL: as it is found, "train" if it is one */
-    const char *labels, *synsets; /* lists of a flat folder's labels (src/data/photo_labels.h), or NULL */
+    const char *labels, *synsets; /* lists of a flat folder's labels (src/data/pack/photo_labels.h), or NULL */
     uint64_t shard_bytes;         /* source bytes in a shard */
     int short_side, quality;      /* 0: bytes as they are; else the shorter side in pixels, and JPEG's quality */
     bool stop_on_bad;             /* the first file that would be left out is an error */

@@ -4,9 +4,9 @@ MINUTES    ?= 1
 FUZZ_SRC   := $(sort $(wildcard tests/fuzz/*_fuzz.c))
 FUZZ_BIN   := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/fuzz/%)
 # The readers of foreign bytes, and what they stand on.
-FUZZ_READS := $(sort $(wildcard src/base/*.c src/config/*.c src/graph/*.c src/data/*.c kernels/resample*.c) \
-              src/app/safetensors.c src/app/safetensors_write.c src/app/run_directory.c src/app/event_log.c \
-              src/app/event_log_read.c src/app/replica_vector.c src/app/state_file.c)
+FUZZ_READS := $(sort $(wildcard src/base/*.c src/config/*.c src/graph/*.c src/data/*.c src/data/*/*.c \
+              kernels/resample*.c) src/app/safetensors.c src/app/safetensors_write.c src/app/run_directory.c \
+              src/app/event_log.c src/app/event_log_read.c src/app/replica_vector.c src/app/state_file.c)
 FUZZ_FLAGS := -std=c11 -D_GNU_SOURCE -O1 -g -DGRAPEVINE_VERSION='"$(VERSION)"' -Iinclude -Isrc -Itests \
               -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -Wno-unknown-pragmas
 

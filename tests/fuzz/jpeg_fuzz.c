@@ -2,7 +2,7 @@
  * what is rendered is a picture. */
 #include <math.h>
 
-#include "data/photo_pixels.h"
+#include "data/photos/photo_pixels.h"
 #include "fuzz/fuzz_fixture.h"
 
 /* Larger pictures only take longer; how long and how much memory is for tests/unit/jpeg_trouble_test.c. */

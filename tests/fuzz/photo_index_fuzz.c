@@ -1,7 +1,7 @@
 /* The index of packed photographs. Its checksum is set right first: what lies behind it is to be reached. */
 #include <zlib.h>
 
-#include "data/photo_index_file.h"
+#include "data/photos/photo_index_file.h"
 #include "fuzz/fuzz_fixture.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,7 +1,7 @@
 /* Lists of labels: the first byte says whether classes and synsets are known, the second how much of the input is the
  * list of synsets. */
-#include "data/photo_builder.h"
-#include "data/photo_labels.h"
+#include "data/photos/photo_builder.h"
+#include "data/pack/photo_labels.h"
 #include "fuzz/fuzz_fixture.h"
 
 static struct photo_index make_photographs(void)

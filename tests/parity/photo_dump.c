@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "base/random.h"
-#include "data/photo_pixels.h"
+#include "data/photos/photo_pixels.h"
 
 enum { LINE_BYTES = 4096 };
 

@@ -1,6 +1,6 @@
 /* data/jpeg.h, where pictures are not as they should be: whatever is wrong is found and named, nothing crashes, and the
  * decoder reads the next picture as ever. */
-#include "data/jpeg.h"
+#include "data/photos/jpeg.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* data/photo_blocks.h: where blocks begin and end, which of them are read, and how often. */
-#include "data/photo_blocks.h"
+#include "data/photos/photo_blocks.h"
 
 #include <fcntl.h>
 #include <setjmp.h>

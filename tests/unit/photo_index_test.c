@@ -1,5 +1,5 @@
 /* data/photo_index.h: index.bin written and read, every damage of it refused, and splits as they lie in folders. */
-#include "data/photo_index.h"
+#include "data/photos/photo_index.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,8 +11,8 @@
 #include <cmocka.h>
 
 #include "base/memory.h"
-#include "data/photo_builder.h"
-#include "data/photo_index_file.h"
+#include "data/photos/photo_builder.h"
+#include "data/photos/photo_index_file.h"
 #include "photo_fixture.h"
 
 /* Where the parts of the index below lie in its file. */

@@ -1,5 +1,5 @@
 /* data/photo_labels.h: all forms of label lists, with and without known classes, and messages about wrong ones. */
-#include "data/photo_labels.h"
+#include "data/pack/photo_labels.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "data/photo_builder.h"
-#include "data/photo_folder.h"
+#include "data/photos/photo_builder.h"
+#include "data/photos/photo_folder.h"
 #include "photo_fixture.h"
 
 enum { PHOTOS = 4 };

@@ -1,5 +1,5 @@
 /* data/photo_report.h: lines that stay lines whatever a name holds, sorted, each once, read as they were written. */
-#include "data/photo_report.h"
+#include "data/pack/photo_report.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

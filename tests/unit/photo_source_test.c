@@ -1,5 +1,5 @@
 /* data/photo_source.h: sizes, the order and the shards of a pack are functions of the list alone. */
-#include "data/photo_source.h"
+#include "data/pack/photo_source.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* data/photo_view.h: random crops draw by draw against their definition, their bounds, the middle ones against
  * torchvision's numbers and against integer arithmetic. */
-#include "data/photo_view.h"
+#include "data/photos/photo_view.h"
 
 #include <math.h>
 #include <setjmp.h>
