@@ -264,7 +264,7 @@ static bool shrink_pixels(struct photo_maker *maker, const struct photo_view *vi
             kernel_resample_columns(&maker->across.axis, view->columns, maker->row, factor, shift, planes);
         for (size_t j = 0; done && j < columns; j++)
             for (int c = 0; c < components; c++)
-                *pixels++ = (uint8_t)fminf(planes[c][j], 255);
+                *pixels++ = (uint8_t)fminf(line[(size_t)c * columns + j], 255);
     }
     free(line);
     return done;
