@@ -1,5 +1,5 @@
-/* data/jpeg.h, where pictures are not as they should be: whatever is wrong is found and named, nothing crashes, and the
- * decoder reads the next picture as ever. */
+/* data/photos/jpeg.h, where pictures are not as they should be: whatever is wrong is found and named, nothing crashes,
+ * and the decoder reads the next picture as ever. */
 #include "data/photos/jpeg.h"
 
 #include <setjmp.h>

@@ -290,12 +290,13 @@ static void sizes_have_equal_shares(void **state)
 static void expect_grown(const struct ahead *ahead, const struct batch *batch, uint64_t number)
 {
     int size = picture_size_of(&ahead->params.sizes, number);
+    size_t floats = (size_t)size * (size_t)size;
     assert_int_equal(batch->number, number);
     assert_int_equal(batch->size, size);
     for (size_t i = 0; i < ahead->params.batch; i++) {
         float expected = (float)index_of(ahead, number * ahead->params.batch + i) + (float)size / 1024;
-        for (size_t k = 0; k < (size_t)(size * size); k++)
-            assert_true(batch->images[i * (size_t)(size * size) + k] == expected);
+        for (size_t k = 0; k < floats; k++)
+            assert_true(batch->images[i * floats + k] == expected);
     }
 }
 

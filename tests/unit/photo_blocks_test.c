@@ -1,4 +1,4 @@
-/* data/photo_blocks.h: where blocks begin and end, which of them are read, and how often. */
+/* data/photos/photo_blocks.h: where blocks begin and end, which of them are read, and how often. */
 #include "data/photos/photo_blocks.h"
 
 #include <fcntl.h>

@@ -1,5 +1,5 @@
-/* data/photo_pixels.h: what is rendered against a float64 resize of the whole decoded picture, at every scale; shrunk
- * pictures; a maker that has seen others gives the same bits as a fresh one. */
+/* data/photos/photo_pixels.h: what is rendered against a float64 resize of the whole decoded picture, at every scale;
+ * shrunk pictures; a maker that has seen others gives the same bits as a fresh one. */
 #include "data/photos/photo_pixels.h"
 
 #include <math.h>

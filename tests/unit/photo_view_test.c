@@ -1,4 +1,4 @@
-/* data/photo_view.h: random crops draw by draw against their definition, their bounds, the middle ones against
+/* data/photos/photo_view.h: random crops draw by draw against their definition, their bounds, the middle ones against
  * torchvision's numbers and against integer arithmetic. */
 #include "data/photos/photo_view.h"
 

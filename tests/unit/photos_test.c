@@ -121,7 +121,7 @@ static void other_sizes(void **state)
             struct random_stream stream = stream_of(i), same = stream_of(i);
             assert_int_equal(set->ops->fetch_at(set, i, sizes[s], &stream, out), STATUS_OK);
             make_expected(i, sizes[s], &same, expected);
-            photos_expect_near(out, expected, (size_t)(3 * sizes[s] * sizes[s]));
+            photos_expect_near(out, expected, 3 * (size_t)sizes[s] * (size_t)sizes[s]);
         }
     dataset_close(set);
 }
