@@ -1,5 +1,5 @@
-/* data/photos/jpeg.h: a part of a picture is that part of the whole at every scale, whatever is coded how. What is wrong
- * with pictures: jpeg_trouble_test.c. */
+/* data/photos/jpeg.h: a part of a picture is that part of the whole at every scale, whatever is coded how. What is
+ * wrong with pictures: jpeg_trouble_test.c. */
 #include "data/photos/jpeg.h"
 
 #include <setjmp.h>
