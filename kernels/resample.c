@@ -33,7 +33,7 @@ static void fill_weights(double center, double width, int from, int low, int hig
 {
     float sum = 0, slope = (float)(1 / width), at = (float)((from + 0.5 - center) / width);
     for (int k = 0; k < taps; k++, at += slope) {
-        float weight = fmaxf(1 - fabsf(at), 0);
+        float apart = fabsf(at), weight = apart < 1 ? 1 - apart : 0;
         sum += weights[k] = from + k >= low && from + k < high ? weight : 0;
     }
     for (int k = 0; k < taps; k++)
@@ -161,5 +161,6 @@ void kernel_resample_columns(const struct resample_axis *axis, int out_count, co
                              float *const planes[RESAMPLE_CHANNELS])
 {
     int done = axis->lanes != NULL ? resample_vectors_columns(axis, out_count, row, factor, shift, planes) : 0;
-    resample_rest(axis, done, out_count, row, factor, shift, planes);
+    if (done < out_count)
+        resample_rest(axis, done, out_count, row, factor, shift, planes);
 }

@@ -17,7 +17,7 @@ enum {
     PICTURES_MAX = 512,
     PARTS = DATASET_ALL + 1,
     OUTPUTS = 256,
-    WARM_UP_BATCHES = 2,
+    WARM_UP_BATCHES = 4, /* all slots have been touched */
     SLOTS = 3,
     BROUGHT_AT_ONCE = 8
 };

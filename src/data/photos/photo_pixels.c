@@ -76,16 +76,12 @@ const char *photo_trouble(const struct photo_maker *maker)
 
 /* --- what to decode --- */
 
-/* Pixels decoded per pixel wanted, on either axis: with no more than one the triangle has two or three to look at, and
- * misses Pillow's result by up to 3.4 of 255 on the mean of a picture; so by 1.2, for a few hundredths of the time. */
-static const double decoded_least = 1.5;
-
 /* Scales at which libjpeg has fast inverse transforms; the others cost more than they save. */
 static int choose_eighths(const struct photo_view *view)
 {
     double step = fmin(view->width / view->out_width, view->height / view->out_height);
     int eighths = 1;
-    while (eighths < 8 && step * eighths / 8 < decoded_least)
+    while (eighths < 8 && step * eighths / 8 < view->decoded)
         eighths *= 2;
     return eighths;
 }

@@ -7,6 +7,11 @@ static const double ratio_low = 3.0 / 4, ratio_high = 4.0 / 3;
 
 enum { CROP_ATTEMPTS = 10 };
 
+/* With no more pixels than are wanted the triangle has two or three to look at, and misses what it makes of the whole
+ * picture by up to 3.4 of 255 on the mean: less than augmentation does. With half as many more by 1.2, for a few
+ * hundredths of the time. */
+static const double decoded_for_training = 1, decoded_for_tests = 1.5;
+
 static double draw(struct random_stream *stream, double low, double high)
 {
     return low + (high - low) * random_uniform(stream);
@@ -41,7 +46,8 @@ static void crop_middle(int width, int height, struct photo_view *view)
 
 struct photo_view photo_view_random(struct random_stream *stream, int width, int height, int size)
 {
-    struct photo_view view = {.out_width = size, .out_height = size, .columns = size, .rows = size};
+    struct photo_view view = {
+        .out_width = size, .out_height = size, .columns = size, .rows = size, .decoded = decoded_for_training};
     if (!draw_crop(stream, width, height, &view))
         crop_middle(width, height, &view);
     view.mirrored = random_u32(stream) & 1;
@@ -55,6 +61,7 @@ static struct photo_view resized(int width, int height, int short_side)
     double out = floor(short_side * longer / shorter);
     return (struct photo_view){.width = width,
                                .height = height,
+                               .decoded = decoded_for_tests,
                                .out_width = width > height ? out : short_side,
                                .out_height = width > height ? short_side : out};
 }

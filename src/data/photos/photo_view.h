@@ -13,6 +13,7 @@ struct photo_view {
     double out_left, out_top;        /* where the wanted pixels begin, */
     int columns, rows;               /* and how many there are */
     bool mirrored;
+    double decoded; /* pixels that are decoded for each that is wanted, on either axis, at least: ≥ 1 */
 };
 
 /* A share of the area drawn evenly from [0.08, 1], a ratio of width to height drawn log-evenly from [3/4, 4/3], at an

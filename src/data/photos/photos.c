@@ -250,7 +250,8 @@ static struct photo_view whole_view(const struct jpeg_about *about)
                                .out_width = about->width,
                                .out_height = about->height,
                                .columns = about->width,
-                               .rows = about->height};
+                               .rows = about->height,
+                               .decoded = 1};
 }
 
 /* Bytes that the part has moved; 0: the picture cannot be read. */
