@@ -385,7 +385,7 @@ stage_photos() {
             class=$dir/photos/files/train/$(basename "$(dirname "$file")")
             mkdir -p "$class" && ln -s "$file" "$class/$copies-$(basename "$file")"
             count=$((count + 1))
-        done < <(find "$(realpath "$photos")" -mindepth 2 -maxdepth 2 -iname '*.jp*g')
+        done < <(find -L "$(realpath "$photos")" -mindepth 2 -maxdepth 2 -iname '*.jp*g')
         copies=$((copies + 1))
         [ "$count" -gt 0 ] || { echo "no photographs in the folders of $photos" && return 77; }
     done

@@ -23,7 +23,8 @@ while [ "$count" -lt "$wanted" ]; do
         mkdir -p "$scratch/data/photos/train/$class"
         ln -s "$file" "$scratch/data/photos/train/$class/$copy-$(basename "$file")"
         count=$((count + 1))
-    done < <(find "$photos" -mindepth 2 -maxdepth 2 -iname '*.jp*g')
+    done < <(find -L "$photos" -mindepth 2 -maxdepth 2 -iname '*.jp*g')
+    [ "$count" -gt 0 ] || { echo "no photographs in the folders of $photos" && exit 1; }
     copy=$((copy + 1))
 done
 "$build/grapevine" pack "$scratch/data/photos" "$scratch/packed/photos"
@@ -55,7 +56,8 @@ for round in 1 2 3; do
         echo "round $round: over PyTorch's DataLoader, one worker ($theirs/s): $(ratio "$mine" "$theirs") (at least 3)"
     fi
     if [ -n "${FFCV_PYTHON:-}" ]; then
-        theirs=$(FFCV_FILE="$scratch/set.beton" "$FFCV_PYTHON" tests/bench/data_ffcv.py "$scratch/data/photos/train" 8 2>/dev/null)
+        theirs=$(FFCV_FILE="$scratch/set.beton" "$FFCV_PYTHON" tests/bench/data_ffcv.py "$scratch/data/photos/train" 8 \
+            2>/dev/null)
         echo "round $round: over FFCV, one thread ($theirs/s): $(ratio "$mine" "$theirs") (at least 1)"
     fi
 done

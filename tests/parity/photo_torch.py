@@ -5,9 +5,9 @@
 Pictures are drawn (smooth noise at several scales, edges, print), encoded by Pillow in every usual way, and made into
 network inputs by Grapevine (photo_dump) and by torchvision on Pillow's pictures:
 * Resize and CenterCrop, and RandomResizedCrop and flip for the crops that Grapevine draws: for each picture the mean of
-  the absolute differences is at most 1.5 of 255 in tests, 4 in training. Grapevine decodes large pictures at 4/8, 2/8 or
-  1/8 of their size (in training as small as does, in tests with half as many pixels again), and keeps fractions between
-  the two passes where Pillow rounds: no pixel has to be the same.
+  the absolute differences is at most 1.5 of 255 in tests, 4 in training. Grapevine decodes large pictures at 4/8, 2/8
+  or 1/8 of their size (in training as small as does, in tests with half as many pixels again), and keeps fractions
+  between the two passes where Pillow rounds: no pixel has to be the same.
 * Crops drawn by both, for pictures of several shapes: two-sample Kolmogorov-Smirnov tests of left, top, width, height,
   share of the area and log ratio. All of them together raise a false alarm once in a million.
 
