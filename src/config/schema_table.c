@@ -74,9 +74,9 @@ const struct schema_row schema_table[] = {
      .details = "uniform: evenly; each picture is read by itself once the set is in memory. blocks: blocks of a shard "
                 "in random order, the pictures of a pool of them among each other, each block read once in an epoch. "
                 "auto: uniform if the set fits in half of the memory."},
-    {KEY(data, block_mib), ABOVE(0, 1024), .preset = "8", .summary = "packed photographs: MiB read at once",
+    {KEY(data, block_mib), ABOVE(0, 1024), .preset = "32", .summary = "packed photographs: MiB read at once",
      .details = "Longer blocks suit slow disks; pictures of a block stay in the same pool for an epoch."},
-    {KEY(data, pool_mib), ABOVE(0, 1048576), .preset = "256", .summary = "shuffle blocks: MiB shuffled together",
+    {KEY(data, pool_mib), ABOVE(0, 1048576), .preset = "512", .summary = "shuffle blocks: MiB shuffled together",
      .details = "Larger pools come closer to even shuffling, and need as much of the page cache, twice."},
     {KEY(data, on_bad), WORDS("skip", "stop"), .preset = "skip", .summary = "photographs that cannot be read",
      .details = "skip: each is named once, and the next of its class takes its place. stop: the run ends."},

@@ -186,14 +186,16 @@ static uint8_t *ring_row(const struct photo_maker *maker, const struct photo_wor
 static bool make_row(struct photo_maker *maker, const struct photo_work *work, int i, int *decoded)
 {
     const struct resample_axis *down = &maker->down.axis;
-    int first = down->first[i];
-    for (; *decoded < first + down->taps; ++*decoded)
+    const float *weights = down->weights + (size_t)i * (size_t)down->taps;
+    int first = down->first[i], taps = down->taps;
+    for (; *decoded < first + taps; ++*decoded)
         if (!jpeg_row(maker->decoder, ring_row(maker, work, *decoded)))
             return false;
-    for (int k = 0; k < down->taps; k++)
+    while (taps > 1 && weights[taps - 1] == 0) /* as many as the row needs that needs most */
+        taps--;
+    for (int k = 0; k < taps; k++)
         maker->window[k] = ring_row(maker, work, first + k);
-    kernel_resample_rows((size_t)work->region.width * PHOTO_CHANNELS, down->taps, maker->window,
-                         down->weights + (size_t)i * (size_t)down->taps, maker->row);
+    kernel_resample_rows((size_t)work->region.width * PHOTO_CHANNELS, taps, maker->window, weights, maker->row);
     return true;
 }
 
