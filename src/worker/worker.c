@@ -50,8 +50,8 @@ enum status worker_create_algo(const struct worker *worker, float *x, struct alg
         .alpha = p->alpha,
         .alpha_tilde = p->alpha_tilde,
         .optimizer = p->optimizer,
-        .x = x,
     };
+    params.x = x;
     return p->algo->create(&params, out);
 }
 

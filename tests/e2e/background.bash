@@ -56,19 +56,19 @@ ends_in_the_same_bits() {
 # `status`, and `stopped_between`: when that was, in seconds of the run's time. Ranks are found by their command line,
 # wherever the launcher has put them.
 stop_a_rank() {
-    local run=$1 begin_s ranks begin end
+    local run=$1 begin_s pids begin end
     until [ -s "$run/metrics-3.jsonl" ] || ! kill -0 "$running" 2>/dev/null; do sleep 0.05; done
     begin_s=$("$PYTHON" -c 'import json, sys, time
 print(time.time() - json.loads(open(sys.argv[1]).readlines()[-1])["time"])' "$run/metrics-3.jsonl")
     sleep "$2"
-    mapfile -t ranks < <(pgrep -f "^$grapevine train .*run.dir=$run( |$)")
+    mapfile -t pids < <(pgrep -f "^$grapevine train .*run.dir=$run( |$)")
     begin=$("$PYTHON" -c 'import sys, time; print(time.time() - float(sys.argv[1]))' "$begin_s")
-    kill -STOP "${ranks[2]}"
+    kill -STOP "${pids[2]}"
     sleep "$3"
-    kill -CONT "${ranks[2]}"
+    kill -CONT "${pids[2]}"
     end=$("$PYTHON" -c 'import sys, time; print(time.time() - float(sys.argv[1]))' "$begin_s")
     sleep "$4"
-    kill -TERM "${ranks[0]}"
+    kill -TERM "${pids[0]}"
     wait "$running"
     status=$?
     stopped_between="$begin $end"
