@@ -286,13 +286,26 @@ static enum status fetch_part(const struct dataset *base, size_t index, int size
     return moved > 0 ? STATUS_OK : STATUS_DATA;
 }
 
+/* The system begins to read a file, and nobody waits for it. What cannot be opened is found by whoever wants it. */
+static void bring_file(const struct photo_set *set, size_t index)
+{
+    char *path = text_format("%s/%s", set->index.folder, photo_name(&set->index, set->places[index]));
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file >= 0) {
+        posix_fadvise(file, 0, 0, POSIX_FADV_WILLNEED);
+        close(file);
+    }
+    free(path);
+}
+
 static void will_need(const struct dataset *base, const uint32_t *indices, size_t count)
 {
     struct photo_set *set = (struct photo_set *)(uintptr_t)base;
-    if (!set->index.packed)
-        return;
     for (size_t i = 0; i < count; i++)
-        photo_blocks_bring(&set->blocks, indices[i], set->shards);
+        if (set->index.packed)
+            photo_blocks_bring(&set->blocks, indices[i], set->shards);
+        else
+            bring_file(set, indices[i]);
 }
 
 /* --- opening and closing --- */
