@@ -135,8 +135,8 @@ test_real() {
             ln -s "$file" "$scratch/real-$round/photos/$split/$class/"
         done < <(find "$(realpath "$folder")" -mindepth 3 -maxdepth 3 -type f -iname '*.jp*g' | sort)
         run_well "real photographs, round $round" 1 simulate "$config" train.workers=2 \
-            "data.path=$scratch/real-$round" "run.dir=$scratch/real-run-$round" data.size=64 train.epochs=100 optimizer.lr=0.02 \
-            optimizer.weight_decay=5e-4 schedule.name=cosine schedule.warmup_epochs=2
+            "data.path=$scratch/real-$round" "run.dir=$scratch/real-run-$round" data.size=64 train.epochs=100 \
+            optimizer.lr=0.02 optimizer.weight_decay=5e-4 schedule.name=cosine schedule.warmup_epochs=2
     done
     check "beyond chance" "$PYTHON" - "$scratch" <<'PYTHON'
 import glob, json, math, sys
