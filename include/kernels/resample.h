@@ -52,7 +52,8 @@ void kernel_resample_axis(const struct resample_span *span, bool mirrored, struc
  * this processor has no such vectors, or the elements lie too far apart (below half of the size, about). */
 bool kernel_resample_lanes(const struct resample_axis *axis, int out_count);
 
-/* out[j] = Σ_k weights[k] · rows[k][j], j < count. */
+/* out[j] = Σ_k weights[k] · rows[k][j], j < count, summed in fp32 from the first k to the last: the same bits on every
+ * processor. */
 void kernel_resample_rows(size_t count, int taps, const uint8_t *const *rows, const float *weights, float *out);
 
 /* A row of (…, RESAMPLE_CHANNELS) fp32 elements, with RESAMPLE_PADDING more after the last, to out_count elements in

@@ -21,7 +21,8 @@ struct job {
     bool survives;              /* the MPI library can go on without ranks that have died */
     struct job_mpi *mpi;        /* owned */
     int local_rank, local_size; /* among the ranks of this node */
-    double cores;               /* that this rank has to itself: one that k ranks of the node may use counts 1/k */
+    double cores;               /* that this rank has to itself: one that k ranks of the node may use counts 1/k; 0:
+                                 * not known */
     double limit_s;             /* of every collective step */
     bool agreed;                /* all ranks know that the run has failed: each can leave by itself */
     bool ordered_sums; /* the same on every rank: sums over ranks are made in rank order, ((v0 + v1) + v2) + ..., as a

@@ -23,13 +23,10 @@ static const char usage[] =
     "    --loader      only the loader\n"
     "    --json        figures for programs\n";
 
-enum { CONFIG_ARGUMENTS_MAX = 64 };
-
 struct request {
     double seconds, rate;
     bool read_only, loader_only, json, help;
-    char *config[CONFIG_ARGUMENTS_MAX]; /* borrowed */
-    int config_count;
+    int config_count; /* the first arguments, once options are taken out: a file, then key=value */
 };
 
 struct figures {
@@ -54,8 +51,8 @@ static enum status parse(int count, char **arguments, struct request *out)
     for (int i = 0; i < count; i++)
         if (arguments[i][0] == '-')
             TRY(option_list_take(&list, count, arguments, &i));
-        else if (out->config_count < CONFIG_ARGUMENTS_MAX)
-            out->config[out->config_count++] = arguments[i];
+        else
+            arguments[out->config_count++] = arguments[i];
     if (out->help || out->config_count > 0)
         return STATUS_OK;
     log_error("bench data: a configuration: grapevine bench data CONFIG [key=value ...]");
@@ -158,7 +155,7 @@ static enum status bench_data(int count, char **arguments)
         printf("%s", usage);
         goto done;
     }
-    TRY_GOTO(command_read_config(request.config_count, request.config, &config), done);
+    TRY_GOTO(command_read_config(request.config_count, arguments, &config), done);
     TRY_GOTO(plan_create_data(config, &plan), done);
     TRY_GOTO(measure(&request, plan, &figures), done);
     print(&request, &figures);

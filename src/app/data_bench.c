@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/stopwatch.h"
+#include "base/thread.h"
 #include "data/loader.h"
 
 enum {
@@ -264,13 +265,15 @@ struct reading {
     double bytes;
 };
 
-static void bring(struct reading *reading)
+static void *bring(void *context)
 {
+    struct reading *reading = context;
     for (size_t i = 0; i < reading->count;) {
         size_t some = reading->count - i < BROUGHT_AT_ONCE ? reading->count - i : BROUGHT_AT_ONCE;
         reading->set->ops->will_need(reading->set, reading->order + i, some);
         atomic_store(&reading->brought, i += some);
     }
+    return NULL;
 }
 
 static void read_pictures(struct reading *reading)
@@ -296,16 +299,14 @@ enum status data_bench_read(const struct data_bench_params *params, double *byte
     uint32_t *order = memory_zalloc(partition->count, sizeof order[0]);
     struct reading reading = {.set = set, .order = order, .count = partition->count};
     partition_shuffle(partition, (uint64_t)plan->config->seed, 0, 0, order);
+    struct thread thread = {0};
     double begin_s = stopwatch_now();
-#pragma omp parallel sections num_threads(2)
-    {
-#pragma omp section
-        bring(&reading);
-#pragma omp section
+    enum status status = thread_start(&thread, "reader", bring, &reading);
+    if (status == STATUS_OK)
         read_pictures(&reading);
-    }
+    thread_join(&thread);
     *seconds = stopwatch_now() - begin_s;
     *bytes = reading.bytes;
     free(order);
-    return STATUS_OK;
+    return status;
 }

@@ -214,11 +214,11 @@ static void unguard(struct guarded guarded)
 
 enum { ROWS_MAX = 23, COUNT_MAX = 1200 };
 
-/* Multiples of 1/64: with bytes, every sum is exact in fp32. */
-static void dyadic_weights(struct random_stream *stream, float *weights, int taps)
+/* Any numbers: sums are rounded, and so tell the order in which they were made, which is the contract's. */
+static void draw_weights(struct random_stream *stream, float *weights, int taps)
 {
     for (int k = 0; k < taps; k++)
-        weights[k] = (float)random_below(stream, 65) / 64;
+        weights[k] = (float)random_uniform(stream);
 }
 
 static void expect_rows(struct random_stream *stream, size_t count, int taps, bool at_the_end)
@@ -233,7 +233,7 @@ static void expect_rows(struct random_stream *stream, size_t count, int taps, bo
             row[j] = (uint8_t)random_below(stream, 256);
         rows[k] = row;
     }
-    dyadic_weights(stream, weights, taps);
+    draw_weights(stream, weights, taps);
     memset(result.memory, 0xaa, GUARDED_BYTES);
     kernel_resample_rows(count, taps, rows, weights, out);
     for (size_t j = 0; j < count; j++) {
@@ -284,7 +284,7 @@ static struct columns draw_columns(struct random_stream *stream, int out_count, 
     for (int i = 0; i < out_count; i++)
         columns.axis.first[i] = (int)random_below(stream, (uint32_t)(columns.in_count - taps + 1));
     columns.axis.first[out_count - 1] = columns.in_count - taps; /* the last element of the row has a part */
-    dyadic_weights(stream, columns.axis.weights, out_count * taps);
+    draw_weights(stream, columns.axis.weights, out_count * taps);
     return columns;
 }
 

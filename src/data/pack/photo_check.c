@@ -14,6 +14,7 @@
 
 #include "base/memory.h"
 #include "data/photos/jpeg.h"
+#include "data/photos/photo_index.h"
 #include "data/photos/photo_pixels.h"
 
 struct photo_checker {

@@ -8,8 +8,7 @@
 
 #include "base/status.h"
 
-/* Larger files are left out: no photograph of a data set is. */
-enum { PHOTO_BYTES_MAX = 256 << 20, PHOTO_REASON_BYTES = 160 };
+enum { PHOTO_REASON_BYTES = 160 };
 
 /* One thread's. */
 struct photo_checker;

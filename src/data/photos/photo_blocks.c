@@ -10,7 +10,7 @@
 
 enum { READ_BYTES = 1 << 17 }; /* more at once is slower: this much stays in a cache, and the kernel reads ahead */
 
-/* Does picture `place` begin a block, where the present one begins at `first`? */
+/* Does picture `place` begin a block, since it does not fit into the present one? */
 static bool begins(const struct photo_index *index, uint32_t place, const struct photo_block *block, uint64_t most)
 {
     const struct photo *photo = &index->photos[place];

@@ -9,6 +9,9 @@
 
 #include "base/status.h"
 
+/* A larger file is no photograph: it is left out of packs, and not read from folders. */
+enum { PHOTO_BYTES_MAX = 256 << 20 };
+
 struct photo {
     uint64_t offset;        /* of its first byte in its shard; 0 in a folder */
     uint64_t name;          /* offset of its name in `names`: its path below the split's folder */

@@ -23,10 +23,9 @@
 #include "data/photos/photo_pixels.h"
 
 enum {
-    BAD_NAMED_MAX = 20,       /* messages about pictures that cannot be read */
-    SUBSTITUTES_MAX = 64,     /* pictures that are tried in place of one */
-    FILE_BYTES_MAX = 1 << 28, /* of one photograph */
-    TEST_NUMERATOR = 256,     /* tests look at the middle 224 of a shorter side of 256, or the like at other sizes */
+    BAD_NAMED_MAX = 20,   /* messages about pictures that cannot be read */
+    SUBSTITUTES_MAX = 64, /* pictures that are tried in place of one */
+    TEST_NUMERATOR = 256, /* tests look at the middle 224 of a shorter side of 256, or the like at other sizes */
     TEST_DENOMINATOR = 224
 };
 
@@ -122,9 +121,9 @@ static bool read_file(struct photo_reader *reader, int file, size_t *size)
         snprintf(reader->trouble, sizeof reader->trouble, "is no regular file");
         return false;
     }
-    if (about.st_size > FILE_BYTES_MAX) {
+    if (about.st_size > PHOTO_BYTES_MAX) {
         snprintf(reader->trouble, sizeof reader->trouble, "has %lld bytes, more than a photograph may have (%d)",
-                 (long long)about.st_size, FILE_BYTES_MAX);
+                 (long long)about.st_size, PHOTO_BYTES_MAX);
         return false;
     }
     *size = (size_t)about.st_size;
@@ -184,7 +183,8 @@ static void report_bad(struct photo_set *set, size_t index, const char *trouble)
     if (set->stops)
         log_on_this_rank(level, "%s/%s: %s; remove it, or set data.on_bad=skip", set->index.folder, name, trouble);
     else if (before < BAD_NAMED_MAX)
-        log_on_this_rank(level, "%s/%s: %s; another picture of its class takes its place (data.on_bad=stop: end)",
+        log_on_this_rank(level,
+                         "%s/%s: %s; another picture of its class takes its place (data.on_bad=stop ends the run)",
                          set->index.folder, name, trouble);
     else if (before == BAD_NAMED_MAX)
         log_on_this_rank(level, "%s: more than %d pictures cannot be read; the others are not named", set->index.folder,

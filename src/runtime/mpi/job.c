@@ -121,7 +121,7 @@ static enum status share_cores(struct job *job, MPI_Comm node)
     double cores = 0;
     CPU_ZERO(&own);
     if (sched_getaffinity(0, sizeof own, &own) != 0)
-        return STATUS_OK;
+        CPU_ZERO(&own); /* not known; the others count all the same */
     for (int core = 0; core < CORES; core++)
         users[core] = CPU_ISSET(core, &own) ? 1 : 0;
     TRY_MPI(MPI_Allreduce(MPI_IN_PLACE, users, CORES, MPI_INT, MPI_SUM, node));
