@@ -79,7 +79,7 @@ const struct schema_row schema_table[] = {
     {KEY(data, pool_mib), ABOVE(0, 1048576), .preset = "512", .summary = "shuffle blocks: MiB shuffled together",
      .details = "Larger pools come closer to even shuffling, and need as much of the page cache, twice."},
     {KEY(data, on_bad), WORDS("skip", "stop"), .preset = "skip", .summary = "photographs that cannot be read",
-     .details = "skip: each is named once, and the next of its class takes its place. stop: the run ends."},
+     .details = "skip: the next of its class takes its place; the first twenty are named, once. stop: the run ends."},
     {KEY(data, threads), CLOSED(0, 1024), .preset = "0", .summary = "threads that make pictures, per worker",
      .details = "0: for photographs as many as the worker has cores besides those that compute, 1 for other sets."},
 
