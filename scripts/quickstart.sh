@@ -21,4 +21,14 @@ while [ -e "$dir" ]; do
     dir=$base-$number
     number=$((number + 1))
 done
-exec scripts/launch.sh "${WORKERS:-4}" configs/quickstart.yaml run.dir="$dir" "$@"
+scripts/launch.sh "${WORKERS:-4}" configs/quickstart.yaml run.dir="$dir" "$@"
+
+cat <<NEXT
+
+Next, what the momentum is for: 64 simulated workers on a ring, without and with it, about 10 s each, no data needed:
+
+  $build/grapevine simulate configs/pattern.yaml run.dir=$dir-gossip algorithm.name=gossip
+  $build/grapevine simulate configs/pattern.yaml run.dir=$dir-acid
+
+All four arms over three seeds, as a table: scripts/reproduce.sh pattern-drawn
+NEXT

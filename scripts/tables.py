@@ -17,9 +17,13 @@ from pathlib import Path
 
 PLAN_FIELDS = "name arm title workers seed config digest pairs".split()
 NOTHING = "–"
+# Tables of the arms of cifar10 with another network on other data.
+SMALL = ("pattern", "pattern-drawn", "cifar10-small")
 # Where the training loss of straggler's runs stands after about half of the budget.
 TARGET_LOSS = 0.5
 TITLES = {
+    "pattern": "A network without batch norm on Fashion-MNIST",
+    "pattern-drawn": "A network without batch norm on drawn samples",
     "cifar10": "ResNet-18 on CIFAR-10",
     "cifar10-small": "A small network on Fashion-MNIST",
     "imagenet": "ResNet-50 on ImageNet",
@@ -168,7 +172,7 @@ def write_consensus(options, runs):
 def write_accuracies(options, runs, published):
     _, _, counts = grouped(runs)
     header = ["workers"] + [str(n) for n in counts]
-    label = "published (ResNet-18, CIFAR-10)" if options.table == "cifar10-small" else "published"
+    label = "published (ResNet-18, CIFAR-10)" if options.table in SMALL else "published"
     own, recomputed = "test_accuracy_own_statistics", "test_accuracy"
     lines = ["Test accuracy of the averaged model in %"]
     if all(r.summary[own] == r.summary[recomputed] for r in runs if r.summary is not None):
@@ -280,7 +284,7 @@ def provenance(options, runs):
     if options.scale != 1:
         lines.append(f"* **Epochs times {options.scale:g}** (and the warm-up where it is given): not the published "
                      "length.")
-    if options.table == "cifar10-small":
+    if options.table in SMALL:
         lines.append("* The published rows are ResNet-18's on CIFAR-10, 300 epochs: compare the order of the arms, "
                      "not the figures.")
     lines += [f"* Made with `grapevine {options.command}`; {options.program or distinct(run_versions(done))}.",
@@ -312,7 +316,7 @@ def main():
     if all(run.summary is None for run in runs):
         print(f"tables: no run in {options.directory} has ended well", file=sys.stderr)
         return 3
-    published = read_published("cifar10" if options.table == "cifar10-small" else options.table)
+    published = read_published("cifar10" if options.table in SMALL else options.table)
     write = WRITERS.get(options.table, write_accuracies)
     lines = [f"# {TITLES[options.table]}", ""] + write(options, runs, published) + provenance(options, runs)
     text = "\n".join(lines)
