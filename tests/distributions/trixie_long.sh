@@ -18,11 +18,11 @@ give_up() {
     finish
 }
 
-# Before a command: it runs in the system, in its folder /root/grapevine, with process numbers and mounts of its own, so
-# that no process and no mount is left whatever becomes of it. What is set for this test is not set there.
+# Before a command: it runs in the system, in its folder /root/grapevine, with process numbers and mounts of its own:
+# whatever becomes of it, no process and no mount is left. What is set for this test is not set there.
 # shellcheck disable=SC2016  # expanded by the shells inside
-in_tree=(env -u BUILD -u MPIRUN -u MPIRUN_FLAGS -u PYTHON -u PYTHONPATH -u TMPDIR -u XDG_CACHE_HOME -u MAKEFLAGS -u MFLAGS
-    -u MAKELEVEL -u GRAPEVINE_SETUP -u GRAPEVINE_DATA -u LIMIT_S HOME=/root LC_ALL=C.UTF-8
+in_tree=(env -u BUILD -u MPIRUN -u MPIRUN_FLAGS -u PYTHON -u PYTHONPATH -u TMPDIR -u XDG_CACHE_HOME -u MAKEFLAGS
+    -u MFLAGS -u MAKELEVEL -u GRAPEVINE_SETUP -u GRAPEVINE_DATA -u LIMIT_S HOME=/root LC_ALL=C.UTF-8
     unshare --mount --propagation private --pid --fork --kill-child
     bash -c 'mount -t proc proc "$0/proc" && mount -t sysfs -o ro sysfs "$0/sys" &&
              mount -t devpts -o newinstance,ptmxmode=0666 devpts "$0/dev/pts" &&
@@ -42,7 +42,8 @@ fill_tree() {
     apt-config dump 2>/dev/null | grep '^Acquire::\(http\|https\|Check\)' >"$tree/etc/apt/apt.conf.d/90host"
     rm -rf "$tree/root/grapevine"
     git -c safe.directory='*' clone --quiet . "$tree/root/grapevine"
-    "${in_tree[@]}" sh -c 'apt-get -qq update && apt-get -qq install -y --no-install-recommends make' >"$scratch/apt" 2>&1
+    "${in_tree[@]}" sh -c 'apt-get -qq update && apt-get -qq install -y --no-install-recommends make' \
+        >"$scratch/apt" 2>&1
 }
 
 [ "$(id -u)" = 0 ] || give_up "needs root for a root folder of its own"
