@@ -47,8 +47,10 @@ tests|mpich|mpich|mpich|mpich|mpich|runs under a second MPI
 tests|libmpich-dev|mpich-devel|mpich|mpich-devel|mpich|builds for a second MPI
 tests|iproute2|iproute|iproute2|iproute2|-|runs across virtual hosts
 tests|iputils-ping|iputils|iputils|iputils|-|runs across virtual hosts
+tests|procps|procps-ng|procps-ng|procps|-|finds the ranks of a run
 tests|spin|-|-|-|spin|model of the pairing protocol (spinroot.com)
 tests|valgrind|valgrind|valgrind|valgrind|valgrind|memory checks
+long|debootstrap|debootstrap|debootstrap|debootstrap|-|the tests on Debian 13
 long|munge|munge|munge|munge|-|batch jobs under a real Slurm
 long|slurm-wlm|slurm-slurmd|slurm-llnl|slurm|-|batch jobs under a real Slurm
 sanitize|gcc|libasan|gcc|libasan8|-|AddressSanitizer (part of gcc on Debian)
@@ -56,6 +58,7 @@ sanitize|gcc|libubsan|gcc|libubsan1|-|UndefinedBehaviorSanitizer (part of gcc on
 sanitize|gcc|libtsan|gcc|libtsan2|-|ThreadSanitizer (part of gcc on Debian)
 sanitize|libcmocka-dev|libcmocka-devel|cmocka|libcmocka-devel|cmocka|unit tests
 sanitize|python3|python3|python|python3|python|test scripts
+sanitize|procps|procps-ng|procps-ng|procps|-|finds the ranks of a run
 sanitize|python3-pil|python3-pillow|python-pillow|python3-Pillow|pillow|photographs that tests draw
 fuzz|clang|clang|clang|clang|llvm|libFuzzer
 fuzz|libclang-rt-dev|compiler-rt|compiler-rt|-|-|libFuzzer and sanitizers

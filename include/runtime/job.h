@@ -59,7 +59,8 @@ void job_look_for_dead(const struct job *job, bool *dead);
 /* The worker of a rank. */
 int job_worker(const struct job *job, int rank);
 
-/* End MPI. A bad status that the ranks have not agreed on ends the others too (MPI_Abort). Returns the exit status. */
+/* End MPI. A bad status that the ranks have not agreed on ends the others too (MPI_Abort), once the launcher has read
+ * what this rank has written. Returns the exit status. */
 int job_finish(struct job *job, enum status status);
 
 #endif

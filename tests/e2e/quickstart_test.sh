@@ -5,6 +5,7 @@
 
 run_command scripts/launch.sh 4 configs/quickstart.yaml "run.dir=$scratch/quickstart"
 check "the quickstart runs" test "$status" = 0
+check "no library has a remark" test -z "$(grep -v '^grapevine: ' "$scratch/err")"
 check "the averaged model passes 95 %" "$PYTHON" - "$scratch/quickstart/summary.json" <<'PYTHON'
 import json, sys
 accuracy = json.load(open(sys.argv[1]))["test_accuracy"]

@@ -19,14 +19,15 @@ laws() {
     done < <(grep -E '^(ok|FAIL) ' "$scratch/out")
 }
 
-# Build for MPICH and use it from now on; a skipped test where it is not installed.
+# Build for MPICH, the targets given too, and use it from now on; a skipped test where it is not installed.
 use_mpich() {
     local tree=$BUILD/mpich
     if ! command -v mpicc.mpich mpiexec.mpich >/dev/null; then
         skip "the laws under MPICH" "mpicc.mpich and mpiexec.mpich are not installed"
         return 1
     fi
-    limit_s=600 run_command make -j2 BUILD="$tree" MPICC=mpicc.mpich "$tree/tests/mpi/exchange_laws" "$tree/grapevine"
+    limit_s=600 run_command make -j2 BUILD="$tree" MPICC=mpicc.mpich "$tree/tests/mpi/exchange_laws" \
+        "$tree/grapevine" "${@/#/$tree/}"
     verdict "builds with MPICH" "$([ "$status" = 0 ] || echo "make failed")"
     laws_program=$tree/tests/mpi/exchange_laws launcher=mpiexec.mpich grapevine=$PWD/$tree/grapevine mpich=yes
     return "$status"

@@ -7,7 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/machine.h"
@@ -44,13 +47,8 @@ static void prefer(const char *name, const char *value)
 /* Open MPI 4's default one-sided component (rdma) crashes with a communication thread and refuses windows between
  * hosts; `sm` works on a node and `pt2pt` everywhere as long as one thread at a time is inside MPI. Its windows live
  * in /dev/shm unless told otherwise. */
-static void prefer_working_components(void)
+static void prefer_in_version_4(void)
 {
-    char version[MPI_MAX_LIBRARY_VERSION_STRING] = "";
-    int length = 0;
-    MPI_Get_library_version(version, &length);
-    if (strstr(version, "Open MPI v4") == NULL)
-        return;
     prefer("OMPI_MCA_osc", "sm,pt2pt");
     prefer("OMPI_MCA_mpi_yield_when_idle", "1");
     struct statvfs shm;
@@ -67,6 +65,35 @@ static long launched(const char *variable)
 {
     const char *text = getenv(variable);
     return text != NULL ? strtol(text, NULL, 10) : 0;
+}
+
+/* As far as the launcher says before MPI starts: mpirun, else srun. */
+static bool all_on_one_host(void)
+{
+    long size = launched("OMPI_COMM_WORLD_SIZE");
+    if (size > 0)
+        return size == launched("OMPI_COMM_WORLD_LOCAL_SIZE");
+    return launched("SLURM_STEP_NUM_NODES") == 1;
+}
+
+/* Open MPI 5 asks the kernel for a route between each pair of ranks. On one host that is the loopback's, which its TCP
+ * does not use: it complains of every pair, though none needs TCP there. Addresses compared without the kernel match.
+ * (`btl` without TCP would be quiet, too, but replaces what a distribution's file says of other components.) */
+static void prefer_in_version_5(void)
+{
+    if (all_on_one_host())
+        prefer("OMPI_MCA_reachable", "weighted");
+}
+
+static void prefer_working_components(void)
+{
+    char version[MPI_MAX_LIBRARY_VERSION_STRING] = "";
+    int length = 0;
+    MPI_Get_library_version(version, &length);
+    if (strstr(version, "Open MPI v4") != NULL)
+        prefer_in_version_4();
+    if (strstr(version, "Open MPI v5") != NULL)
+        prefer_in_version_5();
 }
 
 /* Slurm has started several processes and told none of them how to find the others. Open MPI would end them all with a
@@ -314,6 +341,36 @@ enum status job_agree(struct job *job, const char *step, enum status status)
     return worst;
 }
 
+static bool is_read(int file)
+{
+    struct stat is;
+    int waiting = 0;
+    return fstat(file, &is) != 0 || !S_ISFIFO(is.st_mode) || ioctl(file, FIONREAD, &waiting) != 0 || waiting == 0;
+}
+
+/* The launcher passes on what the ranks write, and drops what it has not read when a rank aborts: the reason would be
+ * lost. */
+static void let_launcher_read(void)
+{
+    const double limit_s = 5, look_every_s = 1e-3, pass_on_s = 0.05;
+    double begin_s = stopwatch_now();
+    fflush(NULL);
+    while (!(is_read(STDOUT_FILENO) && is_read(STDERR_FILENO)) && stopwatch_now() - begin_s < limit_s)
+        stopwatch_sleep(look_every_s);
+    stopwatch_sleep(pass_on_s);
+}
+
+/* The others may be waiting for this rank. Open MPI 5's mpirun writes a NUL byte behind its message on MPI_Abort, and
+ * grep calls the log a binary file; it also ends the others when a rank leaves with a bad status, unless they survive
+ * deaths. */
+static void end_all(const struct job *job, enum status status)
+{
+    let_launcher_read();
+    if (getenv("PRTE_LAUNCHED") != NULL && !job->survives)
+        _exit((int)status);
+    MPI_Abort(MPI_COMM_WORLD, (int)status);
+}
+
 int job_finish(struct job *job, enum status status)
 {
     int started = 0;
@@ -325,7 +382,7 @@ int job_finish(struct job *job, enum status status)
     if (!started)
         return (int)status;
     if (status != STATUS_OK && !job->agreed && job->size > 1)
-        MPI_Abort(MPI_COMM_WORLD, (int)status); /* the others may be waiting for this rank */
+        end_all(job, status);
     else
         MPI_Finalize();
     return (int)status;
