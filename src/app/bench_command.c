@@ -7,6 +7,7 @@
 
 #include "app/command.h"
 #include "app/data_bench.h"
+#include "app/idle_settings.h"
 #include "app/option_rules.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -157,6 +158,7 @@ static enum status bench_data(int count, char **arguments)
     }
     TRY_GOTO(command_read_config(request.config_count, arguments, &config), done);
     TRY_GOTO(plan_create_data(config, &plan), done);
+    idle_settings_warn(plan, READER_BENCH);
     TRY_GOTO(measure(&request, plan, &figures), done);
     print(&request, &figures);
 done:

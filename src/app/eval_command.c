@@ -6,6 +6,7 @@
 
 #include "app/checkpoint.h"
 #include "app/command.h"
+#include "app/idle_settings.h"
 #include "app/plan.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -21,6 +22,7 @@ struct test_bench {
 static enum status set_up(struct test_bench *bench, const struct config *config, const char *checkpoint)
 {
     TRY(plan_create_evaluation(config, &bench->plan));
+    idle_settings_warn(bench->plan, READER_EVAL);
     struct plan *plan = bench->plan;
     size_t batch = (size_t)config->train.batch;
     TRY(checkpoint_read(checkpoint, plan->spec, CHECKPOINT_STRICT, plan->initial_parameters, plan->initial_buffers));

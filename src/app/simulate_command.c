@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "app/command.h"
+#include "app/idle_settings.h"
 #include "app/plan.h"
 #include "app/progress_line.h"
 #include "app/record.h"
@@ -242,6 +243,7 @@ static enum status simulate(struct simulating *s, int count, char **arguments, b
         return STATUS_OK;
     struct plan_place place = {.worker_count = (int)s->config->train.workers, .simulated = true};
     TRY(plan_create(s->config, &place, &s->plan));
+    idle_settings_warn(s->plan, READER_SIMULATE);
     TRY(look_for_state(s));
     s->plan->gradients_before = gradients_before(s);
     bool modelled = strcmp(s->config->simulate.time, "modelled") == 0;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "app/command.h"
+#include "app/idle_settings.h"
 #include "app/plan.h"
 #include "app/progress_line.h"
 #include "app/record.h"
@@ -292,6 +293,7 @@ static enum status make_plan(struct training *training)
                                .cores = training->job.cores};
     TRY(plan_create(training->config, &place, &training->plan));
     training->job.limit_s += scenario_longest_pause_s(training->plan->scenario);
+    idle_settings_warn(training->plan, READER_TRAIN);
     return STATUS_OK;
 }
 
