@@ -13,11 +13,17 @@
 #include "base/status.h"
 #include "base/text.h"
 
-enum { CONFIG_LIST_MAX = 16 };
+enum { CONFIG_LIST_MAX = 16, CONFIG_KEYS_MAX = 128 };
 
 struct config_list {
     double items[CONFIG_LIST_MAX];
     int count;
+};
+
+/* Where a key was given last. */
+struct config_origin {
+    char *place; /* owned: "run.yaml:3" or argument "data.alpha=1", as messages name it; NULL: nowhere */
+    bool is_argument;
 };
 
 /* A number, or the word `auto` (NAN). */
@@ -109,6 +115,7 @@ struct config {
         int64_t keep_states;
         bool trace, tensorboard, keep_best, record, optimum;
     } run;
+    struct config_origin origins[CONFIG_KEYS_MAX]; /* of the keys, in the schema's order */
 };
 
 /* Defaults of every key; texts are never NULL. */
@@ -117,7 +124,8 @@ void config_destroy(struct config *config);
 
 /* Read a YAML file into the config. Errors (one logged message, STATUS_USAGE) name file, line, key, value, the allowed
  * range or words, and the nearest known key: unreadable file, bad YAML, unknown key, wrong type, out of bounds, a key
- * twice. After an error the config is as it was. graph.file given without graph.name makes that "file". */
+ * twice, an undefined variable in a path (base/path.h). After an error the config is as it was. graph.file given
+ * without graph.name makes that "file". */
 enum status config_load(struct config *config, const char *path);
 
 /* Apply one "section.key=value" argument; errors name the argument. The value is YAML: true, 0.1, [0.5, 0.75],
@@ -135,6 +143,24 @@ int config_differences(const struct config *before, const struct config *now, st
 
 /* All keys of a section have the same values. */
 bool config_same_section(const struct config *before, const struct config *now, const char *section);
+
+/* A key that the user has given, in a file or as an argument. */
+struct config_given {
+    const char *key;   /* "data.alpha" */
+    const char *place; /* where, as messages name it; borrowed from the config */
+    bool is_argument;
+    bool is_off; /* the value is false, 0, "" or [] */
+};
+
+/* The given keys in the schema's order: the first from *index on, which moves behind it (begin with 0). False: no
+ * more. */
+bool config_next_given(const struct config *config, size_t *index, struct config_given *out);
+
+/* Of a key that there is: whether an argument gave it last; whether two configs have the same value of it; its value as
+ * YAML. */
+bool config_is_argument(const struct config *config, const char *key);
+bool config_same_value(const struct config *config, const struct config *other, const char *key);
+void config_add_value(const struct config *config, const char *key, struct text *out);
 
 /* `grapevine config [KEY]`: every key, a section or one key, with type, default, bounds and meaning.
  * STATUS_USAGE (logged, nearest key) for an unknown one. The `out` stream is the caller's: stdout belongs to app/. */

@@ -74,4 +74,7 @@ const struct graph_neighbor *graph_neighbors(const struct graph *graph, int work
  * erdos-renyi. */
 const char *const *graph_family_names(void);
 
+/* STATUS_USAGE (logged, nearest named): no family has this name. */
+enum status graph_family_check(const char *name);
+
 #endif

@@ -40,4 +40,7 @@ bool model_same_parameters(const struct net_spec *one, const struct net_spec *ot
 /* NULL-terminated: mlp convnet resnet20 resnet18 resnet34 resnet50 vgg13 vgg19 quadratic logistic linear. */
 const char *const *model_names(void);
 
+/* STATUS_USAGE (logged, nearest named): no model has this name. */
+enum status model_check_name(const char *name);
+
 #endif

@@ -7,25 +7,14 @@
 
 #include "app/command.h"
 #include "app/data_bench.h"
+#include "app/idle_settings.h"
 #include "app/option_rules.h"
 #include "base/log.h"
 #include "base/memory.h"
 
-static const char usage[] =
-    "grapevine bench data CONFIG [key=value ...] [options]\n"
-    "\n"
-    "Measures how fast the training pictures of a configuration are made on this machine: read, decoded, resized, and\n"
-    "all together by the loader with data.threads threads.\n"
-    "\n"
-    "    --rate R      pictures per second that a GPU takes: how many cores it needs, and how long it would wait\n"
-    "    --seconds S   of each measurement, about (default 10)\n"
-    "    --read        only read an epoch from where it lies, once, in the order and the portions of training\n"
-    "    --loader      only the loader\n"
-    "    --json        figures for programs\n";
-
 struct request {
     double seconds, rate;
-    bool read_only, loader_only, json, help;
+    bool read_only, loader_only, json;
     int config_count; /* the first arguments, once options are taken out: a file, then key=value */
 };
 
@@ -35,25 +24,61 @@ struct figures {
     double read_bytes, read_s; /* of the epoch that was read */
 };
 
+static void list_options(struct option_list *list, struct request *request)
+{
+    const struct option_rule rules[] = {
+        {.name = "--rate",
+         .value = "R",
+         .kind = OPTION_NUMBER,
+         .least = 1e-3,
+         .most = 1e9,
+         .number = &request->rate,
+         .meaning = "images per second that a GPU takes: how many cores it needs, and how long it would wait"},
+        {.name = "--seconds",
+         .value = "S",
+         .kind = OPTION_NUMBER,
+         .least = 0.1,
+         .most = 3600,
+         .number = &request->seconds,
+         .meaning = "of each measurement, about; default 10"},
+        {.name = "--read",
+         .kind = OPTION_FLAG,
+         .flag = &request->read_only,
+         .meaning = "only read an epoch from where it lies, once, in the order and the portions of training"},
+        {.name = "--loader", .kind = OPTION_FLAG, .flag = &request->loader_only, .meaning = "only the loader"},
+        {.name = "--json", .kind = OPTION_FLAG, .flag = &request->json, .meaning = "figures for programs"},
+    };
+    *list = (struct option_list){.command = "bench data"};
+    option_list_add(list, rules, sizeof rules / sizeof rules[0]);
+}
+
+void command_bench_help(FILE *out)
+{
+    static const struct option_manual manual = {
+        .usage = "grapevine bench data CONFIG [key=value ...] [options]\n",
+        .about = "Measures how fast the training images of a configuration are made on this machine: read, decoded, "
+                 "resized,\n"
+                 "and all together by the loader with data.threads threads. (Operations, steps and exchanges: make "
+                 "bench.)\n",
+        .examples = "    grapevine bench data configs/imagenet_resnet50_acid_ring.yaml --rate 3000\n",
+    };
+    struct request request = {0};
+    struct option_list list;
+    list_options(&list, &request);
+    option_list_describe(&list, &manual, out);
+}
+
 static enum status parse(int count, char **arguments, struct request *out)
 {
+    struct option_list list;
     *out = (struct request){.seconds = 10};
-    const struct option_rule rules[] = {
-        {.name = "--rate", .kind = OPTION_NUMBER, .least = 1e-3, .most = 1e9, .number = &out->rate},
-        {.name = "--seconds", .kind = OPTION_NUMBER, .least = 0.1, .most = 3600, .number = &out->seconds},
-        {.name = "--read", .kind = OPTION_FLAG, .flag = &out->read_only},
-        {.name = "--loader", .kind = OPTION_FLAG, .flag = &out->loader_only},
-        {.name = "--json", .kind = OPTION_FLAG, .flag = &out->json},
-        {.name = "--help", .kind = OPTION_FLAG, .flag = &out->help},
-    };
-    struct option_list list = {.command = "bench data"};
-    option_list_add(&list, rules, sizeof rules / sizeof rules[0]);
+    list_options(&list, out);
     for (int i = 0; i < count; i++)
         if (arguments[i][0] == '-')
             TRY(option_list_take(&list, count, arguments, &i));
         else
             arguments[out->config_count++] = arguments[i];
-    if (out->help || out->config_count > 0)
+    if (out->config_count > 0)
         return STATUS_OK;
     log_error("bench data: a configuration: grapevine bench data CONFIG [key=value ...]");
     return STATUS_USAGE;
@@ -151,12 +176,9 @@ static enum status bench_data(int count, char **arguments)
     struct figures figures;
     enum status status;
     TRY_GOTO(parse(count, arguments, &request), done);
-    if (request.help) {
-        printf("%s", usage);
-        goto done;
-    }
     TRY_GOTO(command_read_config(request.config_count, arguments, &config), done);
     TRY_GOTO(plan_create_data(config, &plan), done);
+    idle_settings_warn(plan, READER_BENCH);
     TRY_GOTO(measure(&request, plan, &figures), done);
     print(&request, &figures);
 done:

@@ -77,31 +77,3 @@ enum status command_unknown(const char *command, const char *argument, const cha
     text_release(&allowed);
     return STATUS_USAGE;
 }
-
-enum status command_take_option(const char *name, int *count, char **arguments, const char **value)
-{
-    int left = 0;
-    for (int i = 0; i < *count; i++) {
-        const char *found = command_option(name, *count, arguments, &i);
-        if (i < 0)
-            return STATUS_USAGE;
-        if (found != NULL)
-            *value = found;
-        else
-            arguments[left++] = arguments[i];
-    }
-    *count = left;
-    return STATUS_OK;
-}
-
-int command_take_flag(const char *name, int count, char **arguments, bool *given)
-{
-    int left = 0;
-    for (int i = 0; i < count; i++) {
-        if (strcmp(arguments[i], name) == 0)
-            *given = true;
-        else
-            arguments[left++] = arguments[i];
-    }
-    return left;
-}

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "base/status.h"
 #include "config/config.h"
@@ -20,6 +21,18 @@ int command_bench(int count, char **arguments);
 int command_config(int count, char **arguments);
 int command_doctor(int count, char **arguments);
 
+/* What `grapevine COMMAND --help` prints. */
+void command_train_help(FILE *out);
+void command_simulate_help(FILE *out);
+void command_eval_help(FILE *out);
+void command_replay_help(FILE *out);
+void command_graph_help(FILE *out);
+void command_gossip_help(FILE *out);
+void command_pack_help(FILE *out);
+void command_bench_help(FILE *out);
+void command_config_help(FILE *out);
+void command_doctor_help(FILE *out);
+
 /* A configuration from arguments: a file, then key=value. `arguments[0]` is the file. STATUS_USAGE (logged). */
 enum status command_read_config(int count, char **arguments, struct config **out);
 
@@ -29,13 +42,6 @@ uint64_t command_config_digest(const struct config *config);
 /* The value of the option at *index ("--rate 2" or "--rate=2"), or NULL when the argument is another option; moves
  * *index. A missing value is logged and *index becomes −1. */
 const char *command_option(const char *name, int count, char **arguments, int *index);
-
-/* Takes the option `name`, which has no value, out of the arguments; returns how many are left. */
-int command_take_flag(const char *name, int count, char **arguments, bool *given);
-
-/* Takes the option `name` and its value ("--resume auto" or "--resume=auto") out of the arguments; *value stays where
- * it is not given. STATUS_USAGE (logged): the value is missing. */
-enum status command_take_option(const char *name, int *count, char **arguments, const char **value);
 
 /* Log that an argument is not known, with the nearest of the names. Returns STATUS_USAGE. */
 enum status command_unknown(const char *command, const char *argument, const char *const *names, size_t name_count);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "app/command.h"
+#include "app/option_rules.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -194,6 +195,19 @@ free_facts:
     probe_release(&probe);
     free(facts);
     return status;
+}
+
+void command_doctor_help(FILE *out)
+{
+    static const struct option_manual manual = {
+        .usage = "grapevine doctor\n",
+        .about =
+            "Is this machine fit: MPI and its windows, cores, libraries, data below $GRAPEVINE_DATA. Under mpirun or\n"
+            "srun it looks at all ranks and measures between every pair of them.\n",
+        .examples = "    grapevine doctor\n"
+                    "    mpirun -n 4 grapevine doctor\n",
+    };
+    option_list_describe(&(struct option_list){.command = "doctor"}, &manual, out);
 }
 
 int command_doctor(int count, char **arguments)

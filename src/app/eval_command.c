@@ -6,6 +6,8 @@
 
 #include "app/checkpoint.h"
 #include "app/command.h"
+#include "app/idle_settings.h"
+#include "app/option_rules.h"
 #include "app/plan.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -21,6 +23,7 @@ struct test_bench {
 static enum status set_up(struct test_bench *bench, const struct config *config, const char *checkpoint)
 {
     TRY(plan_create_evaluation(config, &bench->plan));
+    idle_settings_warn(bench->plan, READER_EVAL);
     struct plan *plan = bench->plan;
     size_t batch = (size_t)config->train.batch;
     TRY(checkpoint_read(checkpoint, plan->spec, CHECKPOINT_STRICT, plan->initial_parameters, plan->initial_buffers));
@@ -55,6 +58,20 @@ static enum status evaluate(const struct config *config, const char *checkpoint)
 done:
     tear_down(&bench);
     return status;
+}
+
+void command_eval_help(FILE *out)
+{
+    static const struct option_manual manual = {
+        .usage = "grapevine eval CHECKPOINT CONFIG [key=value ...]\n",
+        .about =
+            "Tests a checkpoint (a safetensors file of Grapevine or of torchvision) on the configuration's test set, "
+            "in one\nprocess: accuracy and loss. A run's own configuration lies beside its checkpoints.\n",
+        .examples =
+            "    grapevine eval runs/quickstart/final.safetensors runs/quickstart/config.yaml\n"
+            "    grapevine eval resnet50.safetensors configs/imagenet_resnet50_allreduce.yaml data.path=/data\n",
+    };
+    option_list_describe(&(struct option_list){.command = "eval"}, &manual, out);
 }
 
 int command_eval(int count, char **arguments)

@@ -38,30 +38,101 @@ struct findings {
     double wall_s;
 };
 
-static enum status parse(int count, char **arguments, struct request *out)
+static struct request default_request(void)
 {
-    struct request request = {.algorithm = algorithms[0],
-                              .eta = NAN,
-                              .alpha = NAN,
-                              .alpha_tilde = NAN,
-                              .dimension = 8,
-                              .time = NAN,
-                              .repetitions = 4};
+    return (struct request){.algorithm = algorithms[0],
+                            .eta = NAN,
+                            .alpha = NAN,
+                            .alpha_tilde = NAN,
+                            .dimension = 8,
+                            .time = NAN,
+                            .repetitions = 4};
+}
+
+static void list_options(struct option_list *list, struct graph_values *values, struct request *request)
+{
     const struct option_rule own[] = {
-        {.name = "--algorithm", .kind = OPTION_WORD, .words = algorithms, .word = &request.algorithm},
-        {.name = "--dim", .kind = OPTION_WHOLE, .least = 1, .most = GOSSIP_DIMENSION_MAX, .number = &request.dimension},
-        {.name = "--time", .kind = OPTION_NUMBER, .least = 1e-6, .most = 1e12, .number = &request.time},
+        {.name = "--algorithm",
+         .value = "A",
+         .kind = OPTION_WORD,
+         .words = algorithms,
+         .word = &request->algorithm,
+         .meaning = "default acid"},
+        {.name = "--dim",
+         .kind = OPTION_WHOLE,
+         .least = 1,
+         .most = GOSSIP_DIMENSION_MAX,
+         .number = &request->dimension,
+         .meaning = "numbers that each worker has, default 8"},
+        {.name = "--time",
+         .value = "T",
+         .kind = OPTION_NUMBER,
+         .least = 1e-6,
+         .most = 1e12,
+         .number = &request->time,
+         .meaning = "units of time, one being the duration of a gradient; default: as long as theory wants"},
         {.name = "--seeds",
          .kind = OPTION_WHOLE,
          .least = 1,
          .most = GOSSIP_REPETITIONS_MAX,
-         .number = &request.repetitions},
-        {.name = "--eta", .kind = OPTION_NUMBER, .least = 0, .most = 1e6, .number = &request.eta},
-        {.name = "--alpha", .kind = OPTION_NUMBER, .least = 0, .most = 1, .number = &request.alpha},
-        {.name = "--alpha-tilde", .kind = OPTION_NUMBER, .least = 0, .most = 1e6, .number = &request.alpha_tilde},
-        {.name = "--no-theory", .kind = OPTION_FLAG, .flag = &request.no_theory},
+         .number = &request->repetitions,
+         .meaning = "repetitions, default 4"},
+        {.name = "--eta",
+         .value = "X",
+         .kind = OPTION_NUMBER,
+         .least = 0,
+         .most = 1e6,
+         .number = &request->eta,
+         .meaning = "of acid, instead of theory's"},
+        {.name = "--alpha",
+         .value = "X",
+         .kind = OPTION_NUMBER,
+         .least = 0,
+         .most = 1,
+         .number = &request->alpha,
+         .meaning = "default 1/2"},
+        {.name = "--alpha-tilde",
+         .value = "X",
+         .kind = OPTION_NUMBER,
+         .least = 0,
+         .most = 1e6,
+         .number = &request->alpha_tilde,
+         .meaning = "of acid, instead of theory's"},
+        {.name = "--no-theory",
+         .kind = OPTION_FLAG,
+         .flag = &request->no_theory,
+         .meaning = "no eigenvalues, which take long on large graphs"},
     };
-    TRY(graph_options_parse("gossip", own, sizeof own / sizeof own[0], count, arguments, &request.options));
+    *list = (struct option_list){.command = "gossip"};
+    graph_options_list(list, values);
+    option_list_add(list, own, sizeof own / sizeof own[0]);
+}
+
+void command_gossip_help(FILE *out)
+{
+    static const struct option_manual manual = {
+        .usage = "grapevine gossip GRAPH -n N [options]\n",
+        .about =
+            "How fast the workers of a graph agree when they only average, simulated, beside what theory says. GRAPH\n"
+            "is a family (`grapevine config graph.name`) or, with a dot or a slash in its name, the file of an\n"
+            "edge list.\n",
+        .examples = "    grapevine gossip ring -n 64\n"
+                    "    grapevine gossip torus -n 1000000 --algorithm gossip --no-theory --time 10\n",
+    };
+    struct graph_values values = GRAPH_VALUES;
+    struct request request = default_request();
+    struct option_list list;
+    list_options(&list, &values, &request);
+    option_list_describe(&list, &manual, out);
+}
+
+static enum status parse(int count, char **arguments, struct request *out)
+{
+    struct graph_values values = GRAPH_VALUES;
+    struct request request = default_request();
+    struct option_list list;
+    list_options(&list, &values, &request);
+    TRY(graph_options_parse(&list, &values, count, arguments, &request.options));
     bool acid = strcmp(request.algorithm, "acid") == 0;
     if (acid && request.no_theory && (isnan(request.eta) || isnan(request.alpha_tilde))) {
         log_error(

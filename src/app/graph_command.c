@@ -97,15 +97,54 @@ static void print_text(const struct findings *found)
         print_best_rates(found);
 }
 
-static enum status parse(int count, char **arguments, struct request *request)
+static void list_options(struct option_list *list, struct graph_values *values, struct request *request)
 {
     static const char *const kinds[] = {"uniform", "best", NULL}, *const budgets[] = {"total", "worker", NULL};
-    *request = (struct request){.rates = "uniform"};
     const struct option_rule own[] = {
-        {.name = "--rates", .kind = OPTION_WORD, .words = kinds, .word = &request->rates},
-        {.name = "--budget", .kind = OPTION_WORD, .words = budgets, .word = &request->budget},
+        {.name = "--rates",
+         .value = "KIND",
+         .kind = OPTION_WORD,
+         .words = kinds,
+         .word = &request->rates,
+         .meaning = "best: the rates that make A2CiD2 fastest on this graph, beside uniform ones"},
+        {.name = "--budget",
+         .value = "KIND",
+         .kind = OPTION_WORD,
+         .words = budgets,
+         .word = &request->budget,
+         .meaning = "of best rates. total: the meetings of all edges together stay what they are; worker: no worker "
+                    "meets more than --rate"},
     };
-    TRY(graph_options_parse("graph", own, sizeof own / sizeof own[0], count, arguments, &request->options));
+    *list = (struct option_list){.command = "graph"};
+    graph_options_list(list, values);
+    option_list_add(list, own, sizeof own / sizeof own[0]);
+}
+
+void command_graph_help(FILE *out)
+{
+    static const struct option_manual manual = {
+        .usage = "grapevine graph GRAPH -n N [options]\n",
+        .about =
+            "What a communication graph promises: chi1, chi2, and the constants of A2CiD2 that follow. GRAPH is a\n"
+            "family (`grapevine config graph.name`) or, with a dot or a slash in its name, the file of an edge list.\n",
+        .examples = "    grapevine graph ring -n 16\n"
+                    "    grapevine graph random-regular -n 32 --degree 3 --seed 2\n"
+                    "    grapevine graph ./edges.txt --rates best --budget worker\n",
+    };
+    struct graph_values values = GRAPH_VALUES;
+    struct request request = {0};
+    struct option_list list;
+    list_options(&list, &values, &request);
+    option_list_describe(&list, &manual, out);
+}
+
+static enum status parse(int count, char **arguments, struct request *request)
+{
+    struct graph_values values = GRAPH_VALUES;
+    struct option_list list;
+    *request = (struct request){.rates = "uniform"};
+    list_options(&list, &values, request);
+    TRY(graph_options_parse(&list, &values, count, arguments, &request->options));
     if (strcmp(request->rates, "best") == 0) {
         request->budget = request->budget != NULL ? request->budget : "total";
         return STATUS_OK;

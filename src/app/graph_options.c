@@ -16,44 +16,72 @@ static bool is_file(const char *graph)
     return strchr(graph, '.') != NULL || strchr(graph, '/') != NULL;
 }
 
-enum status graph_options_parse(const char *command, const struct option_rule *own, size_t own_count, int count,
+void graph_options_list(struct option_list *list, struct graph_values *values)
+{
+    const struct option_rule shared[] = {
+        {.name = "-n",
+         .kind = OPTION_WHOLE,
+         .least = 1,
+         .most = GRAPH_WORKERS_MAX,
+         .number = &values->workers,
+         .meaning = "workers; of an edge list those that it names"},
+        {.name = "--rate",
+         .value = "R",
+         .kind = OPTION_NUMBER,
+         .least = 0,
+         .most = 1e6,
+         .number = &values->rate,
+         .meaning = "meetings per gradient and worker, default 1; of an edge list with rates, what multiplies them"},
+        {.name = "--degree",
+         .value = "D",
+         .kind = OPTION_WHOLE,
+         .least = 1,
+         .most = GRAPH_WORKERS_MAX,
+         .number = &values->degree,
+         .meaning = "neighbors of a worker of random-regular, default 4"},
+        {.name = "--probability",
+         .value = "P",
+         .kind = OPTION_NUMBER,
+         .least = 0,
+         .most = 1,
+         .number = &values->probability,
+         .meaning = "probability of an edge of erdos-renyi, default 0.3"},
+        {.name = "--seed",
+         .value = "S",
+         .kind = OPTION_WHOLE,
+         .least = 0,
+         .most = UINT_MAX,
+         .number = &values->seed,
+         .meaning = "of the random graphs, default 1"},
+        {.name = "--json", .kind = OPTION_FLAG, .flag = &values->json, .meaning = "figures for programs"},
+    };
+    option_list_add(list, shared, sizeof shared / sizeof shared[0]);
+}
+
+enum status graph_options_parse(const struct option_list *list, const struct graph_values *values, int count,
                                 char **arguments, struct graph_options *out)
 {
-    double workers = 0, rate = 1, degree = 4, probability = 0.3, seed = 1;
-    bool json = false;
-    const struct option_rule shared[] = {
-        {.name = "-n", .kind = OPTION_WHOLE, .least = 1, .most = GRAPH_WORKERS_MAX, .number = &workers},
-        {.name = "--rate", .kind = OPTION_NUMBER, .least = 0, .most = 1e6, .number = &rate},
-        {.name = "--degree", .kind = OPTION_WHOLE, .least = 1, .most = GRAPH_WORKERS_MAX, .number = &degree},
-        {.name = "--probability", .kind = OPTION_NUMBER, .least = 0, .most = 1, .number = &probability},
-        {.name = "--seed", .kind = OPTION_WHOLE, .least = 0, .most = UINT_MAX, .number = &seed},
-        {.name = "--json", .kind = OPTION_FLAG, .flag = &json},
-    };
-    struct option_list list = {.command = command};
-    option_list_add(&list, shared, sizeof shared / sizeof shared[0]);
-    option_list_add(&list, own, own_count);
-
     const char *name = NULL;
     for (int i = 0; i < count; i++) {
         if (arguments[i][0] != '-' && name == NULL)
             name = arguments[i];
         else
-            TRY(option_list_take(&list, count, arguments, &i));
+            TRY(option_list_take(list, count, arguments, &i));
     }
-    if (name == NULL || (workers == 0 && !is_file(name))) {
-        log_error("%s: a family or an edge-list file, and the number of workers: grapevine %s ring -n 16", command,
-                  command);
+    if (name == NULL || (values->workers == 0 && !is_file(name))) {
+        log_error("%s: a family or an edge-list file, and the number of workers: grapevine %s ring -n 16",
+                  list->command, list->command);
         return STATUS_USAGE;
     }
     *out = (struct graph_options){
         .params = {.name = is_file(name) ? "file" : name,
                    .file = is_file(name) ? name : NULL,
-                   .worker_count = (int)workers,
-                   .rate = rate,
-                   .degree = (int)degree,
-                   .probability = probability,
-                   .seed = (uint64_t)seed},
-        .json = json,
+                   .worker_count = (int)values->workers,
+                   .rate = values->rate,
+                   .degree = (int)values->degree,
+                   .probability = values->probability,
+                   .seed = (uint64_t)values->seed},
+        .json = values->json,
     };
     return STATUS_OK;
 }

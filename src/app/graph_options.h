@@ -20,9 +20,23 @@ struct graph_options {
     bool json;
 };
 
-/* Read a subcommand's arguments: the graph, the shared options and its own rules (own_count). STATUS_USAGE (logged with
- * the command's name): no graph, no number of workers for a family, an unknown option, a value out of bounds. */
-enum status graph_options_parse(const char *command, const struct option_rule *own, size_t own_count, int count,
+/* What is read before it is checked: numbers as the command line gives them. Start with GRAPH_VALUES. */
+struct graph_values {
+    double workers, rate, degree, probability, seed;
+    bool json;
+};
+#define GRAPH_VALUES                                          \
+    {                                                         \
+        .rate = 1, .degree = 4, .probability = 0.3, .seed = 1 \
+    }
+
+/* Add the shared options to a list. */
+void graph_options_list(struct option_list *list, struct graph_values *values);
+
+/* Read a subcommand's arguments by its list, which has the shared options with these values among its own: the graph
+ * and the options. STATUS_USAGE (logged with the command's name): no graph, no number of workers for a family, an
+ * unknown option, a value out of bounds. */
+enum status graph_options_parse(const struct option_list *list, const struct graph_values *values, int count,
                                 char **arguments, struct graph_options *out);
 
 struct graph_record {

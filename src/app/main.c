@@ -1,30 +1,39 @@
 /* grapevine: the command line. Chooses the subcommand; each lies in a file of its own. */
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "app/command.h"
 #include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
 
 struct command {
     const char *name, *arguments, *meaning;
     int (*run)(int count, char **arguments);
+    void (*help)(FILE *out);
 };
 
 static const struct command commands[] = {
-    {"train", "CONFIG [key=value ...] [--dry-run]", "train under mpirun or srun, one worker a rank", command_train},
-    {"simulate", "CONFIG [key=value ...] [--dry-run]", "the same with N virtual workers, one process",
-     command_simulate},
-    {"eval", "CHECKPOINT CONFIG [key=value ...]", "test a checkpoint", command_eval},
-    {"replay", "RUN [--json]", "re-run a recorded run in one process, and compare bits", command_replay},
-    {"graph", "GRAPH -n N [--rates best] [--json]", "chi1, chi2, eta, alpha_tilde and best rates of a graph",
-     command_graph},
-    {"gossip", "GRAPH -n N [--algorithm A] [--json]", "how fast workers agree, simulated, beside theory",
-     command_gossip},
-    {"pack", "SRC DST [options], or --verify DST", "photographs into a few large files; pack --help", command_pack},
-    {"bench", "data CONFIG [key=value ...] [--rate R]", "what making pictures costs, part by part", command_bench},
-    {"config", "[KEY]", "every key with type, default, bounds and meaning", command_config},
-    {"doctor", "", "is this machine fit: MPI, windows, cores, libraries, data", command_doctor},
+    {"train", "CONFIG [key=value ...] [--dry-run] ...", "train under mpirun or srun, one worker a rank", command_train,
+     command_train_help},
+    {"simulate", "CONFIG [key=value ...] [--dry-run] ...", "the same with N virtual workers, one process",
+     command_simulate, command_simulate_help},
+    {"eval", "CHECKPOINT CONFIG [key=value ...]", "test a checkpoint", command_eval, command_eval_help},
+    {"replay", "RUN [--json]", "re-run a recorded run in one process, and compare bits", command_replay,
+     command_replay_help},
+    {"graph", "GRAPH -n N [options]", "chi1, chi2, eta, alpha_tilde and best rates of a graph", command_graph,
+     command_graph_help},
+    {"gossip", "GRAPH -n N [options]", "how fast workers agree, simulated, beside theory", command_gossip,
+     command_gossip_help},
+    {"pack", "SRC DST [options], or --verify DST", "photographs into a few large files", command_pack,
+     command_pack_help},
+    {"bench", "data CONFIG [key=value ...] [options]", "what making pictures costs, part by part", command_bench,
+     command_bench_help},
+    {"config", "[KEY]", "every key with type, default, bounds and meaning", command_config, command_config_help},
+    {"doctor", "", "is this machine fit: MPI, windows, cores, libraries, data", command_doctor, command_doctor_help},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
@@ -34,7 +43,8 @@ static void print_help(FILE *out)
             "Grapevine " GRAPEVINE_VERSION ": decentralized training of one neural network, without a centre.\n\n");
     for (int i = 0; i < COMMAND_COUNT; i++)
         fprintf(out, "    grapevine %-9s %-40s%s\n", commands[i].name, commands[i].arguments, commands[i].meaning);
-    fprintf(out, "\nOptions for all: --log error|warning|info|debug (or GRAPEVINE_LOG), --version, --help\n"
+    fprintf(out, "\n`grapevine COMMAND --help` (or `grapevine help COMMAND`) says more of each.\n"
+                 "Options for all: --log error|warning|info|debug (or GRAPEVINE_LOG), --version, --help\n"
                  "Exit status: 0 done, 2 usage or config, 3 data or checkpoint, 4 the machine, 70 a bug, 75 requeue\n");
 }
 
@@ -59,13 +69,73 @@ static int take_log_level(int count, char **arguments)
     return left;
 }
 
-int main(int argc, char **argv)
+/* "--option=~/file": the shell leaves this tilde to the program. Returns the copies (count), for release_paths. */
+static char **expand_paths(int count, char **arguments)
 {
-    umask(umask(0) | S_IWOTH); /* what a run writes is not for everybody to change */
-    int count = take_log_level(argc - 1, argv + 1);
-    char **arguments = argv + 1;
-    if (count < 0)
-        return STATUS_USAGE;
+    char **owned = memory_zalloc((size_t)count + 1, sizeof owned[0]);
+    const char *home = getenv("HOME");
+    for (int i = 0; i < count; i++) {
+        const char *equals = strchr(arguments[i], '=');
+        if (home == NULL || strncmp(arguments[i], "--", 2) != 0 || equals == NULL || strncmp(equals, "=~/", 3) != 0)
+            continue;
+        owned[i] = text_format("%.*s=%s%s", (int)(equals - arguments[i]), arguments[i], home, equals + 2);
+        arguments[i] = owned[i];
+    }
+    return owned;
+}
+
+static void release_paths(int count, char **owned)
+{
+    for (int i = 0; i < count; i++)
+        free(owned[i]);
+    free(owned);
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(name, commands[i].name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static enum status refuse_command(const char *name)
+{
+    const char *names[COMMAND_COUNT];
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        names[i] = commands[i].name;
+    return command_unknown("grapevine", name, names, COMMAND_COUNT);
+}
+
+static bool is_help(const char *argument)
+{
+    return strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0;
+}
+
+static bool asks_for_help(int count, char **arguments)
+{
+    bool asks = count > 0 && strcmp(arguments[0], "help") == 0;
+    for (int i = 0; i < count; i++)
+        asks = asks || is_help(arguments[i]);
+    return asks;
+}
+
+/* Of the first command that is named, whatever else stands there; of all where none is. Of many ranks one prints it. */
+static enum status help(int count, char **arguments)
+{
+    const struct command *command = NULL;
+    int first = strcmp(arguments[0], "help") == 0;
+    for (int i = 0; i < count && command == NULL; i++)
+        command = find_command(arguments[i]);
+    if (command == NULL && first < count && arguments[first][0] != '-')
+        return refuse_command(arguments[first]);
+    if (log_launch_rank() == 0)
+        (command != NULL ? command->help : print_help)(stdout);
+    return STATUS_OK;
+}
+
+static int run(int count, char **arguments)
+{
     if (count == 0) {
         print_help(stderr);
         return STATUS_USAGE;
@@ -74,15 +144,20 @@ int main(int argc, char **argv)
         printf("grapevine " GRAPEVINE_VERSION "\n");
         return STATUS_OK;
     }
-    if (strcmp(arguments[0], "--help") == 0 || strcmp(arguments[0], "help") == 0) {
-        print_help(stdout);
-        return STATUS_OK;
-    }
-    const char *names[COMMAND_COUNT];
-    for (int i = 0; i < COMMAND_COUNT; i++) {
-        names[i] = commands[i].name;
-        if (strcmp(arguments[0], names[i]) == 0)
-            return commands[i].run(count - 1, arguments + 1);
-    }
-    return command_unknown("grapevine", arguments[0], names, COMMAND_COUNT);
+    const struct command *command = find_command(arguments[0]);
+    return command != NULL ? command->run(count - 1, arguments + 1) : (int)refuse_command(arguments[0]);
+}
+
+int main(int argc, char **argv)
+{
+    umask(umask(0) | S_IWOTH); /* what a run writes is not for everybody to change */
+    if (asks_for_help(argc - 1, argv + 1))
+        return (int)help(argc - 1, argv + 1);
+    int count = take_log_level(argc - 1, argv + 1);
+    if (count < 0)
+        return STATUS_USAGE;
+    char **owned = expand_paths(count, argv + 1);
+    int status = run(count, argv + 1);
+    release_paths(count, owned);
+    return status;
 }

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "base/status.h"
 
@@ -17,8 +18,11 @@ enum option_kind {
     OPTION_TEXT    /* "--labels FILE": sets *word to whatever is given */
 };
 
+/* Everything of an option in one place: what the command line is read with, and what --help says. */
 struct option_rule {
     const char *name;
+    const char *value;   /* what stands behind it in the help: "FILE"; NULL: N of a number, none of a flag */
+    const char *meaning; /* for the help, in a few words or sentences */
     enum option_kind kind;
     double least, most;       /* of a number */
     const char *const *words; /* of a word: NULL-terminated; borrowed */
@@ -30,15 +34,23 @@ struct option_rule {
 /* Start with the command's name alone. */
 struct option_list {
     const char *command; /* borrowed: for messages */
-    const struct option_rule *rules[OPTION_RULES_MAX];
+    struct option_rule rules[OPTION_RULES_MAX];
     size_t count;
 };
 
-/* Add rules (count), which are borrowed. */
+/* Add rules (count); what they point to is borrowed. */
 void option_list_add(struct option_list *list, const struct option_rule *rules, size_t count);
 
 /* Take the option at *index, and its value; *index becomes its last argument. STATUS_USAGE (logged with the
  * command's name): no such option, no value, one out of bounds. */
 enum status option_list_take(const struct option_list *list, int count, char **arguments, int *index);
+
+/* What the help says besides the options. Each is one text of several lines, as it is to be printed. */
+struct option_manual {
+    const char *usage, *about, *examples; /* examples: "" for none */
+};
+
+/* The help of a command: usage, sense, every option of the list with what it takes, examples. */
+void option_list_describe(const struct option_list *list, const struct option_manual *manual, FILE *out);
 
 #endif

@@ -11,33 +11,6 @@
 #include "base/text.h"
 #include "data/photo_pack.h"
 
-static const char usage[] =
-    "grapevine pack SRC DST [options]     pack the photographs in SRC into a few large files in DST\n"
-    "grapevine pack --verify DST          read a pack, and compare it with its checksums\n"
-    "\n"
-    "SRC has folders train and val (one may be missing), or is one split itself. A split has a folder for each class\n"
-    "with the photographs (.jpg, .jpeg) in it, or, with --labels, all of them together. The classes of val are those\n"
-    "of train. In DST each split gets shard-00000.bin, ..., index.bin and report.tsv, and stands for the split in "
-    "SRC.\n"
-    "A pack that was ended goes on when it is given again.\n"
-    "\n"
-    "    --labels FILE     labels of the photographs that lie in val itself (or in SRC, where it is one split):\n"
-    "                          a class in each line, in the order of the sorted file names,\n"
-    "                          NAME CLASS or NAME NUMBER in each line, the number counts the sorted classes from 0,\n"
-    "                          LOC_val_solution.csv as Kaggle has it (NAME,CLASS x y x y ...), or\n"
-    "                          a number in each line, in the order of the names; with --synsets\n"
-    "    --synsets FILE    the class of each number, from 1 on: the first word of a line\n"
-    "    --split NAME      SRC is this one split (default train, where SRC has neither train nor val)\n"
-    "    --short-side N    bring the shorter side down to N pixels, where it is longer, and write the picture anew;\n"
-    "                      default: the files' bytes as they are\n"
-    "    --quality N       of what is written anew, 1 to 100 (default 90)\n"
-    "    --shard-mib N     photographs of so many MiB in a shard (default 1024)\n"
-    "    --on-bad WHAT     skip (default): files that are no sound photographs are left out, and listed in "
-    "report.tsv;\n"
-    "                      stop: the first one ends the command\n"
-    "    --threads N       default: the cores that this process may use\n"
-    "    --force           begin anew, whatever DST has\n";
-
 static const double SHARD_MIB = 1024, QUALITY = 90;
 
 static const char *const on_bad_words[] = {"skip", "stop", NULL};
@@ -45,7 +18,8 @@ static const char *const on_bad_words[] = {"skip", "stop", NULL};
 struct request {
     struct photo_pack_params params;
     const char *verify; /* NULL: pack */
-    bool help;
+    double shard_mib, short_side, quality, threads;
+    const char *on_bad;
 };
 
 /* What is shown, and since when. */
@@ -70,7 +44,7 @@ static enum status refuse(const char *message)
     return STATUS_USAGE;
 }
 
-static enum status check_request(const struct request *request, bool quality_given)
+static enum status check_request(const struct request *request)
 {
     const struct photo_pack_params *params = &request->params;
     if (request->verify != NULL)
@@ -82,32 +56,106 @@ static enum status check_request(const struct request *request, bool quality_giv
         return refuse("--split: give the name of a folder below DST, as train or val");
     if (params->synsets != NULL && params->labels == NULL)
         return refuse("--synsets goes with --labels");
-    if (quality_given && params->short_side == 0)
+    if (request->quality > 0 && params->short_side == 0)
         return refuse("--quality goes with --short-side: without it, pictures keep their bytes");
     return STATUS_OK;
 }
 
-static enum status parse(int count, char **arguments, struct request *out)
+static void list_options(struct option_list *list, struct request *request)
 {
-    struct request request = {.help = false};
-    struct photo_pack_params *params = &request.params;
-    double shard_mib = SHARD_MIB, short_side = 0, quality = 0, threads = machine_cores();
-    const char *on_bad = on_bad_words[0];
+    struct photo_pack_params *params = &request->params;
     const struct option_rule rules[] = {
-        {.name = "--labels", .kind = OPTION_TEXT, .word = &params->labels},
-        {.name = "--synsets", .kind = OPTION_TEXT, .word = &params->synsets},
-        {.name = "--split", .kind = OPTION_TEXT, .word = &params->split},
-        {.name = "--short-side", .kind = OPTION_WHOLE, .least = 1, .most = 65500, .number = &short_side},
-        {.name = "--quality", .kind = OPTION_WHOLE, .least = 1, .most = 100, .number = &quality},
-        {.name = "--shard-mib", .kind = OPTION_WHOLE, .least = 1, .most = 1 << 20, .number = &shard_mib},
-        {.name = "--on-bad", .kind = OPTION_WORD, .words = on_bad_words, .word = &on_bad},
-        {.name = "--threads", .kind = OPTION_WHOLE, .least = 1, .most = PHOTO_PACK_THREADS_MAX, .number = &threads},
-        {.name = "--force", .kind = OPTION_FLAG, .flag = &params->force},
-        {.name = "--verify", .kind = OPTION_TEXT, .word = &request.verify},
-        {.name = "--help", .kind = OPTION_FLAG, .flag = &request.help},
+        {.name = "--labels",
+         .value = "FILE",
+         .kind = OPTION_TEXT,
+         .word = &params->labels,
+         .meaning =
+             "labels of the photographs that lie in val itself (or in SRC, where it is one split): a class in each "
+             "line, in the order of the sorted file names; or NAME CLASS or NAME NUMBER in each line, where the "
+             "number counts the sorted classes from 0; or LOC_val_solution.csv as Kaggle has it (NAME,CLASS x y x "
+             "y ...); or, with --synsets, a number in each line, in the order of the names"},
+        {.name = "--synsets",
+         .value = "FILE",
+         .kind = OPTION_TEXT,
+         .word = &params->synsets,
+         .meaning = "the class of each number, from 1 on: the first word of a line"},
+        {.name = "--split",
+         .value = "NAME",
+         .kind = OPTION_TEXT,
+         .word = &params->split,
+         .meaning = "SRC is this one split; default train, where SRC has neither train nor val"},
+        {.name = "--short-side",
+         .kind = OPTION_WHOLE,
+         .least = 1,
+         .most = 65500,
+         .number = &request->short_side,
+         .meaning =
+             "bring the shorter side down to N pixels, where it is longer, and write the image anew; default: the "
+             "files' bytes as they are"},
+        {.name = "--quality",
+         .kind = OPTION_WHOLE,
+         .least = 1,
+         .most = 100,
+         .number = &request->quality,
+         .meaning = "of what is written anew, default 90"},
+        {.name = "--shard-mib",
+         .kind = OPTION_WHOLE,
+         .least = 1,
+         .most = 1 << 20,
+         .number = &request->shard_mib,
+         .meaning = "photographs of so many MiB in a shard, default 1024"},
+        {.name = "--on-bad",
+         .value = "WHAT",
+         .kind = OPTION_WORD,
+         .words = on_bad_words,
+         .word = &request->on_bad,
+         .meaning =
+             "skip (default): files that are no sound photographs are left out, and listed in report.tsv; stop: the "
+             "first one ends the command"},
+        {.name = "--threads",
+         .kind = OPTION_WHOLE,
+         .least = 1,
+         .most = PHOTO_PACK_THREADS_MAX,
+         .number = &request->threads,
+         .meaning = "default: the cores that this process may use"},
+        {.name = "--force", .kind = OPTION_FLAG, .flag = &params->force, .meaning = "begin anew, whatever DST has"},
+        {.name = "--verify",
+         .value = "DST",
+         .kind = OPTION_TEXT,
+         .word = &request->verify,
+         .meaning = "read a pack, and compare it with its checksums"},
     };
-    struct option_list list = {.command = "pack"};
-    option_list_add(&list, rules, sizeof rules / sizeof rules[0]);
+    *list = (struct option_list){.command = "pack"};
+    option_list_add(list, rules, sizeof rules / sizeof rules[0]);
+}
+
+void command_pack_help(FILE *out)
+{
+    static const struct option_manual manual = {
+        .usage = "grapevine pack SRC DST [options]     pack the photographs in SRC into a few large files in DST\n"
+                 "grapevine pack --verify DST          read a pack, and compare it with its checksums\n",
+        .about =
+            "SRC has folders train and val (one may be missing), or is one split itself. A split has a folder for "
+            "each\n"
+            "class with the photographs (.jpg, .jpeg) in it, or, with --labels, all of them together. The classes of\n"
+            "val are those of train. In DST each split gets shard-00000.bin, ..., index.bin and report.tsv, and "
+            "stands\n"
+            "for the split in SRC. A pack that was ended goes on when it is given again.\n",
+        .examples = "    grapevine pack /raw/imagenet \"$GRAPEVINE_DATA/imagenet\" --short-side 256\n"
+                    "    grapevine pack --verify \"$GRAPEVINE_DATA/imagenet\"\n",
+    };
+    struct request request = {0};
+    struct option_list list;
+    list_options(&list, &request);
+    option_list_describe(&list, &manual, out);
+}
+
+static enum status parse(int count, char **arguments, struct request *request)
+{
+    struct photo_pack_params *params = &request->params;
+    struct option_list list;
+    *request = (struct request){.shard_mib = SHARD_MIB, .threads = machine_cores(), .on_bad = on_bad_words[0]};
+    list_options(&list, request);
     for (int i = 0; i < count; i++) {
         if (arguments[i][0] != '-' && params->source == NULL)
             params->source = arguments[i];
@@ -116,13 +164,12 @@ static enum status parse(int count, char **arguments, struct request *out)
         else
             TRY(option_list_take(&list, count, arguments, &i));
     }
-    params->shard_bytes = (uint64_t)shard_mib << 20;
-    params->short_side = (int)short_side;
-    params->quality = (int)(quality > 0 ? quality : QUALITY);
-    params->stop_on_bad = strcmp(on_bad, "stop") == 0;
-    params->threads = (int)threads;
-    *out = request;
-    return request.help ? STATUS_OK : check_request(&request, quality > 0);
+    params->shard_bytes = (uint64_t)request->shard_mib << 20;
+    params->short_side = (int)request->short_side;
+    params->quality = (int)(request->quality > 0 ? request->quality : QUALITY);
+    params->stop_on_bad = strcmp(request->on_bad, "stop") == 0;
+    params->threads = (int)request->threads;
+    return check_request(request);
 }
 
 /* --- what is shown --- */
@@ -197,10 +244,6 @@ int command_pack(int count, char **arguments)
 {
     struct request request;
     TRY(parse(count, arguments, &request));
-    if (request.help) {
-        fputs(usage, stdout);
-        return STATUS_OK;
-    }
     struct display display = {
         .line = {.out = stdout, .columns = progress_line_columns(), .shown = true, .shown_s = stopwatch_now()},
         .phase = request.verify != NULL ? PHOTO_PACK_VERIFYING : -1};

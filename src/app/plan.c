@@ -55,12 +55,10 @@ static enum status open_device(struct plan *plan)
     return plan->ops->pictures_create(plan->device, plan->train->bytes, &plan->pictures);
 }
 
-static enum status find_algorithm(struct plan *plan)
+static enum status check_algorithm(const char *name)
 {
     const char *const *names = algo_names();
-    const char *name = plan->config->algorithm.name;
-    plan->algo = algo_find(name);
-    if (plan->algo != NULL)
+    if (algo_find(name) != NULL)
         return STATUS_OK;
     struct text allowed = {0};
     size_t count = 0;
@@ -107,6 +105,14 @@ static struct acid_constants given_constants(const struct plan *plan)
     if (isnan(given.alpha_tilde) && !momentum)
         given.alpha_tilde = 0.5;
     return given;
+}
+
+/* Names are checked where nothing looks at them, too: a mistyped one would come to light in another run. */
+static enum status check_names(const struct config *config)
+{
+    TRY(check_algorithm(config->algorithm.name));
+    TRY(model_check_name(config->model.name));
+    return strcmp(config->graph.name, "file") == 0 ? STATUS_OK : graph_family_check(config->graph.name);
 }
 
 /* The graph and the constants: by the theorem for A²CiD², η = 0 and α = α̃ = ½ for others, unless the config says
@@ -260,7 +266,8 @@ static enum status check_spoiling(const struct plan *plan)
 static enum status fill(struct plan *plan)
 {
     TRY(plan_read_picture_sizes(plan));
-    TRY(find_algorithm(plan));
+    TRY(check_names(plan->config));
+    plan->algo = algo_find(plan->config->algorithm.name);
     TRY(build_graph(plan));
     TRY(create_scenario(plan));
     TRY(check_recorded(plan));
@@ -279,6 +286,7 @@ static enum status fill(struct plan *plan)
 static enum status fill_evaluation(struct plan *plan)
 {
     TRY(plan_read_picture_sizes(plan));
+    TRY(check_names(plan->config));
     TRY(plan_open_test_data(plan));
     TRY(plan_model_build(plan));
     plan->initial_parameters = memory_alloc_aligned(plan->spec->parameter_size * sizeof(float));
@@ -291,6 +299,7 @@ static enum status fill_evaluation(struct plan *plan)
 static enum status fill_data(struct plan *plan)
 {
     TRY(plan_read_picture_sizes(plan));
+    TRY(check_names(plan->config));
     TRY(plan_open_training_data(plan));
     plan->data_threads = plan_data_threads(plan);
     return STATUS_OK;

@@ -10,6 +10,7 @@
 #include "app/checkpoint.h"
 #include "app/command.h"
 #include "app/event_log.h"
+#include "app/option_rules.h"
 #include "app/plan.h"
 #include "app/replica_digest.h"
 #include "app/run_directory.h"
@@ -300,17 +301,39 @@ static void release(struct replaying *replaying)
     config_destroy(replaying->config);
 }
 
+static void list_options(struct option_list *list, struct replaying *replaying)
+{
+    const struct option_rule rules[] = {
+        {.name = "--json", .kind = OPTION_FLAG, .flag = &replaying->json, .meaning = "figures for programs"},
+    };
+    *list = (struct option_list){.command = "replay"};
+    option_list_add(list, rules, sizeof rules / sizeof rules[0]);
+}
+
+void command_replay_help(FILE *out)
+{
+    static const struct option_manual manual = {
+        .usage = "grapevine replay RUN [--json]\n",
+        .about =
+            "Runs a recorded run (run.record=true) again in one process, with the events in the order that they had,\n"
+            "and compares every worker bit for bit. RUN is its run directory. Exit status 70: they differ.\n",
+        .examples = "    grapevine replay runs/recorded\n",
+    };
+    struct replaying replaying = {0};
+    struct option_list list;
+    list_options(&list, &replaying);
+    option_list_describe(&list, &manual, out);
+}
+
 static enum status parse(int count, char **arguments, struct replaying *out)
 {
-    const char *const names[] = {"--json"};
-    for (int i = 0; i < count; i++) {
-        if (strcmp(arguments[i], "--json") == 0)
-            out->json = true;
-        else if (arguments[i][0] == '-' || out->directory != NULL)
-            return (enum status)command_unknown("replay", arguments[i], names, 1);
-        else
+    struct option_list list;
+    list_options(&list, out);
+    for (int i = 0; i < count; i++)
+        if (arguments[i][0] != '-' && out->directory == NULL)
             out->directory = arguments[i];
-    }
+        else
+            TRY(option_list_take(&list, count, arguments, &i));
     if (out->directory != NULL)
         return STATUS_OK;
     log_error("replay: the directory of a run that was recorded (run.record=true): grapevine replay RUN [--json]");

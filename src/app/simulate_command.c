@@ -6,10 +6,12 @@
 #include <string.h>
 
 #include "app/command.h"
+#include "app/idle_settings.h"
 #include "app/plan.h"
 #include "app/progress_line.h"
 #include "app/record.h"
 #include "app/run_directory.h"
+#include "app/run_options.h"
 #include "app/run_output.h"
 #include "app/state_file.h"
 #include "app/state_mean.h"
@@ -30,11 +32,11 @@ struct simulating {
     struct optimum *optimum;     /* owned; NULL: not known */
     char *directory;             /* owned */
     bool directory_made, merged; /* the latter: the parts of its metrics */
-    const char *resume;          /* the option's value; NULL: not given */
-    bool goes_on;                /* the directory is that of a run that was interrupted */
-    struct state_file *state;    /* owned; NULL: the run starts at the beginning */
-    struct state_mean mean;      /* what it starts from then, unless nobody's */
-    struct record *record;       /* owned */
+    struct run_options options;
+    bool goes_on;             /* the directory is that of a run that was interrupted */
+    struct state_file *state; /* owned; NULL: the run starts at the beginning */
+    struct state_mean mean;   /* what it starts from then, unless nobody's */
+    struct record *record;    /* owned */
 };
 
 static struct run_output output_of(const struct simulating *s)
@@ -187,18 +189,18 @@ static void find_newest(struct simulating *s)
 /* With --resume: the state in the run's folder, or the mean of one of other workers, or nothing. */
 static enum status look_for_state(struct simulating *s)
 {
-    bool names_file = s->resume != NULL && strcmp(s->resume, "auto") != 0, same_network;
+    bool names_file = s->options.resume != NULL && strcmp(s->options.resume, "auto") != 0, same_network;
     s->directory = run_output_directory(s->config, s->config_path);
-    s->goes_on = s->resume != NULL && run_directory_exists(s->directory);
+    s->goes_on = s->options.resume != NULL && run_directory_exists(s->directory);
     if (names_file && !s->goes_on) {
-        log_error("--resume %s: %s is no run's folder; set run.dir to the one that the state lies in", s->resume,
-                  s->directory);
+        log_error("--resume %s: %s is no run's folder; set run.dir to the one that the state lies in",
+                  s->options.resume, s->directory);
         return STATUS_USAGE;
     }
     if (!s->goes_on)
         return STATUS_OK;
     if (names_file)
-        TRY(state_file_open(s->resume, &s->state));
+        TRY(state_file_open(s->options.resume, &s->state));
     else
         find_newest(s);
     TRY(run_output_compare_settings(s->config, s->directory, true, &same_network));
@@ -227,14 +229,14 @@ static enum status open_directory(struct simulating *s)
 static bool is_done(struct simulating *s)
 {
     char *directory = run_output_directory(s->config, s->config_path);
-    bool done = s->resume != NULL && run_directory_done(directory);
+    bool done = s->options.resume != NULL && run_directory_done(directory);
     if (done)
         log_info("the run in %s has come to its end", directory);
     free(directory);
     return done;
 }
 
-static enum status simulate(struct simulating *s, int count, char **arguments, bool dry_run)
+static enum status simulate(struct simulating *s, int count, char **arguments)
 {
     TRY(command_read_config(count, arguments, &s->config));
     s->config_path = arguments[0];
@@ -242,11 +244,12 @@ static enum status simulate(struct simulating *s, int count, char **arguments, b
         return STATUS_OK;
     struct plan_place place = {.worker_count = (int)s->config->train.workers, .simulated = true};
     TRY(plan_create(s->config, &place, &s->plan));
+    idle_settings_warn(s->plan, READER_SIMULATE);
     TRY(look_for_state(s));
     s->plan->gradients_before = gradients_before(s);
     bool modelled = strcmp(s->config->simulate.time, "modelled") == 0;
     TRY(worker_group_create(s->plan, modelled && s->plan->algo->meets == ALGO_MEETS_ONE, &s->group));
-    if (dry_run) {
+    if (s->options.dry_run) {
         print_plan(s);
         return STATUS_OK;
     }
@@ -258,17 +261,33 @@ static enum status simulate(struct simulating *s, int count, char **arguments, b
     return run(s);
 }
 
+void command_simulate_help(FILE *out)
+{
+    static const struct option_manual manual = {
+        .usage = "grapevine simulate CONFIG [key=value ...] [options]\n",
+        .about =
+            "One training run of train.workers virtual workers in this process, under a virtual clock "
+            "(simulate.time):\n"
+            "the same seed gives the same bytes. CONFIG is a YAML file, and every key of it can be given behind it\n"
+            "(`grapevine config` lists them). The run directory is that of `train`.\n",
+        .examples = "    grapevine simulate configs/quickstart.yaml train.workers=16 run.dir=runs/sixteen\n"
+                    "    grapevine simulate configs/table_straggler.yaml inject.slow=\"0 x4\"\n",
+    };
+    struct run_options options = {0};
+    struct option_list list = {.command = "simulate"};
+    run_options_list(&list, &options);
+    option_list_describe(&list, &manual, out);
+}
+
 int command_simulate(int count, char **arguments)
 {
     struct simulating s = {0};
-    bool dry_run = false;
     text_add(&s.command, "grapevine simulate");
     for (int i = 0; i < count; i++)
         text_add(&s.command, " %s", arguments[i]);
-    count = command_take_flag("--dry-run", count, arguments, &dry_run);
-    enum status status = command_take_option("--resume", &count, arguments, &s.resume);
+    enum status status = run_options_take("simulate", &count, arguments, &s.options);
     if (status == STATUS_OK)
-        status = simulate(&s, count, arguments, dry_run);
+        status = simulate(&s, count, arguments);
     record_close(s.record);
     if (s.directory_made)
         run_directory_finish(s.directory, status);

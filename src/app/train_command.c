@@ -10,10 +10,12 @@
 #include <unistd.h>
 
 #include "app/command.h"
+#include "app/idle_settings.h"
 #include "app/plan.h"
 #include "app/progress_line.h"
 #include "app/record.h"
 #include "app/run_directory.h"
+#include "app/run_options.h"
 #include "app/run_output.h"
 #include "app/state_file.h"
 #include "app/state_mean.h"
@@ -30,13 +32,12 @@ struct training {
     char **arguments; /* borrowed from main: the configuration file, then key=value */
     const char *config_path;
     struct text command; /* the command line, for the record */
-    bool dry_run;
+    struct run_options options;
     struct config *config; /* owned */
     struct job job;
     struct plan *plan;        /* owned */
     char *directory;          /* owned; the run directory's name */
     bool directory_made;      /* by rank 0, on a file system that all ranks see */
-    const char *resume;       /* the option's value; NULL: not given */
     bool is_done;             /* the run in it has come to its end */
     bool goes_on;             /* the directory is that of a run that was interrupted */
     struct state_file *state; /* owned; NULL: the run starts at the beginning */
@@ -201,11 +202,11 @@ static enum status look_for_states(struct training *training)
 
 static enum status check_resume(struct training *training)
 {
-    if (training->resume == NULL)
+    if (training->options.resume == NULL)
         return STATUS_OK;
-    if (strcmp(training->resume, "auto") != 0) {
+    if (strcmp(training->options.resume, "auto") != 0) {
         log_error("--resume %s: a training run goes on from its newest state alone; give --resume auto",
-                  training->resume);
+                  training->options.resume);
         return STATUS_USAGE;
     }
     if (training->config->run.record) {
@@ -292,6 +293,7 @@ static enum status make_plan(struct training *training)
                                .cores = training->job.cores};
     TRY(plan_create(training->config, &place, &training->plan));
     training->job.limit_s += scenario_longest_pause_s(training->plan->scenario);
+    idle_settings_warn(training->plan, READER_TRAIN);
     return STATUS_OK;
 }
 
@@ -392,7 +394,7 @@ static enum status train(struct training *training)
     TRY(together(training, "configuration", read_config));
     TRY(together(training, "resume", check_resume));
     training->directory = run_output_directory(training->config, training->config_path);
-    if (training->resume != NULL && !training->dry_run)
+    if (training->options.resume != NULL && !training->options.dry_run)
         TRY(look_for_states(training));
     if (training->is_done) {
         log_info("the run in %s has come to its end", training->directory);
@@ -402,7 +404,7 @@ static enum status train(struct training *training)
     TRY(together(training, "mean of a kept state", read_mean));
     TRY(share_start(training));
     TRY(together(training, "worker", make_worker));
-    if (training->dry_run) {
+    if (training->options.dry_run) {
         if (training->job.rank == 0) {
             plan_print(training->plan, stdout);
             plan_print_rank(training->plan, worker_bytes(training->worker), stdout);
@@ -433,9 +435,28 @@ static void release(struct training *training)
     free(training->directory);
 }
 
-static enum status take_option(struct training *training)
+static enum status take_options(struct training *training)
 {
-    return command_take_option("--resume", &training->argument_count, training->arguments, &training->resume);
+    return run_options_take("train", &training->argument_count, training->arguments, &training->options);
+}
+
+void command_train_help(FILE *out)
+{
+    static const struct option_manual manual = {
+        .usage = "mpirun -n N grapevine train CONFIG [key=value ...] [options]\n",
+        .about =
+            "One training run: one worker for each rank of mpirun or srun; without a launcher, one worker. CONFIG is\n"
+            "a YAML file, and every key of it can be given behind it (`grapevine config` lists them). The results\n"
+            "lie in run.dir.\n",
+        .examples =
+            "    mpirun -n 4 grapevine train configs/quickstart.yaml\n"
+            "    mpirun -n 4 grapevine train configs/quickstart.yaml algorithm.name=gossip run.dir=runs/gossip\n"
+            "    srun --mpi=pmix -n 16 grapevine train configs/cifar10_resnet18_acid_ring.yaml --resume auto\n",
+    };
+    struct run_options options = {0};
+    struct option_list list = {.command = "train"};
+    run_options_list(&list, &options);
+    option_list_describe(&list, &manual, out);
 }
 
 int command_train(int count, char **arguments)
@@ -444,10 +465,10 @@ int command_train(int count, char **arguments)
     text_add(&training.command, "grapevine train");
     for (int i = 0; i < count; i++)
         text_add(&training.command, " %s", arguments[i]);
-    training.argument_count = command_take_flag("--dry-run", count, arguments, &training.dry_run);
+    training.argument_count = count;
     enum status status = job_start(NULL, NULL, &training.job);
     if (status == STATUS_OK)
-        status = together(&training, "arguments", take_option);
+        status = together(&training, "arguments", take_options);
     if (status == STATUS_OK)
         status = train(&training);
     /* Rank 0 writes how the run ended; a rank that fails alone does, before it ends the others. */

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "config/config_given.h"
 #include "config/config_value.h"
 #include "config/schema.h"
 #include "config/yaml_reader.h"
@@ -27,6 +28,7 @@ static struct config *clone(const struct config *config)
             char **text = config_value_text(schema_row(i), copy);
             *text = memory_copy_text(*text);
         }
+    config_origins_own(copy);
     return copy;
 }
 
@@ -42,6 +44,7 @@ void config_destroy(struct config *config)
     if (config == NULL)
         return;
     release_texts(config);
+    config_origins_release(config);
     free(config);
 }
 
@@ -160,11 +163,6 @@ struct loading {
     size_t section_line[SCHEMA_ROWS_MAX]; /* the same for the section that begins with this row */
 };
 
-static size_t index_of(const struct schema_row *row)
-{
-    return (size_t)(row - schema_row(0));
-}
-
 static enum status refuse_unknown(const struct place *place, const char *section, const char *key)
 {
     char shown[SHOWN_BYTES];
@@ -199,9 +197,12 @@ static enum status check_key(const struct yaml_reader *reader)
 /* The reader stands at the key of `row`: read its value. */
 static enum status load_value(struct loading *loading, const struct schema_row *row)
 {
-    TRY(note_line(&loading->reader, &loading->key_line[index_of(row)], "key", row->name));
+    struct place place = loading->reader.place;
+    TRY(note_line(&loading->reader, &loading->key_line[schema_index(row)], "key", row->name));
     TRY(yaml_reader_next(&loading->reader));
-    return config_value_read(row, &loading->reader, loading->draft);
+    TRY(config_value_read(row, &loading->reader, loading->draft));
+    config_origin_set(loading->draft, row, &place);
+    return STATUS_OK;
 }
 
 /* The reader stands at the name of a known section: read its keys. */
@@ -318,8 +319,8 @@ static enum status load_text(struct config *draft, const char *text, size_t leng
     if (status != STATUS_OK)
         return status;
     status = load_document(&loading);
-    size_t name_line = loading.key_line[index_of(schema_find_name("graph.name"))];
-    place.line = loading.key_line[index_of(schema_find_name("graph.file"))];
+    size_t name_line = loading.key_line[schema_index(schema_find_name("graph.name"))];
+    place.line = loading.key_line[schema_index(schema_find_name("graph.file"))];
     if (status == STATUS_OK)
         status = settle_graph(draft, name_line != 0, place.line != 0, &place);
     yaml_reader_close(&loading.reader);
@@ -392,6 +393,7 @@ enum status config_set(struct config *config, const char *assignment)
     if (row != NULL) {
         struct config *draft = clone(config);
         status = assign(row, equals + 1, place, draft);
+        config_origin_set(draft, row, &place);
         if (status == STATUS_OK)
             status = settle_graph(draft, strcmp(name, "graph.name") == 0, strcmp(name, "graph.file") == 0, &place);
         status = settle(config, draft, status);

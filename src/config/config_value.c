@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "base/memory.h"
+#include "base/path.h"
 #include "config/number.h"
 
 static void *field(const struct schema_row *row, struct config *config)
@@ -93,12 +94,30 @@ static enum status read_bool(const struct schema_row *row, const struct yaml_rea
     return STATUS_OK;
 }
 
+static enum status read_path(const struct schema_row *row, const struct yaml_reader *reader, struct config *config)
+{
+    char shown[SHOWN_BYTES];
+    struct text trouble = {0};
+    char *path = path_expand(yaml_reader_word(reader), &trouble);
+    if (path != NULL)
+        config_value_set_text(row, config, path);
+    else
+        place_error(&reader->place, row->name, "%s: %s", show_word(shown, yaml_reader_word(reader)),
+                    text_view(&trouble));
+    enum status status = path != NULL ? STATUS_OK : STATUS_USAGE;
+    text_release(&trouble);
+    free(path);
+    return status;
+}
+
 static enum status read_text(const struct schema_row *row, const struct yaml_reader *reader, struct config *config)
 {
     const char *word = yaml_reader_word(reader), *nearest;
     struct text message = {0};
     char shown[SHOWN_BYTES];
     size_t count = 0;
+    if (row->is_path)
+        return read_path(row, reader, config);
     for (; row->words != NULL && row->words[count] != NULL; count++)
         if (strcmp(word, row->words[count]) == 0)
             break;
@@ -246,12 +265,25 @@ static void write_quoted(const char *word, struct text *out)
     text_add(out, "\"");
 }
 
+static void write_text(const struct schema_row *row, const char *word, struct text *out)
+{
+    struct text literal = {0};
+    if (row->is_path)
+        path_add_literal(&literal, word);
+    else
+        text_add(&literal, "%s", word);
+    if (row->words != NULL || is_safe_plain(text_view(&literal)))
+        text_add(out, "%s", text_view(&literal));
+    else
+        write_quoted(text_view(&literal), out);
+    text_release(&literal);
+}
+
 void config_value_write(const struct schema_row *row, const struct config *config, struct text *out)
 {
     const void *from = field_const(row, config);
     char number[NUMBER_BYTES];
     const struct config_list *list = from;
-    const char *word;
     switch (row->type) {
     case SCHEMA_BOOL:
         text_add(out, "%s", *(const bool *)from ? "true" : "false");
@@ -263,11 +295,7 @@ void config_value_write(const struct schema_row *row, const struct config *confi
         text_add(out, "%s", number_write(number, *(const double *)from));
         return;
     case SCHEMA_TEXT:
-        word = config_value_text_const(row, config);
-        if (row->words != NULL || is_safe_plain(word))
-            text_add(out, "%s", word);
-        else
-            write_quoted(word, out);
+        write_text(row, config_value_text_const(row, config), out);
         return;
     case SCHEMA_LIST:
         for (int i = 0; i < list->count; i++)

@@ -32,6 +32,11 @@ const struct schema_row *schema_find_name(const char *name)
     return NULL;
 }
 
+size_t schema_index(const struct schema_row *row)
+{
+    return (size_t)(row - schema_table);
+}
+
 size_t schema_section(const char *section)
 {
     size_t i = 0;

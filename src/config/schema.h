@@ -7,8 +7,9 @@
 #include <stddef.h>
 
 #include "base/text.h"
+#include "config/config.h"
 
-enum { SCHEMA_ROWS_MAX = 128 };
+enum { SCHEMA_ROWS_MAX = CONFIG_KEYS_MAX };
 
 enum schema_type {
     SCHEMA_BOOL,    /* bool */
@@ -29,6 +30,7 @@ struct schema_row {
     const char *section, *key; /* section "" at the top */
     size_t offset;             /* into struct config */
     enum schema_type type;
+    bool is_path;             /* SCHEMA_TEXT: base/path.h replaces ~ and $NAME in it */
     bool can_be_auto;         /* SCHEMA_NUMBER: the word `auto` is NAN */
     const char *const *words; /* SCHEMA_TEXT: NULL-terminated, the only values; NULL: any text */
     struct schema_bounds bounds;
@@ -43,6 +45,9 @@ const struct schema_row *schema_row(size_t index);
 /* The row of `section` (NULL-terminated; "" for the top) and `key`, or of "section.key"; NULL if there is none. */
 const struct schema_row *schema_find(const char *section, const char *key);
 const struct schema_row *schema_find_name(const char *name);
+
+/* Where a row stands in the table. */
+size_t schema_index(const struct schema_row *row);
 
 /* Index of the first row of a section, or schema_count() if there is no such section. */
 size_t schema_section(const char *section);

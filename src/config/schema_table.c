@@ -38,7 +38,7 @@ const struct schema_row schema_table[] = {
                 "gaussian: normal features with a chosen spread, labels of a noisy linear teacher; for the convex "
                 "models. imagenet, photos: JPEG photographs in class folders, as they are or packed (`grapevine "
                 "pack`). Required."},
-    {KEY(data, path), .preset = "\"\"", .summary = "folder that holds the data sets' folders",
+    {KEY(data, path), .is_path = true, .preset = "\"\"", .summary = "folder that holds the data sets' folders",
      .details = "Empty: $GRAPEVINE_DATA. Below it: cifar-10-batches-bin/, cifar-100-binary/, mnist/, "
                 "fashion-mnist/, which scripts/get_data.sh fetches, imagenet/{train,val}/, photos/{train,val}/."},
     {KEY(data, augment), .preset = "true", .summary = "augment training pictures",
@@ -64,7 +64,8 @@ const struct schema_row schema_table[] = {
     {KEY(data, condition), CLOSED(1, 1e9), .preset = "1", .summary = "gaussian: largest over smallest variance",
      .details = "Variances of the features fall geometrically from 1 to 1/condition."},
 
-    {KEY(data, folder), .preset = "\"\"", .summary = "imagenet, photos: folder of the set, below data.path",
+    {KEY(data, folder), .is_path = true, .preset = "\"\"",
+     .summary = "imagenet, photos: folder of the set, below data.path",
      .details = "In it train/ and val/, each with a folder for every class or packed. Empty: the name of the set."},
     {KEY(data, size), .preset = "224", .summary = "imagenet, photos: rows and columns of training pictures",
      .details = "Or two of them, 160-224, for pictures that grow in steps of 32, each for an equal share of the run. "
@@ -86,11 +87,11 @@ const struct schema_row schema_table[] = {
     {KEY(model, name), .summary = "network",
      .details = "mlp, convnet, resnet20, resnet18, resnet34, resnet50, vgg13, vgg19; and, convex, with a known "
                 "minimiser: quadratic, logistic, linear. Parameter names are torchvision's. Required."},
-    {KEY(model, init), .preset = "\"\"", .summary = "safetensors file to start from",
+    {KEY(model, init), .is_path = true, .preset = "\"\"", .summary = "safetensors file to start from",
      .details = "A checkpoint of Grapevine or of torchvision; a head for another number of classes is drawn "
                 "afresh. Empty: random weights, distributed as PyTorch's defaults."},
     {KEY(model, dropout), BELOW(0, 1), .preset = "0", .summary = "dropout rate (vgg*, mlp)",
-     .details = "Probability that a unit is dropped, as in torch.nn.Dropout. Models without dropout ignore it."},
+     .details = "Probability that a unit is dropped, as in torch.nn.Dropout. Models without dropout refuse it."},
     {KEY(model, width), CLOSED(0, 65536), .preset = "0", .summary = "width of mlp and convnet",
      .details = "mlp: units of each hidden layer; convnet: channels of the first stage. 0: the model's own."},
     {KEY(model, condition), CLOSED(1, 1e9), .preset = "10", .summary = "quadratic: largest over smallest curvature",
@@ -113,7 +114,7 @@ const struct schema_row schema_table[] = {
     {KEY(graph, name), .preset = "ring", .summary = "who may meet whom",
      .details = "ring, complete, line, star, torus, grid, hypercube, exponential, tree, barbell, random-regular, "
                 "erdos-renyi, or file. Where graph.file is given and graph.name is not, it is file."},
-    {KEY(graph, file), .preset = "\"\"", .summary = "edge list of graph file",
+    {KEY(graph, file), .is_path = true, .preset = "\"\"", .summary = "edge list of graph file",
      .details = "A line `a b` or `a b rate` per edge, workers counted from 0, # begins a comment."},
     {KEY(graph, degree), CLOSED(1, 65535), .preset = "4", .summary = "neighbors per worker of random-regular"},
     {KEY(graph, probability), ABOVE(0, 1), .preset = "0.3", .summary = "probability of an edge of erdos-renyi"},
@@ -275,7 +276,7 @@ const struct schema_row schema_table[] = {
                 "round their factors to tf32. fp16: with a dynamic loss scale. The CPU offers fp32."},
     {KEY(device, deterministic), .preset = "false", .summary = "on a GPU: the same bits every time"},
 
-    {KEY(run, dir), .preset = "\"\"", .summary = "run directory",
+    {KEY(run, dir), .is_path = true, .preset = "\"\"", .summary = "run directory",
      .details = "Empty: runs/ and the config's base name. One that exists is refused unless the run is resumed."},
     {KEY(run, log_level), WORDS("error", "warning", "info", "debug"), .preset = "info", .summary = "messages shown"},
     {KEY(run, log_every), CLOSED(0, 1e9), .preset = "50", .summary = "gradients between two lines of metrics",

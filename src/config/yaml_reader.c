@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "base/text.h"
 
 char *show_word(char out[SHOWN_BYTES], const char *word)
 {
@@ -22,16 +21,23 @@ char *show_word(char out[SHOWN_BYTES], const char *word)
     return out;
 }
 
+void place_add(struct text *text, const struct place *place)
+{
+    char shown[SHOWN_BYTES];
+    if (place->argument != NULL)
+        text_add(text, "argument %s", show_word(shown, place->argument));
+    else if (place->line > 0)
+        text_add(text, "%s:%zu", place->path, place->line);
+    else
+        text_add(text, "%s", place->path);
+}
+
 void place_error(const struct place *place, const char *key, const char *format, ...)
 {
     struct text line = {0};
-    char shown[SHOWN_BYTES], message[1024];
-    if (place->argument != NULL)
-        text_add(&line, "argument %s: ", show_word(shown, place->argument));
-    else if (place->line > 0)
-        text_add(&line, "%s:%zu: ", place->path, place->line);
-    else
-        text_add(&line, "%s: ", place->path);
+    char message[1024];
+    place_add(&line, place);
+    text_add(&line, ": ");
     if (key != NULL)
         text_add(&line, "%s: ", key);
     va_list arguments;

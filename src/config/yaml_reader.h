@@ -8,12 +8,16 @@
 #include <yaml.h>
 
 #include "base/status.h"
+#include "base/text.h"
 
 /* Where a value stands: line `line` of `path` (0: the file as a whole), or in `argument` where that is not NULL. */
 struct place {
     const char *path, *argument;
     size_t line;
 };
+
+/* Add the place as messages name it: "run.yaml:3", "run.yaml", or argument "seed=2". */
+void place_add(struct text *text, const struct place *place);
 
 /* One error message: place, key (unless NULL), then the text. */
 void place_error(const struct place *place, const char *key, const char *format, ...)

@@ -209,6 +209,11 @@ static const struct family *find_family(const char *name)
     return NULL;
 }
 
+enum status graph_family_check(const char *name)
+{
+    return find_family(name) != NULL ? STATUS_OK : STATUS_USAGE;
+}
+
 /* The graphs of one and of two workers are the same in every family. */
 static bool family_admits(const struct family *family, const struct graph_params *params, int worker_count)
 {

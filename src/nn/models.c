@@ -86,6 +86,12 @@ static enum status find(const char *name, const struct model_family **out)
     return STATUS_USAGE;
 }
 
+enum status model_check_name(const char *name)
+{
+    const struct model_family *family;
+    return find(name, &family);
+}
+
 static enum status check_size(const struct model_family *family, const struct model_params *params)
 {
     int size = params->height < params->width ? params->height : params->width;

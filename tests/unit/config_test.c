@@ -404,6 +404,76 @@ static void test_graph_file(void **state)
            ":3: graph.file: an edge list is given, but graph.name is \"ring\"; leave one of the two out");
 }
 
+/* What stands in a file and what arguments give, with its place; defaults are not given. */
+static void test_given(void **state)
+{
+    struct fixture *fixture = *state;
+    struct config_given given;
+    size_t index = 0;
+    char place[128];
+    assert_false(config_next_given(fixture->config, &index, &given));
+    assert_int_equal(load(fixture, "seed: 3\ndata:\n  alpha: 0.3\nrun: {trace: false}\n"), STATUS_OK);
+    assert_int_equal(config_set(fixture->config, "seed=4"), STATUS_OK);
+    capture_begin(&fixture->capture);
+    assert_int_equal(config_set(fixture->config, "data.alpha=-1"), STATUS_USAGE); /* the file's stays */
+    capture_end(&fixture->capture);
+    index = 0;
+    assert_true(config_next_given(fixture->config, &index, &given));
+    assert_string_equal(given.key, "seed");
+    assert_string_equal(given.place, "argument \"seed=4\"");
+    assert_true(given.is_argument && !given.is_off && config_is_argument(fixture->config, "seed"));
+    assert_true(config_next_given(fixture->config, &index, &given));
+    assert_string_equal(given.key, "data.alpha");
+    snprintf(place, sizeof place, "%s:3", fixture->path);
+    assert_string_equal(given.place, place);
+    assert_false(given.is_argument || given.is_off);
+    assert_true(config_next_given(fixture->config, &index, &given));
+    assert_string_equal(given.key, "run.trace");
+    assert_true(given.is_off);
+    assert_false(config_next_given(fixture->config, &index, &given));
+    struct config *defaults = config_create();
+    assert_true(config_same_value(fixture->config, defaults, "data.alpha"));
+    assert_false(config_same_value(fixture->config, defaults, "seed"));
+    config_destroy(defaults);
+}
+
+/* Of path keys alone, and config_write gives back what was read. */
+static void test_paths(void **state)
+{
+    struct fixture *fixture = *state;
+    setenv("HOME", "/tmp/me", 1);
+    setenv("GRAPEVINE_TEST_A", "a b", 1);
+    unsetenv("GRAPEVINE_TEST_NONE");
+    assert_int_equal(load(fixture, "run: {dir: ~/runs}\ndata: {path: \"$GRAPEVINE_TEST_A/${GRAPEVINE_TEST_A}c$$\"}\n"
+                                   "model: {init: ./~x}\nalgorithm: {name: $HOME}\n"),
+                     STATUS_OK);
+    assert_string_equal(fixture->config->run.dir, "/tmp/me/runs");
+    assert_string_equal(fixture->config->data.path, "a b/a bc$");
+    assert_string_equal(fixture->config->model.init, "./~x");
+    assert_string_equal(fixture->config->algorithm.name, "$HOME");
+    assert_int_equal(config_set(fixture->config, "model.init=\"~\""), STATUS_OK);
+    assert_string_equal(fixture->config->model.init, "/tmp/me");
+    char *text = strdup(write_config(fixture));
+    assert_int_equal(load(fixture, text), STATUS_OK);
+    assert_string_equal(fixture->config->data.path, "a b/a bc$");
+    free(text);
+    expect(
+        fixture, "run:\n  dir: $GRAPEVINE_TEST_NONE/x\n",
+        ":2: run.dir: \"$GRAPEVINE_TEST_NONE/x\": the environment variable GRAPEVINE_TEST_NONE is not set; set it, or "
+        "write the path out ($$ is a dollar sign)");
+    expect(
+        fixture, "run: {dir: \"${HOME\"}\n",
+        ":1: run.dir: \"${HOME\": a dollar sign without the name of a variable; write $NAME or ${NAME}, or $$ for the "
+        "sign");
+    expect_set(fixture, "run.dir=~nobody-such/x",
+               "run.dir: \"~nobody-such/x\": there is no user \"nobody-such\" whose home ~nobody-such would be; write "
+               "./~nobody-such for a folder of that name");
+    unsetenv("HOME");
+    expect_set(fixture, "data.path=~/x",
+               "data.path: \"~/x\": ~ is the home folder, and the environment variable HOME is not set; write the path "
+               "out");
+}
+
 static void test_require(void **state)
 {
     struct fixture *fixture = *state;
@@ -438,6 +508,8 @@ int main(void)
         CONFIG_TEST(test_set),
         CONFIG_TEST(test_set_errors),
         CONFIG_TEST(test_graph_file),
+        CONFIG_TEST(test_given),
+        CONFIG_TEST(test_paths),
         CONFIG_TEST(test_require),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
