@@ -32,7 +32,8 @@ void thread_join(struct thread *thread)
 
 void thread_set_nice(int nice)
 {
-    setpriority(PRIO_PROCESS, (id_t)gettid(), nice);
+    if (getpriority(PRIO_PROCESS, (id_t)gettid()) < nice) /* root could raise it, too */
+        setpriority(PRIO_PROCESS, (id_t)gettid(), nice);
 }
 
 void wakeup_init(struct wakeup *wakeup)
