@@ -42,6 +42,8 @@ struct dataset_ops {
     void (*will_need)(const struct dataset *set, const uint32_t *indices, size_t count);
     /* The same picture of a set that has `bytes`, to be made on a device: the same draws. NULL for other sets. */
     void (*pick)(const struct dataset *set, size_t index, struct random_stream *augment, struct picture_pick *out);
+    /* The file that a picture has come from, as its class folder or its pack names it. NULL for sets without files. */
+    const char *(*file)(const struct dataset *set, size_t index);
     void (*destroy)(struct dataset *set);
 };
 

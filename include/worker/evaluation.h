@@ -23,20 +23,33 @@ double evaluation_loss(const struct evaluation *evaluation);
 double evaluation_accuracy(const struct evaluation *evaluation);
 double evaluation_accuracy_top5(const struct evaluation *evaluation);
 
-/* Pictures of a set to test on. */
+/* What a network says of one image. */
+struct prediction {
+    int32_t label;
+    int32_t predicted;  /* the class that comes before all others (device.h); −1: a logit is NaN, or the loss reads no
+                         * labels. Predictions that are labels are as many as the net counts correct */
+    double probability; /* softmax(logits) of the predicted class; NAN unless the loss is the cross-entropy */
+    double loss;        /* that the specification names; their mean is evaluation_loss, up to rounding */
+};
+
+/* Images of a set to test on. */
 struct evaluation_range {
-    const struct dataset *set; /* borrowed */
-    const uint32_t *indices;   /* borrowed: the list that first and last count in; NULL: the set itself */
-    size_t first, last;        /* [first, last) */
+    const struct dataset *set;      /* borrowed */
+    const uint32_t *indices;        /* borrowed: the list that first and last count in; NULL: the set itself */
+    size_t first, last;             /* [first, last) */
+    struct prediction *predictions; /* borrowed, (last − first), in the range's order: filled in. NULL: not wanted */
 };
 
 /* A batch of pictures in host memory. */
 struct evaluator {
     const struct device_ops *ops;
     size_t batch, picture_size;
-    int threads;     /* that make pictures */
-    float *images;   /* owned, (batch, channels, height, width) */
-    int32_t *labels; /* owned, (batch) */
+    enum net_loss loss;
+    size_t class_count; /* logits of an image */
+    int threads;        /* that make pictures */
+    float *images;      /* owned, (batch, channels, height, width) */
+    int32_t *labels;    /* owned, (batch) */
+    float *logits;      /* owned, (batch, class_count); NULL until predictions are wanted */
 };
 
 /* `threads` 0 is 1. */

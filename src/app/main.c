@@ -1,4 +1,5 @@
 /* grapevine: the command line. Chooses the subcommand; each lies in a file of its own. */
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +22,8 @@ static const struct command commands[] = {
      command_train_help},
     {"simulate", "CONFIG [key=value ...] [--dry-run] ...", "the same with N virtual workers, one process",
      command_simulate, command_simulate_help},
-    {"eval", "CHECKPOINT CONFIG [key=value ...]", "test a checkpoint", command_eval, command_eval_help},
+    {"eval", "CHECKPOINT CONFIG [key=value ...] ...", "test a checkpoint: accuracy, by class too", command_eval,
+     command_eval_help},
     {"replay", "RUN [--json]", "re-run a recorded run in one process, and compare bits", command_replay,
      command_replay_help},
     {"graph", "GRAPH -n N [options]", "chi1, chi2, eta, alpha_tilde and best rates of a graph", command_graph,
@@ -134,6 +136,18 @@ static enum status help(int count, char **arguments)
     return STATUS_OK;
 }
 
+/* A result that does not reach its reader is none, unless a run directory has it. */
+static int run_command(const struct command *command, int count, char **arguments)
+{
+    int status = command->run(count, arguments);
+    bool leaves_run = command->run == command_train || command->run == command_simulate;
+    errno = 0;
+    if (status != STATUS_OK || leaves_run || (fflush(stdout) == 0 && !ferror(stdout)))
+        return status;
+    log_error("%s: cannot write to standard output: %s", command->name, strerror(errno != 0 ? errno : EIO));
+    return STATUS_MACHINE;
+}
+
 static int run(int count, char **arguments)
 {
     if (count == 0) {
@@ -145,7 +159,7 @@ static int run(int count, char **arguments)
         return STATUS_OK;
     }
     const struct command *command = find_command(arguments[0]);
-    return command != NULL ? command->run(count - 1, arguments + 1) : (int)refuse_command(arguments[0]);
+    return command != NULL ? run_command(command, count - 1, arguments + 1) : (int)refuse_command(arguments[0]);
 }
 
 int main(int argc, char **argv)

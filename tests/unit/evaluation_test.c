@@ -78,6 +78,26 @@ static void counts_what_is_right(void **state)
     assert_int_equal(listed.correct_top5, 2);
 }
 
+/* In the range's order, across batches; the loss is the cross-entropy of the logits 0, −1, … */
+static void says_what_it_predicts(void **state)
+{
+    struct prediction found[4];
+    double sum = 0;
+    (void)state;
+    struct evaluation counts = test_on(
+        CLASSES_MAX, &(struct evaluation_range){
+                         .indices = (const uint32_t[]){0, 6, 4, 0, 5}, .first = 1, .last = 5, .predictions = found});
+    double log_sum = log((1 - exp(-CLASSES_MAX)) / (1 - exp(-1)));
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(found[i].label, ((const int[]){6, 4, 0, 5})[i]);
+        assert_int_equal(found[i].predicted, 0);
+        assert_true(fabs(found[i].loss - (log_sum + found[i].label)) < 1e-12);
+        assert_true(fabs(found[i].probability - exp(-log_sum)) < 1e-12);
+        sum += found[i].loss;
+    }
+    assert_true(fabs(sum - counts.loss_sum) < 1e-9);
+}
+
 static void says_means(void **state)
 {
     (void)state;
@@ -105,6 +125,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_what_is_right),
+        cmocka_unit_test(says_what_it_predicts),
         cmocka_unit_test(says_means),
         cmocka_unit_test(nothing_to_test_is_no_error),
     };

@@ -327,8 +327,18 @@ static void destroy(struct dataset *base)
     free(set);
 }
 
-static const struct dataset_ops photo_set_ops = {
-    .fetch = fetch, .fetch_at = fetch_at, .fetch_part = fetch_part, .will_need = will_need, .destroy = destroy};
+static const char *file(const struct dataset *set, size_t index)
+{
+    const struct photo_set *photos = (const struct photo_set *)set;
+    return photo_name(&photos->index, photos->places[index]);
+}
+
+static const struct dataset_ops photo_set_ops = {.fetch = fetch,
+                                                 .fetch_at = fetch_at,
+                                                 .fetch_part = fetch_part,
+                                                 .will_need = will_need,
+                                                 .file = file,
+                                                 .destroy = destroy};
 
 /* The classes of a test split in folders are those of the training split beside it. */
 static enum status open_index(const char *root, bool train, struct photo_index *out)
