@@ -24,7 +24,7 @@ give_up() {
 in_tree=(env -u BUILD -u MPIRUN -u MPIRUN_FLAGS -u PYTHON -u PYTHONPATH -u TMPDIR -u XDG_CACHE_HOME -u MAKEFLAGS
     -u MFLAGS -u MAKELEVEL -u GRAPEVINE_SETUP -u GRAPEVINE_DATA -u LIMIT_S HOME=/root LC_ALL=C.UTF-8
     unshare --mount --propagation private --pid --fork --kill-child
-    bash -c 'mount -t proc proc "$0/proc" && mount -t sysfs -o ro sysfs "$0/sys" &&
+    bash -c 'mount --bind "$0" "$0" && mount -t proc proc "$0/proc" && mount -t sysfs -o ro sysfs "$0/sys" &&
              mount -t devpts -o newinstance,ptmxmode=0666 devpts "$0/dev/pts" &&
              mount -t tmpfs -o mode=1777 shm "$0/dev/shm" || exit 4
              chroot "$0" sh -c "cd /root/grapevine && exec \"\$@\"" sh "$@"

@@ -202,7 +202,7 @@ test_unwritable() {
     else
         skip "a full disk" "$reason"
     fi
-    for what in "eval $model $run/config.yaml" "eval $model $run/config.yaml --json" "graph ring -n 4 --json" "config"; do
+    for what in "eval $model $run/config.yaml" "eval $model $run/config.yaml --json" "graph ring -n 4 --json" config; do
         # shellcheck disable=SC2086  # words
         timeout "$limit_s" "$grapevine" $what >/dev/full 2>"$scratch/err"
         verdict "${what%% *}: standard output is full" "$([ $? = 4 ] || echo "exit status is not 4")"

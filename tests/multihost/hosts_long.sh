@@ -58,7 +58,11 @@ shift
 exec ip netns exec "$host" unshare --uts bash -c 'hostname "$0"; exec bash -c "$*"' "$host" "$@"
 AGENT
 chmod +x "$scratch/agent.sh"
-launcher+=" --mca plm_rsh_agent $scratch/agent.sh --mca oob_tcp_if_include $net.0/24"
+if mpirun --version | grep -q 'Open MPI) [1-4]\.'; then
+    launcher+=" --mca plm_rsh_agent $scratch/agent.sh --mca oob_tcp_if_include $net.0/24"
+else
+    launcher+=" --prtemca plm_ssh_agent $scratch/agent.sh --prtemca prte_if_include $net.0/24"
+fi
 launcher+=" --mca btl_tcp_if_include $net.0/24 --host ${hosts// /:1,}:1"
 read -ra words <<<"$launcher -n 4"
 

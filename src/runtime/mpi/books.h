@@ -19,7 +19,7 @@ struct books {
     uint64_t steps;                          /* gradients applied */
     double update_progress;                  /* of the run, as the last update had it */
     double idle_s, load_s;                   /* of the whole run */
-    double before_s;                         /* training time of the processes before this one, or, kept, so far */
+    double before_s;                         /* the clock of the run where this process took it up, or, kept, now */
     double next_evaluation, next_checkpoint; /* epochs */
     double best_accuracy;
     struct since_report since;

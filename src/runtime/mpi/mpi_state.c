@@ -11,7 +11,7 @@ struct books trainer_books(const struct trainer *trainer)
 {
     double now_s = stopwatch_now() - trainer->origin_s;
     struct books books = trainer->books;
-    books.before_s = now_s - trainer->begin_s;
+    books.before_s = now_s;
     books.since.begin_s = now_s - books.since.begin_s;
     return books;
 }
