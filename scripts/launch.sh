@@ -4,13 +4,13 @@
 #   scripts/launch.sh N CONFIG [key=value ...]    N ranks of `grapevine train CONFIG key=value ...`
 #   scripts/launch.sh --mpirun                    prints the launcher with its flags, up to where -n would stand
 #
-# The flags, for whoever writes the line by hand (Open MPI 4):
+# The flags, for whoever writes the line by hand (Open MPI; where 5 has another name for it, that one stands behind):
 #   --oversubscribe                          more ranks than cores are allowed
 #   --bind-to none                           else both threads of a rank are bound to one core
 #   --allow-run-as-root                      as root, in containers
 #   --mca osc_sm_backing_directory DIR       windows lie in DIR: /dev/shm is too small (64 MB in many containers)
-#   --mca btl_vader_backing_directory DIR    and so do the buffers of shared-memory messages
-#   --mca btl_vader_single_copy_mechanism none    copying out of another process is forbidden here
+#   --mca btl_vader_backing_directory DIR    and so do the buffers of shared-memory messages (btl_sm_backing_directory)
+#   --mca btl_vader_single_copy_mechanism none    copying out of another process is forbidden here (--mca smsc ^cma)
 # On several hosts add --host or --hostfile; under Slurm `srun --mpi=pmix -n N build/grapevine train ...` does it all.
 # BUILD is the build folder (default build); MPIRUN replaces launcher and flags; MPIRUN_FLAGS adds to them.
 set -uo pipefail
@@ -77,7 +77,7 @@ PROBE
 
 # The launcher for $1 ranks and its flags, on one line.
 launcher() {
-    local ranks=$1 line scratch=${TMPDIR:-/tmp}
+    local ranks=$1 line scratch=${TMPDIR:-/tmp} messages=btl_vader copy="btl_vader_single_copy_mechanism none"
     if [ "$(mpi_family)" = mpich ]; then
         line=$(first_command mpiexec.mpich mpiexec.hydra mpiexec) || return
         echo "$line${MPIRUN_FLAGS:+ $MPIRUN_FLAGS}"
@@ -86,12 +86,13 @@ launcher() {
     line=$(first_command mpirun.openmpi mpirun) || return
     # Where alternatives leave the plain name to Open MPI, the plain name is what people know.
     mpirun --version 2>/dev/null | grep -q 'Open MPI' && line=mpirun
+    "$line" --version 2>/dev/null | grep -q 'Open MPI) [1-4]\.' || messages=btl_sm copy="smsc ^cma"
     [ "$(id -u)" != 0 ] || line+=" --allow-run-as-root"
     line+=" --oversubscribe --bind-to none"
     if [ "$(free_shm_mb || true)" != "" ] && [ "$(free_shm_mb)" -lt $((ranks * SHM_MB_PER_RANK)) ]; then
-        line+=" --mca osc_sm_backing_directory $scratch --mca btl_vader_backing_directory $scratch"
+        line+=" --mca osc_sm_backing_directory $scratch --mca ${messages}_backing_directory $scratch"
     fi
-    may_copy_across || line+=" --mca btl_vader_single_copy_mechanism none"
+    may_copy_across || line+=" --mca $copy"
     echo "$line${MPIRUN_FLAGS:+ $MPIRUN_FLAGS}"
 }
 

@@ -47,6 +47,29 @@ static void look_at_host(const struct job *job, double facts[FACT_COUNT])
     facts[FACT_LOCAL_SIZE] = job->local_size;
 }
 
+/* Settings have other names from version to version. */
+static bool is_library(const struct probe_result *probe, const char *name)
+{
+    return strncmp(probe->library, name, strlen(name)) == 0;
+}
+
+static void advise_on_puts(const struct job *job, const struct probe_result *probe, struct advice *advice)
+{
+    bool put = strcmp(probe->transport, "put") == 0;
+    if (!put && !job->survives)
+        advise(advice,
+               is_library(probe, "Open MPI v4")
+                   ? "one-sided puts do not work here: try --mca osc sm,pt2pt (one node, TCP) or --mca pml ucx --mca "
+                     "osc ucx (InfiniBand); until then exchanges go by two-sided messages"
+               : is_library(probe, "Open MPI")
+                   ? "one-sided puts do not work here: leave the choice of osc to the library, or try --mca pml ucx "
+                     "--mca osc ucx (InfiniBand); until then exchanges go by two-sided messages"
+                   : "one-sided puts do not work here: exchanges go by two-sided messages");
+    if (put && is_library(probe, "Open MPI v5") && job->local_size < job->size)
+        advise(advice, "between hosts, Open MPI 5 makes puts of messages where the network has none (TCP), which may "
+                       "be slow: compare communication.transport=sendrecv");
+}
+
 static void print_mpi(const struct job *job, const struct probe_result *probe, struct advice *advice)
 {
     printf("MPI library      %s\n", probe->library);
@@ -60,10 +83,7 @@ static void print_mpi(const struct job *job, const struct probe_result *probe, s
         return;
     }
     printf("transport        %s\n", probe->transport);
-    if (strcmp(probe->transport, "put") != 0 && !job->survives)
-        advise(advice,
-               "one-sided puts do not work here: on Open MPI 4 try --mca osc sm,pt2pt (one node, TCP) or --mca pml "
-               "ucx --mca osc ucx (InfiniBand); until then exchanges go by two-sided messages");
+    advise_on_puts(job, probe, advice);
 }
 
 static void print_pairs(const struct job *job, const struct probe_result *probe, struct advice *advice)
@@ -94,8 +114,11 @@ static void print_pairs(const struct job *job, const struct probe_result *probe,
         printf("\n");
     }
     if (silent > 0)
-        advise(advice, "some pairs did not answer within 5 s: name the interface (--mca btl_tcp_if_include), open the "
-                       "firewall between the hosts, or leave these hosts out");
+        advise(advice, is_library(probe, "Open MPI")
+                           ? "some pairs did not answer within 5 s: name the interface (--mca btl_tcp_if_include), "
+                             "open the firewall between the hosts, or leave these hosts out"
+                           : "some pairs did not answer within 5 s: name the interface (MPICH: mpiexec -iface), open "
+                             "the firewall between the hosts, or leave these hosts out");
     else if (fastest > 10 * slowest)
         advise(advice, "the slowest pair is more than ten times slower than the fastest: a graph that avoids it, or "
                        "communication.enforce_rate=false, keeps it from holding others up");
@@ -120,7 +143,7 @@ static void print_ranks(const struct job *job, const double *facts, struct advic
     if (small_shm)
         advise(advice,
                "/dev/shm is small: windows are put into $TMPDIR or /tmp when less than 1 GiB is free there; to choose "
-               "the folder: --mca osc_sm_backing_directory DIR (in a container: --shm-size)");
+               "the folder with Open MPI: --mca osc_sm_backing_directory DIR (in a container: --shm-size)");
     if (crowded)
         advise(advice, "more ranks than cores on a host: it works, and each rank is slower by that factor");
 }

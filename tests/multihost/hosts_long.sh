@@ -110,6 +110,9 @@ test_doctor() {
     run_command "${words[@]}" "$grapevine" doctor
     check "doctor between hosts" test "$status" = 0
     check "one rank on each" test "$(grep -c ': 0 of 1 on its host' "$scratch/out")" = 4
+    if grep -q '^MPI library .*Open MPI v5' "$scratch/out"; then
+        check "slow puts are named" grep -q 'compare communication.transport=sendrecv' "$scratch/out"
+    fi
     check "no pair is silent" test "$(grep -c silent "$scratch/out")" = 0
 }
 

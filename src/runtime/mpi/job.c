@@ -44,20 +44,26 @@ static void prefer(const char *name, const char *value)
     setenv(name, value, 0); /* what the user has set stays */
 }
 
+/* Windows of shared memory, and messages under the name that this version has for them, lie in /dev/shm unless told
+ * otherwise. */
+static void prefer_room(const char *messages)
+{
+    struct statvfs shm;
+    if (statvfs("/dev/shm", &shm) != 0 || (double)shm.f_bavail * (double)shm.f_frsize >= SMALL_SHM_BYTES)
+        return;
+    const char *temporary = getenv("TMPDIR");
+    const char *folder = temporary != NULL ? temporary : "/tmp";
+    prefer("OMPI_MCA_osc_sm_backing_directory", folder);
+    prefer(messages, folder);
+}
+
 /* Open MPI 4's default one-sided component (rdma) crashes with a communication thread and refuses windows between
- * hosts; `sm` works on a node and `pt2pt` everywhere as long as one thread at a time is inside MPI. Its windows live
- * in /dev/shm unless told otherwise. */
+ * hosts; `sm` works on a node and `pt2pt` everywhere as long as one thread at a time is inside MPI. */
 static void prefer_in_version_4(void)
 {
     prefer("OMPI_MCA_osc", "sm,pt2pt");
     prefer("OMPI_MCA_mpi_yield_when_idle", "1");
-    struct statvfs shm;
-    if (statvfs("/dev/shm", &shm) == 0 && (double)shm.f_bavail * (double)shm.f_frsize < SMALL_SHM_BYTES) {
-        const char *temporary = getenv("TMPDIR");
-        const char *folder = temporary != NULL ? temporary : "/tmp";
-        prefer("OMPI_MCA_osc_sm_backing_directory", folder);
-        prefer("OMPI_MCA_btl_vader_backing_directory", folder);
-    }
+    prefer_room("OMPI_MCA_btl_vader_backing_directory");
 }
 
 /* Processes that a launcher says it has started together; 0 where it says nothing. */
@@ -81,6 +87,7 @@ static bool all_on_one_host(void)
  * (`btl` without TCP would be quiet, too, but replaces what a distribution's file says of other components.) */
 static void prefer_in_version_5(void)
 {
+    prefer_room("OMPI_MCA_btl_sm_backing_directory");
     if (all_on_one_host())
         prefer("OMPI_MCA_reachable", "weighted");
 }
