@@ -38,8 +38,8 @@ test_every_command() {
 # The options that a refusal lists are those of the help.
 test_options() {
     local words option
-    for words in "graph ring" "gossip ring" "pack" "bench data $scratch/x" "replay x" "train $scratch/x" \
-        "simulate $scratch/x"; do
+    for words in "graph ring" "gossip ring" "pack" "bench data $scratch/x" "eval x $scratch/x" "replay x" \
+        "train $scratch/x" "simulate $scratch/x"; do
         read -ra words <<<"$words"
         run_command "$grapevine" "${words[@]}" --no-such-option
         check "${words[0]} refuses" test "$status" = 2
