@@ -42,6 +42,9 @@ struct dataset_ops {
     void (*will_need)(const struct dataset *set, const uint32_t *indices, size_t count);
     /* The same picture of a set that has `bytes`, to be made on a device: the same draws. NULL for other sets. */
     void (*pick)(const struct dataset *set, size_t index, struct random_stream *augment, struct picture_pick *out);
+    /* Digest of the picture's bytes as they are stored; 0 where they cannot be read. NULL for sets that are drawn, and
+     * those with `bytes`. */
+    uint64_t (*digest)(const struct dataset *set, size_t index);
     void (*destroy)(struct dataset *set);
 };
 

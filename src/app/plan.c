@@ -7,6 +7,7 @@
 
 #include "app/checkpoint.h"
 #include "app/plan_data.h"
+#include "app/plan_facts.h"
 #include "app/plan_model.h"
 #include "base/interrupt.h"
 #include "base/log.h"
@@ -133,6 +134,7 @@ static enum status build_graph(struct plan *plan)
         .seed = (uint64_t)config->graph.seed,
     };
     TRY(graph_create(&params, &plan->graph));
+    plan_describe_edges(plan);
     TRY(choose_rates(plan));
     plan->given = given_constants(plan);
     plan->constants = acid_constants_given(&plan->spectrum, &plan->given);
@@ -273,6 +275,7 @@ static enum status fill(struct plan *plan)
     TRY(check_recorded(plan));
     TRY(plan_open_test_data(plan));
     TRY(plan_open_training_data(plan));
+    plan_describe_data(plan);
     TRY(plan_model_build(plan));
     TRY(init_schedule(plan));
     TRY(count_gradients(plan));
@@ -354,6 +357,9 @@ void plan_destroy(struct plan *plan)
     model_destroy(plan->spec);
     scenario_destroy(plan->scenario);
     graph_destroy(plan->graph);
+    text_release(&plan->edges);
+    text_release(&plan->train_data);
+    text_release(&plan->test_data);
     free(plan);
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/agreement.h"
 #include "app/command.h"
 #include "app/idle_settings.h"
 #include "app/plan.h"
@@ -280,6 +281,7 @@ static enum status read_config(struct training *training)
 {
     TRY(command_read_config(training->argument_count, training->arguments, &training->config));
     training->config_path = training->arguments[0];
+    training->config->train.workers = training->job.size;
     training->job.limit_s = training->config->communication.limit_s;
     training->job.ordered_sums = training->config->run.record; /* a replay is one process */
     return STATUS_OK;
@@ -295,6 +297,38 @@ static enum status make_plan(struct training *training)
     training->job.limit_s += scenario_longest_pause_s(training->plan->scenario);
     idle_settings_warn(training->plan, READER_TRAIN);
     return STATUS_OK;
+}
+
+static void add_setting(void *context, const char *name, const char *value)
+{
+    agreement_add(context, name, "%s", value);
+}
+
+/* What follows is collective, and may depend on any of these. */
+static enum status compare_settings(struct training *training)
+{
+    struct text facts = {0};
+    agreement_add(&facts, "the version of grapevine", "%s", GRAPEVINE_VERSION);
+    agreement_add(&facts, "--dry-run", "%s", training->options.dry_run ? "given" : "not given");
+    agreement_add(&facts, "--resume", "%s", training->options.resume != NULL ? training->options.resume : "not given");
+    agreement_add(&facts, "the run directory", "%s", training->directory);
+    config_each_shared(training->config, add_setting, &facts);
+    enum status status = agreement_check(&training->job, "settings of all ranks", &facts);
+    text_release(&facts);
+    return status;
+}
+
+static enum status compare_plans(struct training *training)
+{
+    struct text facts = {0}, constants = {0};
+    plan_facts(training->plan, &facts);
+    plan_constants(training->plan, &constants);
+    enum status status = agreement_check(&training->job, "data, graph and model of all ranks", &facts);
+    if (status == STATUS_OK)
+        status = agreement_check(&training->job, "constants of all ranks", &constants);
+    text_release(&facts);
+    text_release(&constants);
+    return status;
 }
 
 /* Rank 0 alone looks at the averaged model. */
@@ -392,8 +426,9 @@ static enum status run(struct training *training)
 static enum status train(struct training *training)
 {
     TRY(together(training, "configuration", read_config));
-    TRY(together(training, "resume", check_resume));
     training->directory = run_output_directory(training->config, training->config_path);
+    TRY(compare_settings(training));
+    TRY(together(training, "resume", check_resume));
     if (training->options.resume != NULL && !training->options.dry_run)
         TRY(look_for_states(training));
     if (training->is_done) {
@@ -401,6 +436,7 @@ static enum status train(struct training *training)
         return STATUS_OK;
     }
     TRY(together(training, "plan", make_plan));
+    TRY(compare_plans(training));
     TRY(together(training, "mean of a kept state", read_mean));
     TRY(share_start(training));
     TRY(together(training, "worker", make_worker));
@@ -467,8 +503,11 @@ int command_train(int count, char **arguments)
         text_add(&training.command, " %s", arguments[i]);
     training.argument_count = count;
     enum status status = job_start(NULL, NULL, &training.job);
-    if (status == STATUS_OK)
-        status = together(&training, "arguments", take_options);
+    if (status == STATUS_OK) {
+        log_hold(true);
+        status = agreement_greet(&training.job, take_options(&training));
+        log_hold(false);
+    }
     if (status == STATUS_OK)
         status = train(&training);
     /* Rank 0 writes how the run ended; a rank that fails alone does, before it ends the others. */
