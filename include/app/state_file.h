@@ -36,9 +36,10 @@ void state_file_prune(const struct state_file_place *place, int kept);
 void state_file_forget_later(const struct state_file_place *place, uint64_t gradients);
 
 enum { STATE_FILES_MOST = 64 };
-/* The states that are there, of all ranks, the newest first: out (STATE_FILES_MOST) gradients. Returns how many.
- * Unfinished files that a killed process has left are removed. */
+/* The states that are there, of all ranks, the newest first: out (STATE_FILES_MOST) gradients. Returns how many. */
 int state_file_list(const struct state_file_place *place, uint64_t out[STATE_FILES_MOST]);
+/* Unfinished files that a killed process has left are removed. */
+void state_file_remove_unfinished(const char *directory);
 
 struct state_file;
 

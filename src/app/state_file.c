@@ -342,7 +342,7 @@ enum status state_file_open(const char *path, struct state_file **out)
     return status;
 }
 
-static void remove_unfinished(const char *directory)
+void state_file_remove_unfinished(const char *directory)
 {
     DIR *folder = opendir(directory);
     if (folder == NULL)
@@ -366,7 +366,6 @@ int state_file_list(const struct state_file_place *place, uint64_t out[STATE_FIL
             out[listed++] = own[i];
     }
     free(own);
-    remove_unfinished(place->directory);
     return listed;
 }
 

@@ -1,6 +1,6 @@
 /* grapevine train CONFIG [key=value ...] [--dry-run] [--resume auto]: one training run, one worker per rank.
  *
- * Order: configuration, MPI, plan, run directory, worker, run, results. What every rank must agree on before it goes on
+ * Order: configuration, MPI, plan, worker, state, run directory, run, results. What every rank must agree on before it goes on
  * is agreed on (job_agree), so that an error comes out once and all ranks leave together. */
 #include <math.h>
 #include <sched.h>
@@ -15,6 +15,7 @@
 #include "app/plan.h"
 #include "app/progress_line.h"
 #include "app/record.h"
+#include "app/run_claim.h"
 #include "app/run_directory.h"
 #include "app/run_options.h"
 #include "app/run_output.h"
@@ -38,7 +39,8 @@ struct training {
     struct job job;
     struct plan *plan;        /* owned */
     char *directory;          /* owned; the run directory's name */
-    bool directory_made;      /* by rank 0, on a file system that all ranks see */
+    struct run_lock *lock;    /* owned; NULL: the directory is not this run's yet */
+    bool directory_made;      /* by rank 0, on a file system that all ranks see: from then on it is written */
     bool is_done;             /* the run in it has come to its end */
     bool goes_on;             /* the directory is that of a run that was interrupted */
     struct state_file *state; /* owned; NULL: the run starts at the beginning */
@@ -144,8 +146,23 @@ static enum status restore_state(void *context, struct run_state *state)
 }
 
 /* What rank 0 finds in the directory, for all. */
+struct found_run {
+    bool is_done, goes_on;
+};
+
+static enum status look_for_run(struct training *training)
+{
+    struct found_run found = {0};
+    if (training->job.rank == 0 && run_directory_exists(training->directory))
+        found = (struct found_run){.is_done = run_directory_done(training->directory), .goes_on = true};
+    TRY(job_broadcast(&training->job, "run in the directory", &found, sizeof found));
+    training->is_done = found.is_done;
+    training->goes_on = found.goes_on;
+    return STATUS_OK;
+}
+
 struct found_states {
-    double is_done, goes_on, same_network, count;
+    double count;
     uint64_t gradients[STATE_FILES_MOST];
     struct state_mean mean;
 };
@@ -155,12 +172,6 @@ static enum status look(struct training *training, struct found_states *found)
 {
     struct state_file_place place = place_of(training);
     bool same_network = true;
-    if (!run_directory_exists(training->directory))
-        return STATUS_OK;
-    found->goes_on = 1;
-    found->is_done = run_directory_done(training->directory);
-    if (found->is_done > 0)
-        return STATUS_OK;
     TRY(run_output_compare_settings(training->config, training->directory, false, &same_network));
     found->count = same_network ? state_file_list(&place, found->gradients) : 0;
     found->mean = state_mean_find(training->directory);
@@ -183,8 +194,6 @@ static enum status look_for_states(struct training *training)
     TRY(status);
     TRY(job_broadcast(&training->job, "states in the run directory", &found, sizeof found));
     training->mean = found.mean;
-    training->is_done = found.is_done > 0;
-    training->goes_on = found.goes_on > 0;
     for (int i = 0; i < (int)found.count && training->state == NULL; i++) {
         log_hold(true);
         double bad = state_file_open_at(&place, found.gradients[i], &training->state) != STATUS_OK;
@@ -232,24 +241,29 @@ static enum status read_mean(struct training *training)
     return STATUS_OK;
 }
 
-static enum status make_directory(struct training *training)
+/* The folder of a run that begins. */
+static enum status make_folder(struct training *training)
 {
-    enum status status = STATUS_OK;
+    return training->job.rank == 0 ? run_directory_make(training->directory) : STATUS_OK;
+}
+
+static enum status write_directory(struct training *training)
+{
     if (training->goes_on) { /* what was kept after that is another run's: its parts are not to be mixed with ours */
         struct state_file_place place = place_of(training);
         state_file_forget_later(&place, training->state != NULL ? training->done_before : training->mean.gradients);
     }
     if (training->job.rank != 0)
         return STATUS_OK;
-    if (training->goes_on && training->state == NULL)
+    if (!training->goes_on)
+        return run_directory_create(training->directory, run_output_write_config, training->config);
+    state_file_remove_unfinished(training->directory);
+    if (training->state == NULL)
         TRY(state_mean_keep_metrics(training->directory, training->mean.gradients));
-    if (training->goes_on)
-        return run_directory_reopen(training->directory, run_output_write_config, training->config);
-    status = run_directory_create(training->directory, run_output_write_config, training->config);
-    return status;
+    return run_directory_reopen(training->directory, run_output_write_config, training->config);
 }
 
-static enum status open_record(struct training *training)
+static enum status make_record(struct training *training)
 {
     struct run_output output = output_of(training);
     struct event_log_header events = run_output_events(&output);
@@ -261,10 +275,16 @@ static enum status open_record(struct training *training)
         .tensorboard = training->config->run.tensorboard,
         .progress = training->job.rank == 0 ? stdout : NULL,
         .columns = progress_line_columns(),
+        .later = training->state != NULL,
         .goes_on = training->state != NULL,
         .metrics_bytes = training->state != NULL ? state_file_info(training->state).metrics_bytes : 0,
     };
     return record_create(&params, &training->record);
+}
+
+static enum status open_record(struct training *training)
+{
+    return training->record != NULL ? record_open(training->record) : make_record(training);
 }
 
 /* One agreed step of the set-up: every rank runs it, and all go on only if all could. */
@@ -365,6 +385,22 @@ static enum status share_start(struct training *training)
                          plan->spec->buffer_size * sizeof(float));
 }
 
+/* All that could be refused has been looked at: from here on the run writes. */
+static enum status begin(void *context)
+{
+    struct training *training = context;
+    if (!training->goes_on) {
+        TRY(together(training, "run directory", make_folder));
+        TRY(run_claim(&training->job, training->directory, &training->lock));
+    }
+    TRY(together(training, "run directory", write_directory));
+    training->directory_made = true;
+    TRY(together(training, "record", open_record));
+    if (training->job.rank == 0)
+        log_debug("run directory %s", training->directory);
+    return STATUS_OK;
+}
+
 static void digest_trained(void *context)
 {
     struct training *training = context;
@@ -416,6 +452,7 @@ static enum status run(struct training *training)
     params.keep_state = keep_state;
     params.recorded = recorded;
     params.restore_state = training->state != NULL ? restore_state : NULL;
+    params.restored = begin;
     params.state_context = training;
     TRY(runtime_mpi_run(&params, &training->job, training->worker, record_observer(training->record), &result));
     enum status status = finish_record(training, &result);
@@ -430,13 +467,17 @@ static enum status train(struct training *training)
     TRY(compare_settings(training));
     TRY(together(training, "resume", check_resume));
     if (training->options.resume != NULL && !training->options.dry_run)
-        TRY(look_for_states(training));
+        TRY(look_for_run(training));
     if (training->is_done) {
         log_info("the run in %s has come to its end", training->directory);
         return STATUS_OK;
     }
+    if (training->goes_on)
+        TRY(run_claim(&training->job, training->directory, &training->lock));
     TRY(together(training, "plan", make_plan));
     TRY(compare_plans(training));
+    if (training->goes_on)
+        TRY(look_for_states(training));
     TRY(together(training, "mean of a kept state", read_mean));
     TRY(share_start(training));
     TRY(together(training, "worker", make_worker));
@@ -448,14 +489,13 @@ static enum status train(struct training *training)
         return STATUS_OK;
     }
     TRY(wait_for_optimum(training));
-    TRY(together(training, "run directory", make_directory));
-    training->directory_made = true;
+    if (training->state != NULL)
+        TRY(together(training, "record", make_record));
+    else
+        TRY(begin(training));
     interrupt_listen();
-    TRY(together(training, "record", open_record));
-    if (training->job.rank == 0) {
+    if (training->job.rank == 0)
         warn_of_binding();
-        log_debug("run directory %s", training->directory);
-    }
     return run(training);
 }
 
@@ -517,6 +557,10 @@ int command_train(int count, char **arguments)
     if (training.merged && status == STATUS_OK) /* not before it is known that nobody needs to go on with them */
         record_remove_parts(training.directory, training.job.worker_count);
     struct job job = training.job;
+    if (alone || job.rank != 0) /* others may still write */
+        run_lock_end(training.lock, RUN_LOCK_LEFT);
+    else
+        run_lock_end(training.lock, training.directory_made ? RUN_LOCK_USED : RUN_LOCK_UNUSED);
     release(&training);
     return job_finish(&job, status);
 }

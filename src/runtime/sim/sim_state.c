@@ -164,6 +164,8 @@ static enum status take_up(struct simulation *sim)
             walk_worker(&walk, &workers[i]);
         status = compare(sim, &run, workers);
     }
+    if (status == STATUS_OK && sim->run->restored != NULL)
+        status = sim->run->restored(sim->run->state_context);
     if (status == STATUS_OK) {
         sim->again = false;
         sim->best_accuracy = run.best_accuracy;
