@@ -80,6 +80,7 @@ struct simulation_params plan_simulation_params(const struct plan *plan, const s
 /* The minimiser of a convex model over the pictures of all workers; *out is NULL where none is known. Errors as of
  * optimum_create. */
 enum status plan_optimum(const struct plan *plan, struct optimum **out);
+enum status plan_schedule(const struct config *config, int worker_count, struct schedule *out);
 struct optimizer_params plan_optimizer_params(const struct config *config);
 
 /* The configuration injects something: slow or dead workers, pauses, links, losses, damage. */

@@ -22,6 +22,7 @@ struct state_file_place {
 
 /* Beside the runtime's own. */
 struct state_file_info {
+    uint64_t gradients;        /* of all workers, so far */
     uint64_t metrics_bytes;    /* how long this process' metrics were: run_state.recorded */
     uint64_t gradients_before; /* runtime_params.gradients_before */
 };

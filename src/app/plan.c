@@ -217,22 +217,21 @@ bool plan_injects(const struct config *config)
            config->inject.corrupt > 0;
 }
 
-static enum status init_schedule(struct plan *plan)
+enum status plan_schedule(const struct config *config, int worker_count, struct schedule *out)
 {
-    const struct config *config = plan->config;
     struct schedule_params params = {
         .name = config->schedule.name,
         .base_rate = config->optimizer.lr,
         .per_samples = config->optimizer.lr_per_samples,
         .batch = (size_t)config->train.batch,
-        .worker_count = plan->place.worker_count,
+        .worker_count = worker_count,
         .epochs = config->train.epochs,
         .warmup_epochs = isnan(config->schedule.warmup_epochs) ? -1 : config->schedule.warmup_epochs,
         .milestone_count = config->schedule.milestones.count,
         .factor = config->schedule.factor,
     };
     memcpy(params.milestones, config->schedule.milestones.items, sizeof params.milestones);
-    return schedule_init(&plan->schedule, &params);
+    return schedule_init(out, &params);
 }
 
 /* Epochs are summed over workers: one is a pass over the training pictures, whoever makes it. */
@@ -277,7 +276,7 @@ static enum status fill(struct plan *plan)
     TRY(plan_open_training_data(plan));
     plan_describe_data(plan);
     TRY(plan_model_build(plan));
-    TRY(init_schedule(plan));
+    TRY(plan_schedule(plan->config, plan->place.worker_count, &plan->schedule));
     TRY(count_gradients(plan));
     TRY(plan_model_check_sizes(plan));
     TRY(init_parameters(plan));

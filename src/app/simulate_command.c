@@ -7,6 +7,7 @@
 
 #include "app/command.h"
 #include "app/idle_settings.h"
+#include "app/metrics_merge.h"
 #include "app/plan.h"
 #include "app/progress_line.h"
 #include "app/record.h"
@@ -35,6 +36,7 @@ struct simulating {
     struct run_lock *lock;       /* owned; NULL: the directory is not this run's yet */
     bool directory_made, merged; /* it is written; the parts of its metrics are */
     struct run_options options;
+    bool is_longer;           /* the run in the directory had come to its end, and is given more epochs */
     bool goes_on;             /* the directory is that of a run that was interrupted */
     struct state_file *state; /* owned; NULL: the run starts at the beginning */
     struct state_mean mean;   /* what it starts from then, unless nobody's */
@@ -147,6 +149,8 @@ static enum status write_directory(struct simulating *s)
     state_file_remove_unfinished(s->directory);
     if (s->state == NULL)
         TRY(state_mean_keep_metrics(s->directory, s->mean.gradients));
+    else if (s->is_longer)
+        TRY(metrics_take_apart(s->directory, 0, state_file_info(s->state).gradients));
     return run_directory_reopen(s->directory, run_output_write_config, s->config);
 }
 
@@ -249,14 +253,18 @@ static enum status look_for_state(struct simulating *s)
     if (s->mean.workers > 0)
         return state_mean_read(s->directory, &s->mean, s->plan->spec, s->plan->initial_parameters,
                                s->plan->initial_buffers);
+    if (s->is_longer)
+        return run_output_refuse_longer(s->directory);
     log_info("no state is kept in %s: the run starts at the beginning", s->directory);
     return STATUS_OK;
 }
 
 /* A run that has come to its end has nothing to go on with. */
-static bool is_done(const struct simulating *s)
+static bool is_done(struct simulating *s)
 {
     bool done = s->options.resume != NULL && run_directory_done(s->directory);
+    s->is_longer = done && run_output_is_longer(s->config, s->directory);
+    done &= !s->is_longer;
     if (done)
         log_info("the run in %s has come to its end", s->directory);
     return done;
@@ -274,6 +282,9 @@ static enum status simulate(struct simulating *s, int count, char **arguments)
     TRY(plan_create(s->config, &place, &s->plan));
     idle_settings_warn(s->plan, READER_SIMULATE);
     TRY(look_for_state(s));
+    if (s->goes_on)
+        run_output_tell_schedule(s->plan, s->directory,
+                                 s->state != NULL ? state_file_info(s->state).gradients : s->mean.gradients);
     s->plan->gradients_before = gradients_before(s);
     bool modelled = strcmp(s->config->simulate.time, "modelled") == 0;
     TRY(worker_group_create(s->plan, modelled && s->plan->algo->meets == ALGO_MEETS_ONE, &s->group));

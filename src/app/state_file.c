@@ -247,6 +247,7 @@ static enum status read_head(struct state_file *file)
     const char *format = safetensors_metadata(file->file, "format");
     if (format == NULL || strcmp(format, format_name) != 0)
         return refuse(file, "it is no state of a run");
+    TRY(read_count(file, "gradients", &file->info.gradients));
     TRY(read_count(file, "metrics_bytes", &file->info.metrics_bytes));
     TRY(read_count(file, "gradients_before", &file->info.gradients_before));
     TRY(read_whole_numbers(file, "numbers", &file->numbers, &file->number_count));

@@ -1,7 +1,7 @@
 /* grapevine train CONFIG [key=value ...] [--dry-run] [--resume auto]: one training run, one worker per rank.
  *
- * Order: configuration, MPI, plan, worker, state, run directory, run, results. What every rank must agree on before it goes on
- * is agreed on (job_agree), so that an error comes out once and all ranks leave together. */
+ * Order: configuration, MPI, plan, worker, state, run directory, run, results. What every rank must agree on before it
+ * goes on is agreed on (job_agree), so that an error comes out once and all ranks leave together. */
 #include <math.h>
 #include <sched.h>
 #include <stdio.h>
@@ -12,6 +12,7 @@
 #include "app/agreement.h"
 #include "app/command.h"
 #include "app/idle_settings.h"
+#include "app/metrics_merge.h"
 #include "app/plan.h"
 #include "app/progress_line.h"
 #include "app/record.h"
@@ -42,6 +43,7 @@ struct training {
     struct run_lock *lock;    /* owned; NULL: the directory is not this run's yet */
     bool directory_made;      /* by rank 0, on a file system that all ranks see: from then on it is written */
     bool is_done;             /* the run in it has come to its end */
+    bool is_longer;           /* it had, and is given more epochs */
     bool goes_on;             /* the directory is that of a run that was interrupted */
     struct state_file *state; /* owned; NULL: the run starts at the beginning */
     uint64_t done_before;     /* gradients of all after which that was kept */
@@ -147,7 +149,7 @@ static enum status restore_state(void *context, struct run_state *state)
 
 /* What rank 0 finds in the directory, for all. */
 struct found_run {
-    bool is_done, goes_on;
+    bool is_done, is_longer, goes_on;
 };
 
 static enum status look_for_run(struct training *training)
@@ -155,8 +157,11 @@ static enum status look_for_run(struct training *training)
     struct found_run found = {0};
     if (training->job.rank == 0 && run_directory_exists(training->directory))
         found = (struct found_run){.is_done = run_directory_done(training->directory), .goes_on = true};
+    found.is_longer = found.is_done && run_output_is_longer(training->config, training->directory);
+    found.is_done &= !found.is_longer;
     TRY(job_broadcast(&training->job, "run in the directory", &found, sizeof found));
     training->is_done = found.is_done;
+    training->is_longer = found.is_longer;
     training->goes_on = found.goes_on;
     return STATUS_OK;
 }
@@ -228,6 +233,12 @@ static enum status check_resume(struct training *training)
     return STATUS_OK;
 }
 
+/* Gradients of all, of which the run goes on. */
+static uint64_t done_before(const struct training *training)
+{
+    return training->state != NULL ? training->done_before : training->mean.gradients;
+}
+
 /* Nobody's state fits: the mean of other workers', which rank 0 makes known to all, or the beginning. */
 static enum status read_mean(struct training *training)
 {
@@ -237,6 +248,8 @@ static enum status read_mean(struct training *training)
     if (training->mean.workers > 0)
         return state_mean_read(training->directory, &training->mean, plan->spec, plan->initial_parameters,
                                plan->initial_buffers);
+    if (training->is_longer)
+        return run_output_refuse_longer(training->directory);
     log_info("no state is kept in %s: the run starts at the beginning", training->directory);
     return STATUS_OK;
 }
@@ -251,7 +264,7 @@ static enum status write_directory(struct training *training)
 {
     if (training->goes_on) { /* what was kept after that is another run's: its parts are not to be mixed with ours */
         struct state_file_place place = place_of(training);
-        state_file_forget_later(&place, training->state != NULL ? training->done_before : training->mean.gradients);
+        state_file_forget_later(&place, done_before(training));
     }
     if (training->job.rank != 0)
         return STATUS_OK;
@@ -260,6 +273,8 @@ static enum status write_directory(struct training *training)
     state_file_remove_unfinished(training->directory);
     if (training->state == NULL)
         TRY(state_mean_keep_metrics(training->directory, training->mean.gradients));
+    else if (training->is_longer)
+        TRY(metrics_take_apart(training->directory, training->job.size, training->done_before));
     return run_directory_reopen(training->directory, run_output_write_config, training->config);
 }
 
@@ -479,6 +494,8 @@ static enum status train(struct training *training)
     if (training->goes_on)
         TRY(look_for_states(training));
     TRY(together(training, "mean of a kept state", read_mean));
+    if (training->goes_on && training->job.rank == 0)
+        run_output_tell_schedule(training->plan, training->directory, done_before(training));
     TRY(share_start(training));
     TRY(together(training, "worker", make_worker));
     if (training->options.dry_run) {

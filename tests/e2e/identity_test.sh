@@ -131,7 +131,57 @@ test_refused() {
     refused_in "an unknown algorithm" 2 2 'unknown algorithm' "$run-ranks" train "$config" algorithm.name=acids
 }
 
-for part in lock start launcher refused; do
+# What the run in $1 has done: gradients and epochs in its summary, and one course of steps in its metrics.
+is_longer_run() {
+    "$PYTHON" - "$1" "$2" "$3" <<'PYTHON'
+import json, sys
+run, least, most = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+summary = json.load(open(f"{run}/summary.json"))
+assert least <= summary["gradients"] <= most, summary["gradients"]
+lines = [json.loads(line) for line in open(f"{run}/metrics.jsonl")]
+for rank in {line["rank"] for line in lines if "rank" in line}:
+    steps = [line["step"] for line in lines if line.get("rank") == rank and "loss" in line]
+    assert steps == sorted(set(steps)) and steps, (rank, steps)
+    assert steps[0] <= 5, steps
+assert sum("test_loss" in line and line["averaged"] for line in lines) == 1
+PYTHON
+}
+
+test_longer() {
+    local run=$scratch/longer command ranks key
+    for command in "simulate 1" "simulate 1 simulate.time=modelled" "train 2" "train 2 algorithm.name=allreduce" "train 1"; do
+        read -r command ranks key <<<"$command"
+        rm -rf "$run"
+        run_well "$command, $key" "$ranks" "$command" "$config" "run.dir=$run" ${key:+"$key"}
+        run_well "the same again" "$ranks" "$command" "$config" "run.dir=$run" ${key:+"$key"} --resume auto
+        check "is nothing to do" grep -q 'has come to its end' "$scratch/err"
+        run_well "$command on $ranks, $key: longer" "$ranks" "$command" "$config" "run.dir=$run" ${key:+"$key"} \
+            train.epochs=8 --resume auto
+        check "it goes on from the last state" grep -Eq 'goes on from .*state-0*(6[4-9]|7[0-9])' "$scratch/err"
+        check "and says that the schedule is another one" grep -q \
+            'schedule is now that of 8 epochs (it was of 4): at epoch 4.* learning rate' "$scratch/err"
+        check "all gradients, one course" is_longer_run "$run" 128 144
+        check "what was before is kept" test -s "$(find "$run" -name 'before-*-metrics.jsonl')"
+    done
+    rm -rf "$run"
+    run_well "without states" 1 simulate "$config" "run.dir=$run" run.state_every_epochs=0
+    refused_in "no state to go on from" 1 2 'kept no state.*run.state_every_epochs .*model.init=' "$run" simulate "$config" \
+        train.epochs=8
+    run_well "ranks without states" 2 train "$config" "run.dir=$run-ranks" run.state_every_epochs=0
+    refused_in "no state to go on from" 2 2 'kept no state.*run.state_every_epochs .*model.init=' "$run-ranks" train "$config" \
+        train.epochs=8
+}
+
+test_workers() {
+    local run=$scratch/workers
+    run_well "two workers" 2 train "$config" "run.dir=$run"
+    check "the launcher's number stands in its configuration" grep -q 'workers: 2$' "$run/config.yaml"
+    run_well "three" 3 train "$config" "run.dir=$run" train.epochs=8 --resume auto
+    check "the peak is told" grep -q "had 2 workers and has 3 now: the learning rate's peak is 0.01875, and was 0.0125" \
+        "$scratch/err"
+}
+
+for part in longer workers lock start launcher refused; do
     case $part in *${1:-}*) "test_$part" ;; esac
 done
 finish

@@ -506,6 +506,7 @@ static enum status close_run(void *context)
     }
     if (ending->left)
         return trainer_keep(trainer);
+    TRY(trainer_keep_last(trainer));
     runtime_result_release(out);
     runtime_result_init(out, (size_t)trainer->job->worker_count);
     TRY(trainer_gather(trainer, ending->training_s, out));
