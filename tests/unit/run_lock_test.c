@@ -1,4 +1,4 @@
-/* app/run_lock.h: who may write in a run directory, among processes that run, have ended, are orphans, are elsewhere. */
+/* app/run_lock.h: who may write in a run directory, among processes that run, have ended, are orphans or elsewhere. */
 #include "app/run_lock.h"
 
 #include <setjmp.h>
