@@ -44,7 +44,11 @@ char *event_log_path(const char *directory, int worker);
 struct event_log;
 
 /* STATUS_MACHINE (logged): the file cannot be made. */
-enum status event_log_create(const char *directory, const struct event_log_header *header, struct event_log **out);
+enum status event_log_create(const char *directory, const struct event_log_header *header, bool aside,
+                             struct event_log **out);
+/* A log that was created aside gets its name, in place of an older one. STATUS_MACHINE (logged). One that was not
+ * settled is removed when it is closed. */
+enum status event_log_settle(struct event_log *log);
 /* Into a buffer that is written now and then, never waited for. When the disk refuses it, one warning says so, and the
  * run goes on without the log. */
 void event_log_add(struct event_log *log, const struct event_report *report);

@@ -11,6 +11,7 @@
 #include "algo/algo.h"
 #include "algo/schedule.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "config/config.h"
 #include "data/dataset.h"
 #include "data/partition.h"
@@ -42,8 +43,10 @@ struct plan {
     struct device *device;     /* owned */
     struct pictures *pictures; /* owned: `train` on the device; NULL where the host makes the inputs */
     const struct algo_ops *algo;
-    struct graph *graph;       /* owned; NULL for an algorithm that meets everyone */
-    struct scenario *scenario; /* owned: what config's inject.* says */
+    struct graph *graph;               /* owned; NULL for an algorithm that meets everyone */
+    struct text edges;                 /* what is known of them: "4 edges, digest 0123456789abcdef" */
+    struct text train_data, test_data; /* likewise (data/fingerprint.h); empty in a plan that does not train */
+    struct scenario *scenario;         /* owned: what config's inject.* says */
     struct spectrum spectrum;
     struct acid_constants given;     /* of them, those that no graph changes; NAN: the theorem's */
     struct acid_constants constants; /* in use: the theorem's unless the config gives others; η = 0 but for acid */
@@ -77,10 +80,16 @@ struct simulation_params plan_simulation_params(const struct plan *plan, const s
 /* The minimiser of a convex model over the pictures of all workers; *out is NULL where none is known. Errors as of
  * optimum_create. */
 enum status plan_optimum(const struct plan *plan, struct optimum **out);
+enum status plan_schedule(const struct config *config, int worker_count, struct schedule *out);
 struct optimizer_params plan_optimizer_params(const struct config *config);
 
 /* The configuration injects something: slow or dead workers, pauses, links, losses, damage. */
 bool plan_injects(const struct config *config);
+
+/* What all ranks must have found alike: lines of app/agreement.h. */
+void plan_facts(const struct plan *plan, struct text *facts);
+/* And what follows from them: first digits alone, since the last ones are the machine's. */
+void plan_constants(const struct plan *plan, struct text *facts);
 
 /* What would be done, for a reader: sizes, steps, learning rate, graph, constants, edges. */
 void plan_print(const struct plan *plan, FILE *out);

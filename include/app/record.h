@@ -39,8 +39,9 @@ struct record_params {
     bool simulated; /* reports are in virtual time: progress is shown in real time all the same */
     bool goes_on;   /* a run that was interrupted: this rank's metrics are cut to `metrics_bytes`, and written on */
     uint64_t metrics_bytes;
+    bool later;                            /* files are opened by record_open: until then nothing there changes */
     FILE *progress;                        /* rank 0: where to show progress (stdout); NULL for nowhere */
-    const struct event_log_header *events; /* NULL: no event logs; else their first lines, but for `worker` */
+    const struct event_log_header *events; /* copied; NULL: no event logs; else their first lines, but for `worker` */
     int columns; /* of the terminal that `progress` is, for one line rewritten in place; 0: plain lines */
 };
 
@@ -49,6 +50,9 @@ struct record;
 /* Open this rank's files. STATUS_MACHINE (logged): they cannot be made. STATUS_DATA (logged): the metrics that are to
  * be written on are shorter than they were. */
 enum status record_create(const struct record_params *params, struct record **out);
+
+/* The same for a record that was created to be opened later, before its first report. Events may come before. */
+enum status record_open(struct record *record);
 
 /* How long this rank's metrics are: by the thread that reports. */
 uint64_t record_length(const struct record *record);

@@ -1,5 +1,6 @@
 /* The run directory: the folder that keeps all that a run leaves behind. Made and finished by rank 0 alone.
  *
+ *     lock                while a run writes here (app/run_lock.h)
  *     config.yaml         the resolved configuration
  *     status              "running", at the end the exit status and its name: "0 done", "3 data", ...
  *     metrics.jsonl       one JSON object per report of a worker (app/record.h)
@@ -20,8 +21,13 @@
 /* How another place is chosen for what a run writes: for messages of base/atomic_file.h. */
 #define RUN_ELSEWHERE "run.dir=…"
 
+#define RUN_LOCK_NAME "lock"
+
 /* Writes the resolved configuration to `out`; errors of the stream are found afterwards. */
 typedef void run_config_fn(const void *context, FILE *out);
+
+/* Make the folder, with its parents. A lock in it counts for nothing. Errors as below. */
+enum status run_directory_make(const char *path);
 
 /* Make the folder, with its parents, and put config.yaml and the status "running" into it. An empty folder that is
  * there already is taken. STATUS_USAGE (logged, with a name that is free): the folder has something in it, or the name

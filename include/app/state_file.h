@@ -22,6 +22,7 @@ struct state_file_place {
 
 /* Beside the runtime's own. */
 struct state_file_info {
+    uint64_t gradients;        /* of all workers, so far */
     uint64_t metrics_bytes;    /* how long this process' metrics were: run_state.recorded */
     uint64_t gradients_before; /* runtime_params.gradients_before */
 };
@@ -36,9 +37,10 @@ void state_file_prune(const struct state_file_place *place, int kept);
 void state_file_forget_later(const struct state_file_place *place, uint64_t gradients);
 
 enum { STATE_FILES_MOST = 64 };
-/* The states that are there, of all ranks, the newest first: out (STATE_FILES_MOST) gradients. Returns how many.
- * Unfinished files that a killed process has left are removed. */
+/* The states that are there, of all ranks, the newest first: out (STATE_FILES_MOST) gradients. Returns how many. */
 int state_file_list(const struct state_file_place *place, uint64_t out[STATE_FILES_MOST]);
+/* Unfinished files that a killed process has left are removed. */
+void state_file_remove_unfinished(const char *directory);
 
 struct state_file;
 

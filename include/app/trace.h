@@ -19,8 +19,8 @@ struct trace *trace_create(int worker, size_t spans_per_lane);
 /* Each lane has one thread that adds to it; no two threads share a lane. */
 void trace_add(struct trace *trace, enum span_lane lane, enum span_kind kind, double begin_s, double end_s, int peer);
 
-/* Write this worker's part, trace-<worker>.part, and release the trace. STATUS_MACHINE (a logged warning): it is
- * missing. */
+/* Write this worker's part, trace-<worker>.part, and release the trace. STATUS_MACHINE (a logged warning, but where
+ * directory is NULL): it is missing. */
 enum status trace_close(struct trace *trace, const char *directory);
 
 /* By rank 0: the parts of `size` workers into trace.json; the parts are removed. STATUS_MACHINE (a logged warning):

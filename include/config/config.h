@@ -138,6 +138,10 @@ enum status config_require(const struct config *config, const char *path);
 /* Write the resolved config as YAML that config_load reads back to the same values. */
 void config_write(const struct config *config, FILE *out);
 
+/* Calls `visit` with the name and value (as YAML) of each key that all ranks of a run must agree on. */
+typedef void config_value_fn(void *context, const char *name, const char *value);
+void config_each_shared(const struct config *config, config_value_fn *visit, void *context);
+
 /* Add "train.epochs: 10, was 5; ..." for each key whose values differ; returns how many do. */
 int config_differences(const struct config *before, const struct config *now, struct text *list);
 

@@ -44,6 +44,9 @@ struct dataset_ops {
     void (*pick)(const struct dataset *set, size_t index, struct random_stream *augment, struct picture_pick *out);
     /* The file that a picture has come from, as its class folder or its pack names it. NULL for sets without files. */
     const char *(*file)(const struct dataset *set, size_t index);
+    /* Digest of the picture's bytes as they are stored; 0 where they cannot be read. NULL for sets that are drawn, and
+     * those with `bytes`. */
+    uint64_t (*digest)(const struct dataset *set, size_t index);
     void (*destroy)(struct dataset *set);
 };
 

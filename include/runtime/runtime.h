@@ -74,6 +74,9 @@ struct runtime_params {
     /* A run that goes on: sets the vectors and numbers of `state`, whose names and counts are there, to what was kept.
      * The worker was made with its first_step. NULL: it starts at the beginning. */
     enum status (*restore_state)(void *context, struct run_state *state);
+    /* What was to be restored has been: from here on the run goes on, and reports. Not called without restore_state; a
+     * failure ends the run. Collective under MPI; may be NULL. */
+    enum status (*restored)(void *context);
     void *state_context; /* of these */
 };
 

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "app/run_directory.h"
 #include "base/atomic_file.h"
@@ -18,6 +19,7 @@ enum { LINE_BYTES = 1024, BUFFER_BYTES = 1 << 16 };
 
 struct event_log {
     char *path;   /* owned */
+    char *aside;  /* owned: its name until it is settled; NULL: it is */
     FILE *stream; /* owned; NULL once a write has failed, which was said */
     char *buffer; /* owned (BUFFER_BYTES): the stream's */
     uint64_t count, checksum;
@@ -61,11 +63,14 @@ static void __attribute__((format(printf, 2, 3))) write_line(struct event_log *l
         give_up(log);
 }
 
-enum status event_log_create(const char *directory, const struct event_log_header *header, struct event_log **out)
+enum status event_log_create(const char *directory, const struct event_log_header *header, bool aside,
+                             struct event_log **out)
 {
     struct event_log *log = memory_zalloc(1, sizeof *log);
     log->path = event_log_path(directory, header->worker);
-    log->stream = atomic_file_fresh(log->path);
+    if (aside)
+        log->aside = text_format("%s.part-%ld", log->path, (long)getpid());
+    log->stream = atomic_file_fresh(aside ? log->aside : log->path);
     if (log->stream == NULL) {
         atomic_file_complain(LOG_ERROR, log->path, errno, RUN_ELSEWHERE);
         event_log_close(log, NULL, NULL);
@@ -80,6 +85,17 @@ enum status event_log_create(const char *directory, const struct event_log_heade
                header->version, header->worker, header->worker_count, header->algorithm, header->time, header->eta,
                header->alpha, header->alpha_tilde, header->config);
     *out = log;
+    return STATUS_OK;
+}
+
+enum status event_log_settle(struct event_log *log)
+{
+    if (log->aside != NULL && rename(log->aside, log->path) != 0) {
+        atomic_file_complain(LOG_ERROR, log->path, errno, RUN_ELSEWHERE);
+        return STATUS_MACHINE;
+    }
+    free(log->aside);
+    log->aside = NULL;
     return STATUS_OK;
 }
 
@@ -118,7 +134,10 @@ void event_log_close(struct event_log *log, const struct replica_digest *trained
     errno = 0;
     if (log->stream != NULL && fclose(log->stream) != 0)
         atomic_file_complain(LOG_WARNING, log->path, errno, RUN_ELSEWHERE);
+    if (log->aside != NULL)
+        unlink(log->aside);
     free(log->buffer);
+    free(log->aside);
     free(log->path);
     free(log);
 }

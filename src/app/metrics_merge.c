@@ -2,6 +2,7 @@
 #include "app/metrics_merge.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,4 +122,53 @@ void metrics_remove_parts(const char *directory, int size)
         unlink(path);
         free(path);
     }
+}
+
+/* Does the line belong to the part of this rank? Lines about the network were made by the merge. */
+static bool is_of(const char *line, int rank, int size)
+{
+    static const char key[] = "{\"rank\": ";
+    char *end;
+    if (size == 0)
+        return true;
+    if (strncmp(line, key, sizeof key - 1) != 0)
+        return false;
+    return strtol(line + sizeof key - 1, &end, 10) == rank && *end == ',';
+}
+
+static enum status write_part(FILE *merged, const char *directory, int rank, int size)
+{
+    struct atomic_file file;
+    char *path = metrics_part_path(directory, rank), *line = NULL;
+    size_t capacity = 0;
+    enum status status = atomic_file_open(&file, path, LOG_ERROR, RUN_ELSEWHERE);
+    free(path);
+    TRY(status);
+    rewind(merged);
+    while (getline(&line, &capacity, merged) > 0)
+        if (is_of(line, rank, size))
+            fputs(line, file.stream);
+    free(line);
+    return atomic_file_commit(&file);
+}
+
+enum status metrics_take_apart(const char *directory, int size, uint64_t gradients)
+{
+    char *path = run_directory_file(directory, "metrics.jsonl");
+    char *name = text_format("before-%012" PRIu64 "-metrics.jsonl", gradients);
+    char *kept = run_directory_file(directory, name);
+    FILE *merged = fopen(path, "re");
+    enum status status = STATUS_OK;
+    for (int rank = 0; merged != NULL && status == STATUS_OK && rank < (size > 0 ? size : 1); rank++)
+        status = write_part(merged, directory, rank, size);
+    if (merged != NULL && status == STATUS_OK && rename(path, kept) != 0) {
+        atomic_file_complain(LOG_ERROR, kept, errno, RUN_ELSEWHERE);
+        status = STATUS_MACHINE;
+    }
+    if (merged != NULL)
+        fclose(merged);
+    free(kept);
+    free(name);
+    free(path);
+    return status;
 }

@@ -7,6 +7,7 @@
 
 #include "app/checkpoint.h"
 #include "app/plan_data.h"
+#include "app/plan_facts.h"
 #include "app/plan_model.h"
 #include "base/interrupt.h"
 #include "base/log.h"
@@ -133,6 +134,7 @@ static enum status build_graph(struct plan *plan)
         .seed = (uint64_t)config->graph.seed,
     };
     TRY(graph_create(&params, &plan->graph));
+    plan_describe_edges(plan);
     TRY(choose_rates(plan));
     plan->given = given_constants(plan);
     plan->constants = acid_constants_given(&plan->spectrum, &plan->given);
@@ -215,22 +217,21 @@ bool plan_injects(const struct config *config)
            config->inject.corrupt > 0;
 }
 
-static enum status init_schedule(struct plan *plan)
+enum status plan_schedule(const struct config *config, int worker_count, struct schedule *out)
 {
-    const struct config *config = plan->config;
     struct schedule_params params = {
         .name = config->schedule.name,
         .base_rate = config->optimizer.lr,
         .per_samples = config->optimizer.lr_per_samples,
         .batch = (size_t)config->train.batch,
-        .worker_count = plan->place.worker_count,
+        .worker_count = worker_count,
         .epochs = config->train.epochs,
         .warmup_epochs = isnan(config->schedule.warmup_epochs) ? -1 : config->schedule.warmup_epochs,
         .milestone_count = config->schedule.milestones.count,
         .factor = config->schedule.factor,
     };
     memcpy(params.milestones, config->schedule.milestones.items, sizeof params.milestones);
-    return schedule_init(&plan->schedule, &params);
+    return schedule_init(out, &params);
 }
 
 /* Epochs are summed over workers: one is a pass over the training pictures, whoever makes it. */
@@ -273,8 +274,9 @@ static enum status fill(struct plan *plan)
     TRY(check_recorded(plan));
     TRY(plan_open_test_data(plan));
     TRY(plan_open_training_data(plan));
+    plan_describe_data(plan);
     TRY(plan_model_build(plan));
-    TRY(init_schedule(plan));
+    TRY(plan_schedule(plan->config, plan->place.worker_count, &plan->schedule));
     TRY(count_gradients(plan));
     TRY(plan_model_check_sizes(plan));
     TRY(init_parameters(plan));
@@ -354,6 +356,9 @@ void plan_destroy(struct plan *plan)
     model_destroy(plan->spec);
     scenario_destroy(plan->scenario);
     graph_destroy(plan->graph);
+    text_release(&plan->edges);
+    text_release(&plan->train_data);
+    text_release(&plan->test_data);
     free(plan);
 }
 

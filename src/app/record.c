@@ -32,16 +32,17 @@ struct recorded_events {
 
 struct record {
     struct observer observer;
-    char *directory;    /* owned */
-    char *metrics_path; /* owned */
-    FILE *metrics;      /* owned; NULL once a write has failed, which was said */
+    struct record_params params; /* as they were given, but for what is borrowed */
+    char *directory;             /* owned */
+    char *metrics_path;          /* owned */
+    FILE *metrics;               /* owned; NULL once a write has failed, which was said */
     uint64_t metrics_bytes;
     int rank;
     int worker_count;
     struct tensorboard **tensorboards; /* owned (worker_count), of workers rank, rank + 1, ...; NULL: not wanted */
     struct trace **traces;             /* likewise */
     struct recorded_events *events;    /* likewise */
-    bool shows_progress, simulated;
+    bool shows_progress, simulated, opened;
     double begin_s; /* real time of its creation */
     struct progress_line progress;
 };
@@ -236,7 +237,7 @@ static enum status open_events(struct record *record, const struct event_log_hea
     for (int i = 0; i < record->worker_count; i++) {
         struct event_log_header own = *header;
         own.worker = record->rank + i;
-        TRY(event_log_create(record->directory, &own, &record->events[i].log));
+        TRY(event_log_create(record->directory, &own, record->params.later, &record->events[i].log));
     }
     record->observer.on_event = on_event;
     return STATUS_OK;
@@ -255,23 +256,27 @@ static enum status open_tensorboard(const struct record *record, int worker, str
     return status;
 }
 
-static enum status open_per_worker(struct record *record, const struct record_params *params)
+static enum status open_tensorboards(struct record *record)
 {
     size_t count = (size_t)record->worker_count;
-    if (params->tensorboard) {
-        record->tensorboards = memory_zalloc(count, sizeof record->tensorboards[0]);
-        for (int i = 0; i < record->worker_count; i++)
-            TRY(open_tensorboard(record, record->rank + i, &record->tensorboards[i]));
-    }
+    if (!record->params.tensorboard)
+        return STATUS_OK;
+    record->tensorboards = memory_zalloc(count, sizeof record->tensorboards[0]);
+    for (int i = 0; i < record->worker_count; i++)
+        TRY(open_tensorboard(record, record->rank + i, &record->tensorboards[i]));
+    return STATUS_OK;
+}
+
+/* What a simulation that goes on tells again before it goes on: events and spans. */
+static enum status open_events_and_traces(struct record *record, const struct record_params *params)
+{
     if (params->trace) {
-        record->traces = memory_zalloc(count, sizeof record->traces[0]);
+        record->traces = memory_zalloc((size_t)record->worker_count, sizeof record->traces[0]);
         for (int i = 0; i < record->worker_count; i++)
             record->traces[i] = trace_create(record->rank + i, TRACE_SPANS_PER_LANE);
         record->observer.on_span = on_span;
     }
-    if (params->events != NULL)
-        TRY(open_events(record, params->events));
-    return STATUS_OK;
+    return params->events != NULL ? open_events(record, params->events) : STATUS_OK;
 }
 
 /* Written on from where the state was kept: what came after it comes again. */
@@ -320,6 +325,16 @@ void record_sync(const struct record *record)
     close(file);
 }
 
+enum status record_open(struct record *record)
+{
+    TRY(open_metrics(record, &record->params));
+    TRY(open_tensorboards(record));
+    for (int i = 0; record->events != NULL && i < record->worker_count; i++)
+        TRY(event_log_settle(record->events[i].log));
+    record->opened = true;
+    return STATUS_OK;
+}
+
 enum status record_create(const struct record_params *params, struct record **out)
 {
     enum status status;
@@ -334,8 +349,12 @@ enum status record_create(const struct record_params *params, struct record **ou
     record->begin_s = stopwatch_now();
     record->shows_progress = params->rank == 0 && params->progress != NULL;
     record->progress = (struct progress_line){.out = params->progress, .columns = params->columns};
-    TRY_GOTO(open_metrics(record, params), close_record);
-    TRY_GOTO(open_per_worker(record, params), close_record);
+    record->params = *params;
+    record->params.directory = NULL;
+    record->params.events = NULL;
+    if (!params->later)
+        TRY_GOTO(record_open(record), close_record);
+    TRY_GOTO(open_events_and_traces(record, params), close_record);
     *out = record;
     return STATUS_OK;
 close_record:
@@ -365,7 +384,8 @@ void record_close(struct record *record)
         if (record->tensorboards != NULL)
             tensorboard_close(record->tensorboards[i]);
         if (record->traces != NULL && record->traces[i] != NULL)
-            (void)trace_close(record->traces[i], record->directory); /* it has said what is missing */
+            (void)trace_close(record->traces[i],
+                              record->opened ? record->directory : NULL); /* it has said what is missing */
         if (record->events != NULL)
             close_events(&record->events[i]);
     }

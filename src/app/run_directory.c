@@ -39,7 +39,13 @@ static int make_with_parents(const char *path)
     return reason;
 }
 
-/* True if the folder has nothing in it; `reason` is the errno where it cannot be read. */
+static bool is_lock(const char *name)
+{
+    static const char aside[] = "." RUN_LOCK_NAME "-";
+    return strcmp(name, RUN_LOCK_NAME) == 0 || strncmp(name, aside, sizeof aside - 1) == 0;
+}
+
+/* True if the folder has nothing in it but a lock; `reason` is the errno where it cannot be read. */
 static bool is_empty(const char *path, int *reason)
 {
     DIR *folder = opendir(path);
@@ -48,7 +54,7 @@ static bool is_empty(const char *path, int *reason)
         return false;
     bool empty = true;
     for (struct dirent *entry = readdir(folder); entry != NULL && empty; entry = readdir(folder))
-        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || is_lock(entry->d_name);
     closedir(folder);
     return empty;
 }
@@ -99,7 +105,7 @@ static enum status write_config_file(const char *path, run_config_fn *write_conf
     return atomic_file_commit(&file);
 }
 
-enum status run_directory_create(const char *path, run_config_fn *write_config, const void *context)
+enum status run_directory_make(const char *path)
 {
     if (*path == '\0') {
         log_error("the run directory has no name; give one, as run.dir=runs/first");
@@ -113,8 +119,12 @@ enum status run_directory_create(const char *path, run_config_fn *write_config, 
         atomic_file_complain(LOG_ERROR, path, reason, RUN_ELSEWHERE);
         return STATUS_MACHINE;
     }
-    if (!empty)
-        return refuse(path, "has files of another run in it");
+    return empty ? STATUS_OK : refuse(path, "has files of another run in it");
+}
+
+enum status run_directory_create(const char *path, run_config_fn *write_config, const void *context)
+{
+    TRY(run_directory_make(path));
     TRY(write_config_file(path, write_config, context));
     return replace_status(path, "running", LOG_ERROR);
 }

@@ -180,6 +180,63 @@ struct event_log_header run_output_events(const struct run_output *output)
     return header;
 }
 
+/* The configuration that the run in the directory began with; NULL (logged) where it cannot be read. */
+static struct config *read_before(const char *directory)
+{
+    struct config *before = config_create();
+    char *path = run_directory_file(directory, "config.yaml");
+    enum status status = config_load(before, path);
+    free(path);
+    if (status == STATUS_OK)
+        return before;
+    config_destroy(before);
+    return NULL;
+}
+
+bool run_output_is_longer(const struct config *config, const char *directory)
+{
+    struct config *before = read_before(directory);
+    bool longer = before != NULL && config->train.epochs > before->train.epochs;
+    config_destroy(before);
+    return longer;
+}
+
+enum status run_output_refuse_longer(const char *directory)
+{
+    log_error("the run in %s has come to its end and has kept no state, so it cannot be made longer: states are kept "
+              "with run.state_every_epochs=…; a run of its own begins with its model where model.init=%s/"
+              "final.safetensors and another run.dir are given",
+              directory, directory);
+    return STATUS_USAGE;
+}
+
+static void tell_workers(const struct schedule *was, const struct schedule *is)
+{
+    log_info("the run had %d workers and has %d now: the learning rate's peak is %.4g, and was %.4g (optimizer.lr · "
+             "train.batch · workers / optimizer.lr_per_samples%s)",
+             was->params.worker_count, is->params.worker_count, is->peak, was->peak,
+             is->params.per_samples == 0 ? ", where 0 of the latter scale nothing" : "");
+}
+
+void run_output_tell_schedule(const struct plan *plan, const char *directory, uint64_t gradients)
+{
+    struct config *before = read_before(directory);
+    const struct schedule *is = &plan->schedule;
+    struct schedule was;
+    double epochs = (double)gradients / plan->gradients_per_epoch;
+    if (before != NULL && plan_schedule(before, (int)before->train.workers, &was) == STATUS_OK) {
+        double rate_was = schedule_rate(&was, epochs / was.params.epochs);
+        double rate_is = schedule_rate(is, epochs / is->params.epochs);
+        if (was.params.worker_count != is->params.worker_count)
+            tell_workers(&was, is);
+        else if (fabs(rate_is - rate_was) > 1e-9 * rate_was || was.params.epochs != is->params.epochs)
+            log_info("the schedule is now that of %g epochs (it was of %g): at epoch %g the learning rate goes on at "
+                     "%.4g, where it was %.4g",
+                     is->params.epochs, was.params.epochs, epochs, rate_is, rate_was);
+    }
+    config_destroy(before);
+}
+
 enum status run_output_compare_settings(const struct config *config, const char *directory, bool workers,
                                         bool *same_network)
 {

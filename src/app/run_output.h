@@ -36,6 +36,13 @@ enum status run_output_finish(const struct run_output *output, const struct runt
  * of before: graph and algorithm (and `workers`, if asked) are the same; else their states do not fit. */
 enum status run_output_compare_settings(const struct config *config, const char *directory, bool workers,
                                         bool *same_network);
+/* The run in the directory, which is done, had fewer epochs. */
+bool run_output_is_longer(const struct config *config, const char *directory);
+/* It is, and there is no state to go on from. Returns STATUS_USAGE. */
+enum status run_output_refuse_longer(const char *directory);
+/* One line if the learning rate of a run that goes on after so many gradients is another one than it would have been:
+ * other workers, epochs, schedule. Its directory still has the configuration that it began with. */
+void run_output_tell_schedule(const struct plan *plan, const char *directory, uint64_t gradients);
 /* First lines of the event logs. */
 struct event_log_header run_output_events(const struct run_output *output);
 

@@ -7,9 +7,11 @@
 
 #include "app/command.h"
 #include "app/idle_settings.h"
+#include "app/metrics_merge.h"
 #include "app/plan.h"
 #include "app/progress_line.h"
 #include "app/record.h"
+#include "app/run_claim.h"
 #include "app/run_directory.h"
 #include "app/run_options.h"
 #include "app/run_output.h"
@@ -31,8 +33,10 @@ struct simulating {
     struct worker_group group;
     struct optimum *optimum;     /* owned; NULL: not known */
     char *directory;             /* owned */
-    bool directory_made, merged; /* the latter: the parts of its metrics */
+    struct run_lock *lock;       /* owned; NULL: the directory is not this run's yet */
+    bool directory_made, merged; /* it is written; the parts of its metrics are */
     struct run_options options;
+    bool is_longer;           /* the run in the directory had come to its end, and is given more epochs */
     bool goes_on;             /* the directory is that of a run that was interrupted */
     struct state_file *state; /* owned; NULL: the run starts at the beginning */
     struct state_mean mean;   /* what it starts from then, unless nobody's */
@@ -53,7 +57,7 @@ static struct run_output output_of(const struct simulating *s)
     };
 }
 
-static enum status open_record(struct simulating *s)
+static enum status make_record(struct simulating *s)
 {
     struct run_output output = output_of(s);
     struct event_log_header events = run_output_events(&output);
@@ -66,6 +70,7 @@ static enum status open_record(struct simulating *s)
         .tensorboard = s->config->run.tensorboard,
         .progress = stdout,
         .columns = progress_line_columns(),
+        .later = s->state != NULL,
         .goes_on = s->state != NULL,
         .metrics_bytes = s->state != NULL ? state_file_info(s->state).metrics_bytes : 0,
     };
@@ -137,6 +142,31 @@ static void arrange_state(struct simulating *s, struct simulation_params *params
     params->restore = restore_state;
 }
 
+static enum status write_directory(struct simulating *s)
+{
+    if (!s->goes_on)
+        return run_directory_create(s->directory, run_output_write_config, s->config);
+    state_file_remove_unfinished(s->directory);
+    if (s->state == NULL)
+        TRY(state_mean_keep_metrics(s->directory, s->mean.gradients));
+    else if (s->is_longer)
+        TRY(metrics_take_apart(s->directory, 0, state_file_info(s->state).gradients));
+    return run_directory_reopen(s->directory, run_output_write_config, s->config);
+}
+
+/* All that could be refused has been looked at: from here on the run writes. */
+static enum status begin(void *context)
+{
+    struct simulating *s = context;
+    if (!s->goes_on) {
+        TRY(run_directory_make(s->directory));
+        TRY(run_claim(NULL, s->directory, &s->lock));
+    }
+    TRY(write_directory(s));
+    s->directory_made = true;
+    return s->record != NULL ? record_open(s->record) : make_record(s);
+}
+
 static enum status run(struct simulating *s)
 {
     struct run_output output = output_of(s);
@@ -146,6 +176,7 @@ static enum status run(struct simulating *s)
     params.optimum = s->optimum;
     arrange_state(s, &params);
     run_params.recorded = recorded;
+    run_params.restored = begin;
     run_params.state_context = s;
     run_params.checkpoint = run_output_checkpoint;
     run_params.checkpoint_context = &output;
@@ -171,6 +202,23 @@ static void print_plan(const struct simulating *s)
     printf("simulation       %s time\n", s->config->simulate.time);
 }
 
+static bool names_file(const struct simulating *s)
+{
+    return s->options.resume != NULL && strcmp(s->options.resume, "auto") != 0;
+}
+
+/* With --resume: the folder of a run, which becomes this one's. */
+static enum status look_for_run(struct simulating *s, bool dry_run)
+{
+    s->goes_on = s->options.resume != NULL && run_directory_exists(s->directory);
+    if (names_file(s) && !s->goes_on) {
+        log_error("--resume %s: %s is no run's folder; set run.dir to the one that the state lies in",
+                  s->options.resume, s->directory);
+        return STATUS_USAGE;
+    }
+    return s->goes_on && !dry_run ? run_claim(NULL, s->directory, &s->lock) : STATUS_OK;
+}
+
 /* The newest state that is whole; a warning names each that is not. */
 static void find_newest(struct simulating *s)
 {
@@ -189,17 +237,10 @@ static void find_newest(struct simulating *s)
 /* With --resume: the state in the run's folder, or the mean of one of other workers, or nothing. */
 static enum status look_for_state(struct simulating *s)
 {
-    bool names_file = s->options.resume != NULL && strcmp(s->options.resume, "auto") != 0, same_network;
-    s->directory = run_output_directory(s->config, s->config_path);
-    s->goes_on = s->options.resume != NULL && run_directory_exists(s->directory);
-    if (names_file && !s->goes_on) {
-        log_error("--resume %s: %s is no run's folder; set run.dir to the one that the state lies in",
-                  s->options.resume, s->directory);
-        return STATUS_USAGE;
-    }
+    bool same_network;
     if (!s->goes_on)
         return STATUS_OK;
-    if (names_file)
+    if (names_file(s))
         TRY(state_file_open(s->options.resume, &s->state));
     else
         find_newest(s);
@@ -212,27 +253,20 @@ static enum status look_for_state(struct simulating *s)
     if (s->mean.workers > 0)
         return state_mean_read(s->directory, &s->mean, s->plan->spec, s->plan->initial_parameters,
                                s->plan->initial_buffers);
+    if (s->is_longer)
+        return run_output_refuse_longer(s->directory);
     log_info("no state is kept in %s: the run starts at the beginning", s->directory);
     return STATUS_OK;
-}
-
-static enum status open_directory(struct simulating *s)
-{
-    if (!s->goes_on)
-        return run_directory_create(s->directory, run_output_write_config, s->config);
-    if (s->state == NULL)
-        TRY(state_mean_keep_metrics(s->directory, s->mean.gradients));
-    return run_directory_reopen(s->directory, run_output_write_config, s->config);
 }
 
 /* A run that has come to its end has nothing to go on with. */
 static bool is_done(struct simulating *s)
 {
-    char *directory = run_output_directory(s->config, s->config_path);
-    bool done = s->options.resume != NULL && run_directory_done(directory);
+    bool done = s->options.resume != NULL && run_directory_done(s->directory);
+    s->is_longer = done && run_output_is_longer(s->config, s->directory);
+    done &= !s->is_longer;
     if (done)
-        log_info("the run in %s has come to its end", directory);
-    free(directory);
+        log_info("the run in %s has come to its end", s->directory);
     return done;
 }
 
@@ -240,12 +274,17 @@ static enum status simulate(struct simulating *s, int count, char **arguments)
 {
     TRY(command_read_config(count, arguments, &s->config));
     s->config_path = arguments[0];
+    s->directory = run_output_directory(s->config, s->config_path);
     if (is_done(s))
         return STATUS_OK;
+    TRY(look_for_run(s, s->options.dry_run));
     struct plan_place place = {.worker_count = (int)s->config->train.workers, .simulated = true};
     TRY(plan_create(s->config, &place, &s->plan));
     idle_settings_warn(s->plan, READER_SIMULATE);
     TRY(look_for_state(s));
+    if (s->goes_on)
+        run_output_tell_schedule(s->plan, s->directory,
+                                 s->state != NULL ? state_file_info(s->state).gradients : s->mean.gradients);
     s->plan->gradients_before = gradients_before(s);
     bool modelled = strcmp(s->config->simulate.time, "modelled") == 0;
     TRY(worker_group_create(s->plan, modelled && s->plan->algo->meets == ALGO_MEETS_ONE, &s->group));
@@ -254,10 +293,11 @@ static enum status simulate(struct simulating *s, int count, char **arguments)
         return STATUS_OK;
     }
     TRY(plan_optimum(s->plan, &s->optimum));
-    TRY(open_directory(s));
-    s->directory_made = true;
+    if (s->state != NULL)
+        TRY(make_record(s));
+    else
+        TRY(begin(s));
     interrupt_listen();
-    TRY(open_record(s));
     return run(s);
 }
 
@@ -293,6 +333,7 @@ int command_simulate(int count, char **arguments)
         run_directory_finish(s.directory, status);
     if (s.merged && status == STATUS_OK)
         record_remove_parts(s.directory, 1);
+    run_lock_end(s.lock, s.directory_made ? RUN_LOCK_USED : RUN_LOCK_UNUSED);
     state_file_close(s.state);
     optimum_destroy(s.optimum);
     worker_group_release(&s.group);

@@ -247,6 +247,7 @@ static enum status read_head(struct state_file *file)
     const char *format = safetensors_metadata(file->file, "format");
     if (format == NULL || strcmp(format, format_name) != 0)
         return refuse(file, "it is no state of a run");
+    TRY(read_count(file, "gradients", &file->info.gradients));
     TRY(read_count(file, "metrics_bytes", &file->info.metrics_bytes));
     TRY(read_count(file, "gradients_before", &file->info.gradients_before));
     TRY(read_whole_numbers(file, "numbers", &file->numbers, &file->number_count));
@@ -342,7 +343,7 @@ enum status state_file_open(const char *path, struct state_file **out)
     return status;
 }
 
-static void remove_unfinished(const char *directory)
+void state_file_remove_unfinished(const char *directory)
 {
     DIR *folder = opendir(directory);
     if (folder == NULL)
@@ -366,7 +367,6 @@ int state_file_list(const struct state_file_place *place, uint64_t out[STATE_FIL
             out[listed++] = own[i];
     }
     free(own);
-    remove_unfinished(place->directory);
     return listed;
 }
 

@@ -103,8 +103,8 @@ static enum status write_part(const struct trace *trace, const char *path)
 
 enum status trace_close(struct trace *trace, const char *directory)
 {
-    char *path = part_name(directory, trace->worker);
-    enum status status = write_part(trace, path);
+    char *path = directory != NULL ? part_name(directory, trace->worker) : NULL;
+    enum status status = path != NULL ? write_part(trace, path) : STATUS_MACHINE;
     size_t dropped = trace->lanes[LANE_COMPUTE].dropped + trace->lanes[LANE_COMMUNICATION].dropped;
     if (status == STATUS_OK && dropped > 0)
         log_on_this_rank(LOG_WARNING, "the trace has the first %zu spans of a thread; %zu later ones were dropped",

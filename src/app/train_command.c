@@ -1,7 +1,7 @@
 /* grapevine train CONFIG [key=value ...] [--dry-run] [--resume auto]: one training run, one worker per rank.
  *
- * Order: configuration, MPI, plan, run directory, worker, run, results. What every rank must agree on before it goes on
- * is agreed on (job_agree), so that an error comes out once and all ranks leave together. */
+ * Order: configuration, MPI, plan, worker, state, run directory, run, results. What every rank must agree on before it
+ * goes on is agreed on (job_agree), so that an error comes out once and all ranks leave together. */
 #include <math.h>
 #include <sched.h>
 #include <stdio.h>
@@ -9,11 +9,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/agreement.h"
 #include "app/command.h"
 #include "app/idle_settings.h"
+#include "app/metrics_merge.h"
 #include "app/plan.h"
 #include "app/progress_line.h"
 #include "app/record.h"
+#include "app/run_claim.h"
 #include "app/run_directory.h"
 #include "app/run_options.h"
 #include "app/run_output.h"
@@ -37,8 +40,10 @@ struct training {
     struct job job;
     struct plan *plan;        /* owned */
     char *directory;          /* owned; the run directory's name */
-    bool directory_made;      /* by rank 0, on a file system that all ranks see */
+    struct run_lock *lock;    /* owned; NULL: the directory is not this run's yet */
+    bool directory_made;      /* by rank 0, on a file system that all ranks see: from then on it is written */
     bool is_done;             /* the run in it has come to its end */
+    bool is_longer;           /* it had, and is given more epochs */
     bool goes_on;             /* the directory is that of a run that was interrupted */
     struct state_file *state; /* owned; NULL: the run starts at the beginning */
     uint64_t done_before;     /* gradients of all after which that was kept */
@@ -143,8 +148,26 @@ static enum status restore_state(void *context, struct run_state *state)
 }
 
 /* What rank 0 finds in the directory, for all. */
+struct found_run {
+    bool is_done, is_longer, goes_on;
+};
+
+static enum status look_for_run(struct training *training)
+{
+    struct found_run found = {0};
+    if (training->job.rank == 0 && run_directory_exists(training->directory))
+        found = (struct found_run){.is_done = run_directory_done(training->directory), .goes_on = true};
+    found.is_longer = found.is_done && run_output_is_longer(training->config, training->directory);
+    found.is_done &= !found.is_longer;
+    TRY(job_broadcast(&training->job, "run in the directory", &found, sizeof found));
+    training->is_done = found.is_done;
+    training->is_longer = found.is_longer;
+    training->goes_on = found.goes_on;
+    return STATUS_OK;
+}
+
 struct found_states {
-    double is_done, goes_on, same_network, count;
+    double count;
     uint64_t gradients[STATE_FILES_MOST];
     struct state_mean mean;
 };
@@ -154,12 +177,6 @@ static enum status look(struct training *training, struct found_states *found)
 {
     struct state_file_place place = place_of(training);
     bool same_network = true;
-    if (!run_directory_exists(training->directory))
-        return STATUS_OK;
-    found->goes_on = 1;
-    found->is_done = run_directory_done(training->directory);
-    if (found->is_done > 0)
-        return STATUS_OK;
     TRY(run_output_compare_settings(training->config, training->directory, false, &same_network));
     found->count = same_network ? state_file_list(&place, found->gradients) : 0;
     found->mean = state_mean_find(training->directory);
@@ -182,8 +199,6 @@ static enum status look_for_states(struct training *training)
     TRY(status);
     TRY(job_broadcast(&training->job, "states in the run directory", &found, sizeof found));
     training->mean = found.mean;
-    training->is_done = found.is_done > 0;
-    training->goes_on = found.goes_on > 0;
     for (int i = 0; i < (int)found.count && training->state == NULL; i++) {
         log_hold(true);
         double bad = state_file_open_at(&place, found.gradients[i], &training->state) != STATUS_OK;
@@ -218,6 +233,12 @@ static enum status check_resume(struct training *training)
     return STATUS_OK;
 }
 
+/* Gradients of all, of which the run goes on. */
+static uint64_t done_before(const struct training *training)
+{
+    return training->state != NULL ? training->done_before : training->mean.gradients;
+}
+
 /* Nobody's state fits: the mean of other workers', which rank 0 makes known to all, or the beginning. */
 static enum status read_mean(struct training *training)
 {
@@ -227,28 +248,37 @@ static enum status read_mean(struct training *training)
     if (training->mean.workers > 0)
         return state_mean_read(training->directory, &training->mean, plan->spec, plan->initial_parameters,
                                plan->initial_buffers);
+    if (training->is_longer)
+        return run_output_refuse_longer(training->directory);
     log_info("no state is kept in %s: the run starts at the beginning", training->directory);
     return STATUS_OK;
 }
 
-static enum status make_directory(struct training *training)
+/* The folder of a run that begins. */
+static enum status make_folder(struct training *training)
 {
-    enum status status = STATUS_OK;
+    return training->job.rank == 0 ? run_directory_make(training->directory) : STATUS_OK;
+}
+
+static enum status write_directory(struct training *training)
+{
     if (training->goes_on) { /* what was kept after that is another run's: its parts are not to be mixed with ours */
         struct state_file_place place = place_of(training);
-        state_file_forget_later(&place, training->state != NULL ? training->done_before : training->mean.gradients);
+        state_file_forget_later(&place, done_before(training));
     }
     if (training->job.rank != 0)
         return STATUS_OK;
-    if (training->goes_on && training->state == NULL)
+    if (!training->goes_on)
+        return run_directory_create(training->directory, run_output_write_config, training->config);
+    state_file_remove_unfinished(training->directory);
+    if (training->state == NULL)
         TRY(state_mean_keep_metrics(training->directory, training->mean.gradients));
-    if (training->goes_on)
-        return run_directory_reopen(training->directory, run_output_write_config, training->config);
-    status = run_directory_create(training->directory, run_output_write_config, training->config);
-    return status;
+    else if (training->is_longer)
+        TRY(metrics_take_apart(training->directory, training->job.size, training->done_before));
+    return run_directory_reopen(training->directory, run_output_write_config, training->config);
 }
 
-static enum status open_record(struct training *training)
+static enum status make_record(struct training *training)
 {
     struct run_output output = output_of(training);
     struct event_log_header events = run_output_events(&output);
@@ -260,10 +290,16 @@ static enum status open_record(struct training *training)
         .tensorboard = training->config->run.tensorboard,
         .progress = training->job.rank == 0 ? stdout : NULL,
         .columns = progress_line_columns(),
+        .later = training->state != NULL,
         .goes_on = training->state != NULL,
         .metrics_bytes = training->state != NULL ? state_file_info(training->state).metrics_bytes : 0,
     };
     return record_create(&params, &training->record);
+}
+
+static enum status open_record(struct training *training)
+{
+    return training->record != NULL ? record_open(training->record) : make_record(training);
 }
 
 /* One agreed step of the set-up: every rank runs it, and all go on only if all could. */
@@ -280,6 +316,7 @@ static enum status read_config(struct training *training)
 {
     TRY(command_read_config(training->argument_count, training->arguments, &training->config));
     training->config_path = training->arguments[0];
+    training->config->train.workers = training->job.size;
     training->job.limit_s = training->config->communication.limit_s;
     training->job.ordered_sums = training->config->run.record; /* a replay is one process */
     return STATUS_OK;
@@ -295,6 +332,38 @@ static enum status make_plan(struct training *training)
     training->job.limit_s += scenario_longest_pause_s(training->plan->scenario);
     idle_settings_warn(training->plan, READER_TRAIN);
     return STATUS_OK;
+}
+
+static void add_setting(void *context, const char *name, const char *value)
+{
+    agreement_add(context, name, "%s", value);
+}
+
+/* What follows is collective, and may depend on any of these. */
+static enum status compare_settings(struct training *training)
+{
+    struct text facts = {0};
+    agreement_add(&facts, "the version of grapevine", "%s", GRAPEVINE_VERSION);
+    agreement_add(&facts, "--dry-run", "%s", training->options.dry_run ? "given" : "not given");
+    agreement_add(&facts, "--resume", "%s", training->options.resume != NULL ? training->options.resume : "not given");
+    agreement_add(&facts, "the run directory", "%s", training->directory);
+    config_each_shared(training->config, add_setting, &facts);
+    enum status status = agreement_check(&training->job, "settings of all ranks", &facts);
+    text_release(&facts);
+    return status;
+}
+
+static enum status compare_plans(struct training *training)
+{
+    struct text facts = {0}, constants = {0};
+    plan_facts(training->plan, &facts);
+    plan_constants(training->plan, &constants);
+    enum status status = agreement_check(&training->job, "data, graph and model of all ranks", &facts);
+    if (status == STATUS_OK)
+        status = agreement_check(&training->job, "constants of all ranks", &constants);
+    text_release(&facts);
+    text_release(&constants);
+    return status;
 }
 
 /* Rank 0 alone looks at the averaged model. */
@@ -329,6 +398,22 @@ static enum status share_start(struct training *training)
                       plan->spec->parameter_size * sizeof(float)));
     return job_broadcast(&training->job, "initial statistics", plan->initial_buffers,
                          plan->spec->buffer_size * sizeof(float));
+}
+
+/* All that could be refused has been looked at: from here on the run writes. */
+static enum status begin(void *context)
+{
+    struct training *training = context;
+    if (!training->goes_on) {
+        TRY(together(training, "run directory", make_folder));
+        TRY(run_claim(&training->job, training->directory, &training->lock));
+    }
+    TRY(together(training, "run directory", write_directory));
+    training->directory_made = true;
+    TRY(together(training, "record", open_record));
+    if (training->job.rank == 0)
+        log_debug("run directory %s", training->directory);
+    return STATUS_OK;
 }
 
 static void digest_trained(void *context)
@@ -382,6 +467,7 @@ static enum status run(struct training *training)
     params.keep_state = keep_state;
     params.recorded = recorded;
     params.restore_state = training->state != NULL ? restore_state : NULL;
+    params.restored = begin;
     params.state_context = training;
     TRY(runtime_mpi_run(&params, &training->job, training->worker, record_observer(training->record), &result));
     enum status status = finish_record(training, &result);
@@ -392,16 +478,24 @@ static enum status run(struct training *training)
 static enum status train(struct training *training)
 {
     TRY(together(training, "configuration", read_config));
-    TRY(together(training, "resume", check_resume));
     training->directory = run_output_directory(training->config, training->config_path);
+    TRY(compare_settings(training));
+    TRY(together(training, "resume", check_resume));
     if (training->options.resume != NULL && !training->options.dry_run)
-        TRY(look_for_states(training));
+        TRY(look_for_run(training));
     if (training->is_done) {
         log_info("the run in %s has come to its end", training->directory);
         return STATUS_OK;
     }
+    if (training->goes_on)
+        TRY(run_claim(&training->job, training->directory, &training->lock));
     TRY(together(training, "plan", make_plan));
+    TRY(compare_plans(training));
+    if (training->goes_on)
+        TRY(look_for_states(training));
     TRY(together(training, "mean of a kept state", read_mean));
+    if (training->goes_on && training->job.rank == 0)
+        run_output_tell_schedule(training->plan, training->directory, done_before(training));
     TRY(share_start(training));
     TRY(together(training, "worker", make_worker));
     if (training->options.dry_run) {
@@ -412,14 +506,13 @@ static enum status train(struct training *training)
         return STATUS_OK;
     }
     TRY(wait_for_optimum(training));
-    TRY(together(training, "run directory", make_directory));
-    training->directory_made = true;
+    if (training->state != NULL)
+        TRY(together(training, "record", make_record));
+    else
+        TRY(begin(training));
     interrupt_listen();
-    TRY(together(training, "record", open_record));
-    if (training->job.rank == 0) {
+    if (training->job.rank == 0)
         warn_of_binding();
-        log_debug("run directory %s", training->directory);
-    }
     return run(training);
 }
 
@@ -467,8 +560,11 @@ int command_train(int count, char **arguments)
         text_add(&training.command, " %s", arguments[i]);
     training.argument_count = count;
     enum status status = job_start(NULL, NULL, &training.job);
-    if (status == STATUS_OK)
-        status = together(&training, "arguments", take_options);
+    if (status == STATUS_OK) {
+        log_hold(true);
+        status = agreement_greet(&training.job, take_options(&training));
+        log_hold(false);
+    }
     if (status == STATUS_OK)
         status = train(&training);
     /* Rank 0 writes how the run ended; a rank that fails alone does, before it ends the others. */
@@ -478,6 +574,10 @@ int command_train(int count, char **arguments)
     if (training.merged && status == STATUS_OK) /* not before it is known that nobody needs to go on with them */
         record_remove_parts(training.directory, training.job.worker_count);
     struct job job = training.job;
+    if (alone || job.rank != 0) /* others may still write */
+        run_lock_end(training.lock, RUN_LOCK_LEFT);
+    else
+        run_lock_end(training.lock, training.directory_made ? RUN_LOCK_USED : RUN_LOCK_UNUSED);
     release(&training);
     return job_finish(&job, status);
 }

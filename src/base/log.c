@@ -14,9 +14,9 @@ enum { LINE_BYTES = 4096, HELD_BYTES = 16384 };
 static const char *const level_names[] = {"error", "warning", "info", "debug"};
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static int level_now = -1;    /* guarded by mutex; -1: not yet read from the environment */
-static int rank_now = -1;     /* guarded by mutex; -1: not told yet */
-static int size_now = 1;      /* guarded by mutex */
+static int level_now = -1; /* guarded by mutex; -1: not yet read from the environment */
+static int rank_now = -1;  /* guarded by mutex; -1: not told yet */
+static int size_now = 1;   /* guarded by mutex */
 static _Thread_local bool holding;
 static _Thread_local char held[HELD_BYTES];
 
@@ -122,7 +122,7 @@ static void say(enum log_level level, bool this_rank, const char *format, va_lis
     bool mute = (int)level > level_locked() || (!this_rank && !keep && rank != 0);
     if (!mute) {
         int length = snprintf(line, sizeof line, "grapevine: ");
-        if (this_rank && size_now > 1)
+        if ((this_rank || (keep && rank > 0)) && size_now > 1) /* held back: rank 0 has none, or it speaks */
             length += snprintf(line + length, sizeof line - (size_t)length, "[rank %d] ", rank);
         if (level != LOG_INFO)
             length += snprintf(line + length, sizeof line - (size_t)length, "%s: ", level_names[level]);

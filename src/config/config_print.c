@@ -21,6 +21,19 @@ void config_write(const struct config *config, FILE *out)
     }
 }
 
+void config_each_shared(const struct config *config, config_value_fn *visit, void *context)
+{
+    for (size_t i = 0; i < schema_count(); i++) {
+        const struct schema_row *row = schema_row(i);
+        struct text value = {0};
+        if (row->of_rank)
+            continue;
+        config_value_write(row, config, &value);
+        visit(context, row->name, text_view(&value));
+        text_release(&value);
+    }
+}
+
 /* Adds to the list (NULL: none) where the values differ. */
 static bool differs(const struct schema_row *row, const struct config *before, const struct config *now,
                     struct text *list)
@@ -101,6 +114,8 @@ static void print_row(FILE *out, const struct schema_row *row)
     fprintf(out, "  %s; default %s\n", text_view(&allowed), shown_default(row));
     if (row->details != NULL)
         print_wrapped(out, row->details);
+    if (row->of_rank)
+        print_wrapped(out, "Each rank of `train` may have its own.");
     text_release(&allowed);
 }
 

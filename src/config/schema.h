@@ -31,6 +31,7 @@ struct schema_row {
     size_t offset;             /* into struct config */
     enum schema_type type;
     bool is_path;             /* SCHEMA_TEXT: base/path.h replaces ~ and $NAME in it */
+    bool of_rank;             /* each rank of a run may have its own value */
     bool can_be_auto;         /* SCHEMA_NUMBER: the word `auto` is NAN */
     const char *const *words; /* SCHEMA_TEXT: NULL-terminated, the only values; NULL: any text */
     struct schema_bounds bounds;

@@ -22,6 +22,7 @@
 #define ABOVE(low_, high_) .bounds = {.low = (low_), .high = (high_), .low_open = true}
 #define BELOW(low_, high_) .bounds = {.low = (low_), .high = (high_), .high_open = true}
 #define BETWEEN(low_, high_) .bounds = {.low = (low_), .high = (high_), .low_open = true, .high_open = true}
+#define OF_RANK .of_rank = true
 #define WORDS(...) .words = (const char *const[]){__VA_ARGS__, NULL}
 /* clang-format on */
 
@@ -38,7 +39,7 @@ const struct schema_row schema_table[] = {
                 "gaussian: normal features with a chosen spread, labels of a noisy linear teacher; for the convex "
                 "models. imagenet, photos: JPEG photographs in class folders, as they are or packed (`grapevine "
                 "pack`). Required."},
-    {KEY(data, path), .is_path = true, .preset = "\"\"", .summary = "folder that holds the data sets' folders",
+    {KEY(data, path), OF_RANK, .is_path = true, .preset = "\"\"", .summary = "folder that holds the data sets' folders",
      .details = "Empty: $GRAPEVINE_DATA. Below it: cifar-10-batches-bin/, cifar-100-binary/, mnist/, "
                 "fashion-mnist/, which scripts/get_data.sh fetches, imagenet/{train,val}/, photos/{train,val}/."},
     {KEY(data, augment), .preset = "true", .summary = "augment training pictures",
@@ -81,13 +82,13 @@ const struct schema_row schema_table[] = {
      .details = "Larger pools come closer to even shuffling, and need as much of the page cache, twice."},
     {KEY(data, on_bad), WORDS("skip", "stop"), .preset = "skip", .summary = "photographs that cannot be read",
      .details = "skip: the next of its class takes its place; the first twenty are named, once. stop: the run ends."},
-    {KEY(data, threads), CLOSED(0, 1024), .preset = "0", .summary = "threads that make pictures, per worker",
+    {KEY(data, threads), OF_RANK, CLOSED(0, 1024), .preset = "0", .summary = "threads that make pictures, per worker",
      .details = "0: for photographs as many as the worker has cores besides those that compute, 1 for other sets."},
 
     {KEY(model, name), .summary = "network",
      .details = "mlp, convnet, resnet20, resnet18, resnet34, resnet50, vgg13, vgg19; and, convex, with a known "
                 "minimiser: quadratic, logistic, linear. Parameter names are torchvision's. Required."},
-    {KEY(model, init), .is_path = true, .preset = "\"\"", .summary = "safetensors file to start from",
+    {KEY(model, init), OF_RANK, .is_path = true, .preset = "\"\"", .summary = "safetensors file to start from",
      .details = "A checkpoint of Grapevine or of torchvision; a head for another number of classes is drawn "
                 "afresh. Empty: random weights, distributed as PyTorch's defaults."},
     {KEY(model, dropout), BELOW(0, 1), .preset = "0", .summary = "dropout rate (vgg*, mlp)",
@@ -114,7 +115,7 @@ const struct schema_row schema_table[] = {
     {KEY(graph, name), .preset = "ring", .summary = "who may meet whom",
      .details = "ring, complete, line, star, torus, grid, hypercube, exponential, tree, barbell, random-regular, "
                 "erdos-renyi, or file. Where graph.file is given and graph.name is not, it is file."},
-    {KEY(graph, file), .is_path = true, .preset = "\"\"", .summary = "edge list of graph file",
+    {KEY(graph, file), OF_RANK, .is_path = true, .preset = "\"\"", .summary = "edge list of graph file",
      .details = "A line `a b` or `a b rate` per edge, workers counted from 0, # begins a comment."},
     {KEY(graph, degree), CLOSED(1, 65535), .preset = "4", .summary = "neighbors per worker of random-regular"},
     {KEY(graph, probability), ABOVE(0, 1), .preset = "0.3", .summary = "probability of an edge of erdos-renyi"},
@@ -264,9 +265,10 @@ const struct schema_row schema_table[] = {
     {KEY(batch_norm, batches), CLOSED(1, 100000), .preset = "16",
      .summary = "training batches per worker for recomputed"},
 
-    {KEY(device, name), .preset = "auto", .summary = "where networks run",
+    {KEY(device, name), OF_RANK, .preset = "auto", .summary = "where networks run",
      .details = "cpu or cuda. auto: a GPU where there is one, else the CPU."},
-    {KEY(device, threads), CLOSED(1, 1024), .preset = "1", .summary = "CPU threads of one worker's computation",
+    {KEY(device, threads), OF_RANK, CLOSED(1, 1024), .preset = "1",
+     .summary = "CPU threads of one worker's computation",
      .details = "The communication thread comes on top; it sleeps most of the time. Workers on a machine times "
                 "threads should not exceed its cores."},
     {KEY(device, precision), WORDS("auto", "fp32", "tf32", "bf16", "fp16"), .preset = "auto",
@@ -278,7 +280,8 @@ const struct schema_row schema_table[] = {
 
     {KEY(run, dir), .is_path = true, .preset = "\"\"", .summary = "run directory",
      .details = "Empty: runs/ and the config's base name. One that exists is refused unless the run is resumed."},
-    {KEY(run, log_level), WORDS("error", "warning", "info", "debug"), .preset = "info", .summary = "messages shown"},
+    {KEY(run, log_level), OF_RANK, WORDS("error", "warning", "info", "debug"), .preset = "info",
+     .summary = "messages shown"},
     {KEY(run, log_every), CLOSED(0, 1e9), .preset = "50", .summary = "gradients between two lines of metrics",
      .details = "0: none."},
     {KEY(run, eval_every_epochs), CLOSED(0, 1e6), .preset = "5", .summary = "epochs between two tests",

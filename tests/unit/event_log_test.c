@@ -61,7 +61,7 @@ static void write_log(const struct event_report *events, size_t count)
 {
     struct event_log_header header = make_header(1);
     struct event_log *log = NULL;
-    assert_int_equal(event_log_create(folder, &header, &log), STATUS_OK);
+    assert_int_equal(event_log_create(folder, &header, false, &log), STATUS_OK);
     for (size_t k = 0; k < count; k++)
         event_log_add(log, &events[k]);
     event_log_close(log, &trained_digest, &final_digest);
@@ -183,7 +183,7 @@ static void writers_can_be_closed_early(void **state)
     struct event_log *log = NULL;
     struct event_log_content content = {.count = 77};
     event_log_close(NULL, NULL, NULL);
-    assert_int_equal(event_log_create(folder, &header, &log), STATUS_OK);
+    assert_int_equal(event_log_create(folder, &header, false, &log), STATUS_OK);
     event_log_add(log, &(struct event_report){.kind = EVENT_BEGIN});
     event_log_close(log, NULL, NULL); /* the run did not end */
     capture_begin(&capture);
@@ -193,7 +193,7 @@ static void writers_can_be_closed_early(void **state)
     assert_int_equal(content.count, 77); /* outputs are set on success only */
     capture_begin(&capture);
     strcpy(header.algorithm, "gossip");
-    assert_int_equal(event_log_create("/proc/there-is-no-such-folder", &header, &log), STATUS_MACHINE);
+    assert_int_equal(event_log_create("/proc/there-is-no-such-folder", &header, false, &log), STATUS_MACHINE);
     assert_non_null(strstr(capture_end(&capture), "/proc/there-is-no-such-folder/events-1.jsonl"));
 }
 
@@ -210,7 +210,7 @@ static void a_full_disk_is_said_once(void **state)
     small = usual;
     small.rlim_cur = 100 << 10;
     signal(SIGXFSZ, SIG_IGN);
-    assert_int_equal(event_log_create(folder, &header, &log), STATUS_OK);
+    assert_int_equal(event_log_create(folder, &header, false, &log), STATUS_OK);
     capture_begin(&capture);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
     for (uint64_t k = 0; k < 4000; k++)

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/digest.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -308,6 +309,18 @@ static void will_need(const struct dataset *base, const uint32_t *indices, size_
             bring_file(set, indices[i]);
 }
 
+static uint64_t digest(const struct dataset *base, size_t index)
+{
+    struct photo_set *set = (struct photo_set *)(uintptr_t)base;
+    assert(index < base->count);
+    struct photo_reader *reader = borrow_reader(set);
+    size_t bytes;
+    bool there = read_photo(set, reader, set->places[index], &bytes);
+    uint64_t found = there ? digest_bytes(0, reader->bytes, bytes) : 0;
+    return_reader(set, reader);
+    return found;
+}
+
 /* --- opening and closing --- */
 
 static void destroy(struct dataset *base)
@@ -338,6 +351,7 @@ static const struct dataset_ops photo_set_ops = {.fetch = fetch,
                                                  .fetch_part = fetch_part,
                                                  .will_need = will_need,
                                                  .file = file,
+                                                 .digest = digest,
                                                  .destroy = destroy};
 
 /* The classes of a test split in folders are those of the training split beside it. */

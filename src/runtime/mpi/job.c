@@ -16,6 +16,7 @@
 #include "base/machine.h"
 #include "base/memory.h"
 #include "base/stopwatch.h"
+#include "base/thread.h"
 #include "runtime/mpi/mpi_call.h"
 
 enum { SMALL_SHM_BYTES = 1 << 30 };
@@ -176,6 +177,45 @@ static enum status look_around(struct job *job)
     return status;
 }
 
+/* MPI_Init waits for all ranks for ever: for one that runs another command, too. */
+struct start_watch {
+    struct thread thread;
+    struct wakeup started;
+    double limit_s;
+};
+
+static void *watch_start(void *context)
+{
+    struct start_watch *watch = context;
+    if (wakeup_wait(&watch->started, watch->limit_s))
+        return NULL;
+    log_on_this_rank(LOG_ERROR,
+                     "MPI did not start within %g s: not all ranks have come ($GRAPEVINE_START_S, in seconds, lets it "
+                     "take longer); give every rank the same command, and look whether all hosts have started",
+                     watch->limit_s);
+    _exit(STATUS_MACHINE);
+}
+
+static double start_limit_s(const struct job *job)
+{
+    const char *said = getenv("GRAPEVINE_START_S");
+    double limit_s = said != NULL ? strtod(said, NULL) : 0;
+    return limit_s > 0 ? limit_s : job->limit_s;
+}
+
+static int init_mpi(int *argc, char ***argv, const struct job *job, int *provided)
+{
+    struct start_watch watch = {.limit_s = start_limit_s(job)};
+    wakeup_init(&watch.started);
+    bool watched = watch.limit_s > 0 && thread_start(&watch.thread, "start", watch_start, &watch) == STATUS_OK;
+    int code = MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, provided);
+    wakeup_set(&watch.started);
+    if (watched)
+        thread_join(&watch.thread);
+    wakeup_release(&watch.started);
+    return code;
+}
+
 enum status job_start(int *argc, char ***argv, struct job *job)
 {
     TRY(check_srun());
@@ -183,7 +223,7 @@ enum status job_start(int *argc, char ***argv, struct job *job)
     struct survival survival;
     survival_prepare(&survival);
     int provided = MPI_THREAD_SINGLE;
-    if (MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS) {
+    if (init_mpi(argc, argv, job, &provided) != MPI_SUCCESS) {
         log_error("MPI did not start; run under mpirun or srun --mpi=pmix of the library this program was built with");
         return STATUS_MACHINE;
     }

@@ -506,6 +506,7 @@ static enum status close_run(void *context)
     }
     if (ending->left)
         return trainer_keep(trainer);
+    TRY(trainer_keep_last(trainer));
     runtime_result_release(out);
     runtime_result_init(out, (size_t)trainer->job->worker_count);
     TRY(trainer_gather(trainer, ending->training_s, out));
@@ -529,6 +530,8 @@ static enum status run_all(struct trainer *trainer, struct runtime_result *out)
     TRY(job_barrier(trainer->job, "start of training"));
     if (trainer->params->restore_state != NULL)
         TRY(trainer_take_up(trainer));
+    if (trainer->params->restore_state != NULL && trainer->params->restored != NULL)
+        TRY(trainer->params->restored(trainer->params->state_context));
     event(trainer, EVENT_BEGIN, 0, 0); /* the worker was made with its working copy */
     TRY(trainer_open_cut(trainer, global_steps(trainer)));
     TRY(open_communication(trainer));

@@ -100,7 +100,8 @@ enum status trainer_take_up(struct trainer *trainer)
     return share_gradients(trainer);
 }
 
-enum status trainer_keep(struct trainer *trainer)
+/* Of a run whose meetings are all ended. */
+static enum status gather_at_end(struct trainer *trainer, struct run_state *state)
 {
     const struct runtime_params *params = trainer->params;
     struct books books = trainer_books(trainer);
@@ -108,11 +109,32 @@ enum status trainer_keep(struct trainer *trainer)
     if (trainer->communicator != NULL)
         communicator_save(trainer->communicator, &trainer->saved);
     TRY(job_sum_doubles(trainer->job, "gradients of all", &gradients, 1));
-    struct run_state state = gather(trainer, &books, params->gradients_before + (uint64_t)gradients);
-    state.recorded = params->recorded != NULL ? params->recorded(params->state_context) : 0;
+    *state = gather(trainer, &books, params->gradients_before + (uint64_t)gradients);
+    state->recorded = params->recorded != NULL ? params->recorded(params->state_context) : 0;
     state_cut_settle(trainer->cut);
+    return STATUS_OK;
+}
+
+enum status trainer_keep(struct trainer *trainer)
+{
+    const struct runtime_params *params = trainer->params;
+    struct run_state state;
+    TRY(gather_at_end(trainer, &state));
     enum status status = params->save_state(params->state_context, &state);
     run_state_release(&state);
     TRY(status);
     return job_agree(trainer->job, "leaving", STATUS_REQUEUE);
+}
+
+enum status trainer_keep_last(struct trainer *trainer)
+{
+    const struct runtime_params *params = trainer->params;
+    struct run_state state;
+    if (params->state_every_epochs <= 0 || params->keep_state == NULL ||
+        trainer->job->size < trainer->job->worker_count)
+        return STATUS_OK;
+    TRY(gather_at_end(trainer, &state));
+    params->keep_state(params->state_context, &state);
+    run_state_release(&state);
+    return STATUS_OK;
 }

@@ -51,5 +51,8 @@ enum status trainer_open_cut(struct trainer *trainer, uint64_t gradients);
 enum status trainer_take_up(struct trainer *trainer);
 /* Keep what the worker is. Collective, when all threads but this one have ended. STATUS_REQUEUE: it is kept. */
 enum status trainer_keep(struct trainer *trainer);
+/* The same when all gradients are done, where states are kept at intervals: a longer run goes on from there. STATUS_OK:
+ * it is kept, or whoever keeps it has said why not. */
+enum status trainer_keep_last(struct trainer *trainer);
 
 #endif

@@ -164,6 +164,8 @@ static enum status take_up(struct simulation *sim)
             walk_worker(&walk, &workers[i]);
         status = compare(sim, &run, workers);
     }
+    if (status == STATUS_OK && sim->run->restored != NULL)
+        status = sim->run->restored(sim->run->state_context);
     if (status == STATUS_OK) {
         sim->again = false;
         sim->best_accuracy = run.best_accuracy;
@@ -189,6 +191,8 @@ enum status sim_state_after_step(struct simulation *sim)
     const struct simulation_params *p = sim->params;
     sim->after_steps++;
     bool due = sim_due(sim, sim->run->state_every_epochs, &sim->next_state);
+    bool last = sim->run->state_every_epochs > 0 && sim_finished(sim) && !sim->kept_last;
+    sim->kept_last |= last;
     if (interrupt_take_report())
         report_workers(sim);
     if (sim->again)
@@ -197,7 +201,7 @@ enum status sim_state_after_step(struct simulation *sim)
         TRY(keep(sim));
         return STATUS_REQUEUE;
     }
-    if (due)
+    if (due || last)
         (void)keep(sim);
     return STATUS_OK;
 }

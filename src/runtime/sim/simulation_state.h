@@ -50,6 +50,7 @@ struct simulation {
     bool again;           /* going through events that an earlier process has lived through: no gradients, no vectors */
     uint64_t after_steps; /* calls of sim_after_step: names a moment between two gradients */
     double next_state;    /* epochs */
+    bool kept_last;       /* the state after the last gradient: a longer run goes on from there */
     /* Adds vectors that are neither a worker's nor this struct's (sim_state_snapshot); NULL: there are none. */
     void (*add_vectors)(void *context, struct run_state *state);
     void *add_context;
