@@ -40,6 +40,7 @@ struct summary {
     const double *idle, *data_wait;   /* (workers): shares of the time */
     const double *samples_per_second; /* (workers) */
     double wall_seconds;              /* real time of the training */
+    double finalisation_seconds;      /* real time after it: average, batch-norm statistics, test */
     const char *time;    /* simulate: "ideal", "modelled"; NULL: real. Rates, idle and data_wait are in it */
     double virtual_time; /* simulate: how long the training took in it; expected gradients (ideal), seconds */
     double test_accuracy, test_loss;     /* of the averaged model; accuracy as a fraction of 1 */

@@ -19,7 +19,7 @@
 #include "worker/worker.h"
 
 enum batch_norm_policy {
-    BATCH_NORM_RECOMPUTED, /* of the averaged model, on k training batches of every worker */
+    BATCH_NORM_RECOMPUTED, /* of the averaged model, on training batches of every worker */
     BATCH_NORM_AVERAGED,   /* mean of the workers' running statistics */
     BATCH_NORM_OWN         /* worker 0's */
 };
@@ -47,7 +47,7 @@ struct runtime_params {
     double patience_s;     /* limit of one wait of a meeting */
     size_t chunk_bytes, bucket_bytes;
     enum batch_norm_policy batch_norm;
-    int batch_norm_batches;
+    int batch_norm_batches;          /* of all workers together, at least one of each */
     const struct scenario *scenario; /* borrowed; NULL: none */
     /* Called by the compute thread at each checkpoint epoch, and (`best`) when this worker's replica has tested best
      * so far on the held-out pictures; host memory; may be NULL. A failure to write is the callee's to report:
@@ -86,11 +86,15 @@ double runtime_first_due(const struct runtime_params *params, double period);
  * epoch that there is. */
 double runtime_next_due(double due, double period, double epoch);
 
+/* Batches on which each of `workers` recomputes the statistics: the same number, so that their mean weighs all alike */
+int runtime_statistics_batches(const struct runtime_params *params, int workers);
+
 enum { RUNTIME_MEETINGS_WORKERS_MAX = 4096 }; /* beyond, who met whom is not kept as a matrix */
 
 /* What happened; the same on every rank, except where it says own. Arrays are owned: runtime_result_release. */
 struct runtime_result {
     double wall_s;                  /* training only: from the first step to the last worker's last */
+    double finalisation_s;          /* real time from there to the end of the final test, by this process' clock */
     uint64_t gradients;             /* of all workers */
     uint64_t *gradients_per_worker; /* (worker_count) */
     uint64_t exchanges;             /* pairs that met and applied */

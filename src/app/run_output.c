@@ -114,6 +114,7 @@ static struct summary summarize(const struct run_output *output, const struct ru
         .data_wait = result->data_wait,
         .samples_per_second = result->samples_per_second,
         .wall_seconds = result->wall_s,
+        .finalisation_seconds = result->finalisation_s,
         .test_accuracy = evaluation_accuracy(&result->tested),
         .test_accuracy_top5 = evaluation_accuracy_top5(&result->tested),
         .test_loss = evaluation_loss(&result->tested),
@@ -155,7 +156,7 @@ enum status run_output_finish(const struct run_output *output, const struct runt
     if (!isnan(real_s)) {
         summary.time = output->config->simulate.time;
         summary.virtual_time = result->wall_s;
-        summary.wall_seconds = real_s;
+        summary.wall_seconds = real_s - result->finalisation_s;
     }
     if (status == STATUS_OK)
         status = finish(output, &summary, parameters, buffers);

@@ -28,7 +28,8 @@ void run_output_write_config(const void *context, FILE *out);
  * on. */
 void run_output_checkpoint(void *context, bool best, double epoch, const float *parameters, const float *buffers);
 /* Write final.safetensors, summary.json and the table at the end: `worker` holds the averaged model. `real_s`: real
- * time of a simulated training, whose result has virtual times; NAN for another. STATUS_MACHINE (logged). */
+ * time of a simulation up to its final test, whose result has virtual times; NAN for a training. STATUS_MACHINE
+ * (logged). */
 enum status run_output_finish(const struct run_output *output, const struct runtime_result *result,
                               struct worker *worker, double real_s);
 /* Of a run that goes on: a warning names the settings that are not what it began with. Most leave its course alone.

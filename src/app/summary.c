@@ -174,6 +174,7 @@ static void add_result(cJSON *root, const struct summary *summary)
     add_known(root, "optimum_distance", summary->optimum_distance);
     add_known(root, "optimum_gap", summary->optimum_gap);
     add_number(root, "wall_seconds", summary->wall_seconds);
+    add_number(root, "finalisation_seconds", summary->finalisation_seconds);
     if (summary->time != NULL)
         add_number(root, "virtual_time", summary->virtual_time);
     add_number(root, "samples_per_second", total(summary->samples_per_second, workers));
@@ -284,7 +285,8 @@ void summary_print(const struct summary *summary, const char *directory, FILE *o
     fprintf(out, "  waiting for data           %s\n", text_view(&data_wait));
     if (summary->time != NULL)
         print_virtual_time(summary, out);
-    fprintf(out, "  time                       %s\n", text_duration(duration, summary->wall_seconds));
+    fprintf(out, "  time                       %s", text_duration(duration, summary->wall_seconds));
+    fprintf(out, ", average and final test %s\n", text_duration(duration, summary->finalisation_seconds));
     fprintf(out, "  run directory              %s\n", directory);
     fflush(out);
     text_release(&idle);

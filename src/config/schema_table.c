@@ -262,8 +262,9 @@ const struct schema_row schema_table[] = {
      .summary = "running statistics of the averaged model",
      .details = "recomputed: from batch_norm.batches training batches at the averaged weights. averaged: mean "
                 "over the workers' statistics. own: worker 0's."},
-    {KEY(batch_norm, batches), CLOSED(1, 100000), .preset = "16",
-     .summary = "training batches per worker for recomputed"},
+    {KEY(batch_norm, batches), CLOSED(1, 100000), .preset = "32",
+     .summary = "training batches for recomputed, of all workers together",
+     .details = "Each worker takes the same number of them, and one at least."},
 
     {KEY(device, name), OF_RANK, .preset = "auto", .summary = "where networks run",
      .details = "cpu or cuda. auto: a GPU where there is one, else the CPU."},

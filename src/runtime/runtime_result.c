@@ -27,6 +27,12 @@ void runtime_result_release(struct runtime_result *result)
     *result = (struct runtime_result){0};
 }
 
+int runtime_statistics_batches(const struct runtime_params *params, int workers)
+{
+    int each = params->batch_norm_batches / workers;
+    return each + (params->batch_norm_batches % workers > 0);
+}
+
 double runtime_next_due(double due, double period, double epoch)
 {
     const double periods_most = 1e6;

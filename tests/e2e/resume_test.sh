@@ -43,8 +43,8 @@ same_run() {
     for file in "$1"/events-*.jsonl; do
         diff <(grep '"event"' "$file") <(grep '"event"' "$2/${file##*/}") || return
     done
-    diff <(grep -v -e '"command"' -e '"config"' -e '"wall_seconds"' "$1/summary.json") \
-        <(grep -v -e '"command"' -e '"config"' -e '"wall_seconds"' "$2/summary.json")
+    diff <(grep -v -e '"command"' -e '"config"' -e '_seconds"' "$1/summary.json") \
+        <(grep -v -e '"command"' -e '"config"' -e '_seconds"' "$2/summary.json")
 }
 
 # The kinds of runs: algorithm, time, and what happens in it.

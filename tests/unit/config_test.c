@@ -69,7 +69,7 @@ static void test_defaults(void **state)
     assert_true(config->train.workers == 4 && config->train.batch == 128 && config->train.epochs == 300);
     assert_true(config->train.label_smoothing == 0);
     assert_string_equal(config->batch_norm.policy, "recomputed");
-    assert_int_equal(config->batch_norm.batches, 16);
+    assert_int_equal(config->batch_norm.batches, 32);
     assert_string_equal(config->device.name, "auto");
     assert_string_equal(config->device.precision, "auto");
     assert_int_equal(config->device.threads, 1);

@@ -49,6 +49,7 @@ static struct summary make_summary(void)
                             .data_wait = data_wait,
                             .samples_per_second = rates,
                             .wall_seconds = 12.5,
+                            .finalisation_seconds = 1.75,
                             .test_accuracy = 0.875,
                             .test_loss = 0.5,
                             .test_accuracy_own_statistics = 0.75,
@@ -140,6 +141,7 @@ static void writes_every_field(void **state)
     assert_number(root, "ticks_unserved", 10);
     assert_number(root, "samples_per_second", 750);
     assert_number(root, "wall_seconds", 12.5);
+    assert_number(root, "finalisation_seconds", 1.75);
     assert_number(root, "test_accuracy", 0.875);
     assert_number(root, "test_loss", 0.5);
     assert_number(root, "test_accuracy_own_statistics", 0.75);
@@ -289,7 +291,7 @@ static void prints_what_is_known(void **state)
     assert_printed(&summary, "virtual time               100.2 expected gradients of a worker\n", NULL);
     summary.time = "modelled";
     assert_printed(&summary, "virtual time               1 min 40 s\n", "expected gradients");
-    assert_printed(&summary, "time                       12.5 s\n", NULL);
+    assert_printed(&summary, "time                       12.5 s, average and final test 1.8 s\n", NULL);
 }
 
 int main(void)

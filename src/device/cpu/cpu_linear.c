@@ -66,7 +66,7 @@ static enum status create_primitives(struct net *net, struct cpu_op *op, struct 
                                                       s->attributes, product->forward.description));
         TRY(cpu_primitive_make(net, &product->backward_data, "linear backward, data", step + 1));
     }
-    return cpu_product_create_weight(net, op, &s->weights_plain);
+    return cpu_product_create_weight(net, op, &s->weights_plain, 0);
 }
 
 static enum status linear_create(struct net *net, struct cpu_op *op)

@@ -45,7 +45,8 @@ enum status cpu_primitive_layout(const struct cpu_primitive *p, int arg, struct 
 bool cpu_primitive_is_reference(const struct cpu_primitive *p)
 {
     const char *name = NULL;
-    return dnnl_primitive_desc_query(p->description, dnnl_query_impl_info_str, 0, (void *)&name) == dnnl_success &&
+    return p->description != NULL &&
+           dnnl_primitive_desc_query(p->description, dnnl_query_impl_info_str, 0, (void *)&name) == dnnl_success &&
            name != NULL && strncmp(name, "ref", 3) == 0;
 }
 

@@ -5,17 +5,27 @@
 
 #include "device/cpu/cpu_weight.h"
 
+/* A pass that works on plain (NCHW) copies of its values, because the library has no fast code for their layout. */
+struct cpu_staging {
+    bool used;
+    int source, destination; /* buffers of the copies */
+};
+
 struct cpu_product {
     /* Without a description: backward_data is not wanted; backward_weights is the owner's own code, which writes the
      * flat gradient. */
     struct cpu_primitive forward, backward_data, backward_weights;
+    struct cpu_staging staged_forward, staged_data, staged_weights;
+    struct cpu_shape source, destination; /* of the values, where a pass is staged or rows are wide: as the primitives
+                                             see them, lanes of padding being channels */
     struct cpu_weight weight;
     float *bias; /* owned working copy (out_channels), or NULL */
 };
 
 struct cpu_product *cpu_product_create(const struct net_node *node);
-/* Once the primitives are made: working copies of the weights; `plain` is their canonical layout. */
-enum status cpu_product_create_weight(struct net *net, struct cpu_op *op, const struct onednn_layout *plain);
+/* Once the primitives are made: working copies of the weights; `plain` and `wide_row` as in cpu_weight_create. */
+enum status cpu_product_create_weight(struct net *net, struct cpu_op *op, const struct onednn_layout *plain,
+                                      size_t wide_row);
 
 void cpu_product_plan_backward(struct net *net, struct cpu_op *op);
 enum status cpu_product_bind(struct net *net, struct cpu_op *op);

@@ -43,16 +43,28 @@ static enum status create_backward(struct net *net, struct cpu_weight *weight, c
     return status;
 }
 
+static void init_rows(struct net *net, struct cpu_weight *weight, const struct net_tensor *tensor,
+                      const struct onednn_layout *plain, size_t wide_row)
+{
+    weight->offset = tensor->offset;
+    weight->count = tensor->count;
+    weight->gradient = NO_BUFFER;
+    weight->rows = tensor->shape[0];
+    weight->row = tensor->count / weight->rows;
+    weight->wide_row = wide_row == 0 ? weight->row : wide_row;
+    weight->copy_count = weight->rows * weight->wide_row;
+    if (weight->wide_row != weight->row)
+        weight->wide = working_copy(net, plain);
+}
+
 enum status cpu_weight_create(struct net *net, struct cpu_weight *weight, const struct net_tensor *tensor,
-                              const struct onednn_layout *plain, const struct cpu_primitive *forward,
+                              const struct onednn_layout *plain, size_t wide_row, const struct cpu_primitive *forward,
                               const struct cpu_primitive *backward_data, const struct cpu_primitive *backward_weights,
                               int step_backward)
 {
     struct onednn_layout chosen = {0}, gradient = {0};
     enum status status;
-    weight->offset = tensor->offset;
-    weight->count = tensor->count;
-    weight->gradient = NO_BUFFER;
+    init_rows(net, weight, tensor, plain, wide_row);
     TRY_GOTO(cpu_primitive_layout(forward, DNNL_ARG_WEIGHTS, &chosen), release);
     weight->forward = working_copy(net, &chosen);
     TRY_GOTO(make_reorder(net, &weight->to_forward, "weights to the forward layout", plain, &chosen, 0), release);
@@ -60,6 +72,7 @@ enum status cpu_weight_create(struct net *net, struct cpu_weight *weight, const 
         TRY_GOTO(create_backward(net, weight, plain, &chosen, backward_data), release);
     if (backward_weights == NULL)
         goto release;
+    weight->gradient_is_wide = weight->wide != NULL;
     TRY_GOTO(cpu_primitive_layout(backward_weights, DNNL_ARG_DIFF_WEIGHTS, &gradient), release);
     TRY_GOTO(
         make_reorder(net, &weight->to_gradient, "weight gradient to the flat layout", &gradient, plain, step_backward),
@@ -81,16 +94,22 @@ static enum status bind_reorder(struct net *net, struct cpu_primitive *p, const 
     return cpu_primitive_bind_scratch(net, p);
 }
 
+/* Where the plain gradient is put together: the flat vector, unless rows are wide. */
+static float *plain_gradient(const struct net *net, const struct cpu_weight *weight)
+{
+    return weight->gradient_is_wide ? weight->wide : net->gradient + weight->offset;
+}
+
 enum status cpu_weight_bind(struct net *net, struct cpu_weight *weight)
 {
     TRY(bind_reorder(net, &weight->to_forward, NULL, weight->forward));
     TRY(bind_reorder(net, &weight->to_backward, NULL, weight->backward));
-    return bind_reorder(net, &weight->to_gradient, cpu_pointer(net, weight->gradient), net->gradient + weight->offset);
+    return bind_reorder(net, &weight->to_gradient, cpu_pointer(net, weight->gradient), plain_gradient(net, weight));
 }
 
 float *cpu_weight_gradient(const struct net *net, const struct cpu_weight *weight)
 {
-    return weight->gradient == NO_BUFFER ? net->gradient + weight->offset : cpu_pointer(net, weight->gradient);
+    return weight->gradient == NO_BUFFER ? plain_gradient(net, weight) : cpu_pointer(net, weight->gradient);
 }
 
 /* One working copy ← plain weights at `from`. */
@@ -104,18 +123,32 @@ static enum status cast_copy(struct net *net, struct cpu_primitive *reorder, con
     return cpu_primitive_run(net, reorder);
 }
 
+/* The rows with zeros behind them; a gradient may have lain there. */
+static const float *widen(struct cpu_weight *weight, const float *x)
+{
+    memset(weight->wide, 0, weight->copy_count * sizeof *weight->wide);
+    for (size_t i = 0; i < weight->rows; i++)
+        memcpy(weight->wide + i * weight->wide_row, x + i * weight->row, weight->row * sizeof *x);
+    return weight->wide;
+}
+
 enum status cpu_weight_cast(struct net *net, struct cpu_weight *weight, const float *x)
 {
-    const float *from = x + weight->offset;
-    TRY(cast_copy(net, &weight->to_forward, from, weight->forward, weight->count));
+    const float *from = weight->wide == NULL ? x + weight->offset : widen(weight, x + weight->offset);
+    TRY(cast_copy(net, &weight->to_forward, from, weight->forward, weight->copy_count));
     if (weight->backward != NULL && weight->backward != weight->forward)
-        TRY(cast_copy(net, &weight->to_backward, from, weight->backward, weight->count));
+        TRY(cast_copy(net, &weight->to_backward, from, weight->backward, weight->copy_count));
     return STATUS_OK;
 }
 
 enum status cpu_weight_deliver(struct net *net, struct cpu_weight *weight)
 {
-    return weight->to_gradient.description == NULL ? STATUS_OK : cpu_primitive_run(net, &weight->to_gradient);
+    if (weight->to_gradient.description != NULL)
+        TRY(cpu_primitive_run(net, &weight->to_gradient));
+    for (size_t i = 0; weight->gradient_is_wide && i < weight->rows; i++)
+        memcpy(net->gradient + weight->offset + i * weight->row, weight->wide + i * weight->wide_row,
+               weight->row * sizeof(float));
+    return STATUS_OK;
 }
 
 void cpu_weight_release(struct cpu_weight *weight)
@@ -125,6 +158,7 @@ void cpu_weight_release(struct cpu_weight *weight)
     cpu_primitive_release(&weight->to_gradient);
     if (weight->backward != weight->forward)
         memory_free_aligned(weight->backward);
+    memory_free_aligned(weight->wide);
     memory_free_aligned(weight->forward);
     *weight = (struct cpu_weight){0};
 }

@@ -9,16 +9,21 @@
 
 /* Start with {0}. */
 struct cpu_weight {
-    size_t offset, count;      /* in the flat vectors */
-    float *forward, *backward; /* owned working copies; backward may be forward, or NULL */
+    size_t offset, count;       /* in the flat vectors */
+    float *wide;                /* owned, (rows, wide_row): plain weights, zeros at the ends of rows; or NULL */
+    size_t rows, row, wide_row; /* a row is the weights of one output channel */
+    size_t copy_count;          /* elements of a plain working copy */
+    float *forward, *backward;  /* owned working copies; backward may be forward, or NULL */
     struct cpu_primitive to_forward, to_backward, to_gradient; /* reorders; without a description: plain already */
-    int gradient; /* buffer of the gradient in the library's layout, or NO_BUFFER */
+    int gradient;          /* buffer of the gradient in the library's layout, or NO_BUFFER */
+    bool gradient_is_wide; /* it reaches the flat vector by way of `wide` */
 };
 
-/* `plain` is the canonical layout of `tensor`. `backward_data` may be NULL (no gradient of the input is wanted),
- * `backward_weights` too (the flat gradient is written directly). */
+/* `plain` is the canonical layout of `tensor`, or, where the primitives compute with more input channels, of rows of
+ * `wide_row` elements with zeros at their ends; wide_row 0: the tensor's own. `backward_data` may be NULL (no gradient
+ * of the input is wanted), `backward_weights` too (the flat gradient is written directly). */
 enum status cpu_weight_create(struct net *net, struct cpu_weight *weight, const struct net_tensor *tensor,
-                              const struct onednn_layout *plain, const struct cpu_primitive *forward,
+                              const struct onednn_layout *plain, size_t wide_row, const struct cpu_primitive *forward,
                               const struct cpu_primitive *backward_data, const struct cpu_primitive *backward_weights,
                               int step_backward);
 enum status cpu_weight_bind(struct net *net, struct cpu_weight *weight);

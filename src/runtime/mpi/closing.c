@@ -77,7 +77,7 @@ static enum status treat_statistics(const struct runtime_params *params, const s
     if (params->batch_norm == BATCH_NORM_OWN || worker_buffer_size(worker) == 0)
         return STATUS_OK;
     if (params->batch_norm == BATCH_NORM_RECOMPUTED)
-        TRY(worker_recompute_statistics(worker, params->batch_norm_batches));
+        TRY(worker_recompute_statistics(worker, runtime_statistics_batches(params, job->size)));
     return average_buffers(job, worker);
 }
 

@@ -511,7 +511,10 @@ static enum status close_run(void *context)
     runtime_result_init(out, (size_t)trainer->job->worker_count);
     TRY(trainer_gather(trainer, ending->training_s, out));
     out->transport = transport_of(trainer);
-    return closing_average_and_test(trainer->params, trainer->job, trainer->worker, out);
+    double begin_s = stopwatch_now();
+    TRY(closing_average_and_test(trainer->params, trainer->job, trainer->worker, out));
+    out->finalisation_s = stopwatch_now() - begin_s;
+    return STATUS_OK;
 }
 
 static enum status end_run(struct trainer *trainer, double training_s, bool left, struct runtime_result *out)

@@ -63,7 +63,7 @@ static enum status treat_statistics(const struct sim_closing *c)
         return STATUS_OK;
     if (c->run->batch_norm == BATCH_NORM_RECOMPUTED)
         for (int i = 0; i < c->count; i++)
-            TRY(worker_recompute_statistics(c->workers[i], c->run->batch_norm_batches));
+            TRY(worker_recompute_statistics(c->workers[i], runtime_statistics_batches(c->run, c->count)));
     float *statistics = memory_alloc_aligned(count * sizeof statistics[0]);
     if (c->run->batch_norm == BATCH_NORM_OWN)
         c->ops->vector_read(c->device, worker_buffers(c->workers[0]), count, statistics);

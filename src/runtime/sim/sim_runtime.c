@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/stopwatch.h"
 #include "runtime/sim/sim_closing.h"
 #include "runtime/sim/simulation_state.h"
 
@@ -102,7 +103,9 @@ static enum status close_run(struct simulation *sim, struct runtime_result *out)
             living[closing.count++] = sim->workers[i].worker;
     while (sim->workers[out->first_living].dead)
         out->first_living++;
+    double begin_s = stopwatch_now();
     enum status status = sim_closing_average_and_test(&closing, out);
+    out->finalisation_s = stopwatch_now() - begin_s;
     free(living);
     TRY(status);
     struct evaluation_report report = {
