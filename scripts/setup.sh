@@ -167,13 +167,17 @@ install_missing() {
     return 4
 }
 
-# The safetensors reader that the checkpoint test compares with; Debian 12 has no package of it. Best effort: the test
-# skips without it.
+# The safetensors reader that the checkpoint test compares with: a package of Debian's from 13 on, before that PyPI's.
+# Best effort: the test skips without it.
 fetch_safetensors() {
     local target=${BUILD:-build}/python python=/usr/bin/python3
     [ -d "$target/safetensors" ] && return 0
     [ -e "$target/.safetensors-failed" ] && [ -z "$(find "$target/.safetensors-failed" -mmin +60)" ] && return 0
     "$python" -c 'import safetensors' 2>/dev/null && return 0
+    if apt-cache show python3-safetensors >/dev/null 2>&1; then
+        echo "setup: python3-safetensors will be installed by apt-get"
+        apt install -y --no-install-recommends python3-safetensors && return 0
+    fi
     echo "setup: fetching the Python package safetensors into $target"
     mkdir -p "$target"
     if ! "$python" -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --retries 1 \
