@@ -30,8 +30,9 @@ typedef void run_config_fn(const void *context, FILE *out);
 enum status run_directory_make(const char *path);
 
 /* Make the folder, with its parents, and put config.yaml and the status "running" into it. An empty folder that is
- * there already is taken. STATUS_USAGE (logged, with a name that is free): the folder has something in it, or the name
- * is a file's. STATUS_MACHINE (logged): it cannot be made or written. */
+ * there already is taken, and one with what a process leaves that was killed while it did this. STATUS_USAGE (logged,
+ * with a name that is free): the folder has something else in it, or the name is a file's. STATUS_MACHINE (logged): it
+ * cannot be made or written. */
 enum status run_directory_create(const char *path, run_config_fn *write_config, const void *context);
 
 /* The folder of a run that goes on: config.yaml is written anew, and the status is "running" again. What else is there

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/atomic_file.h"
 #include "base/log.h"
@@ -45,18 +46,57 @@ static bool is_lock(const char *name)
     return strcmp(name, RUN_LOCK_NAME) == 0 || strncmp(name, aside, sizeof aside - 1) == 0;
 }
 
-/* True if the folder has nothing in it but a lock; `reason` is the errno where it cannot be read. */
-static bool is_empty(const char *path, int *reason)
+/* What is in a folder, but for a lock. */
+struct content {
+    int config,
+        status_begun; /* config.yaml or the part of one; a part of `status`, written before either has its name */
+    int others;
+};
+
+static bool begins_with(const char *name, const char *begin)
+{
+    return strncmp(name, begin, strlen(begin)) == 0;
+}
+
+static void look_at(const char *name, struct content *content)
+{
+    if (begins_with(name, "status.part-"))
+        content->status_begun++;
+    else if (strcmp(name, "config.yaml") == 0 || begins_with(name, "config.yaml.part-"))
+        content->config++;
+    else if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && !is_lock(name))
+        content->others++;
+}
+
+/* The errno where it cannot be read, else 0. */
+static int read_folder(const char *path, struct content *content)
 {
     DIR *folder = opendir(path);
-    *reason = folder == NULL ? errno : 0;
     if (folder == NULL)
-        return false;
-    bool empty = true;
-    for (struct dirent *entry = readdir(folder); entry != NULL && empty; entry = readdir(folder))
-        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || is_lock(entry->d_name);
+        return errno;
+    for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder))
+        look_at(entry->d_name, content);
     closedir(folder);
-    return empty;
+    return 0;
+}
+
+/* Whoever was killed at its beginning has left parts, for another process number than ours. */
+static void remove_parts(const char *path)
+{
+    DIR *folder = opendir(path);
+    for (struct dirent *entry = folder != NULL ? readdir(folder) : NULL; entry != NULL; entry = readdir(folder))
+        if (begins_with(entry->d_name, "status.part-") || begins_with(entry->d_name, "config.yaml.part-"))
+            unlinkat(dirfd(folder), entry->d_name, 0);
+    if (folder != NULL)
+        closedir(folder);
+}
+
+/* True if the folder has nothing in it but what a beginning leaves; `reason` is the errno where it cannot be read. */
+static bool is_free(const char *path, int *reason)
+{
+    struct content content = {0};
+    *reason = read_folder(path, &content);
+    return *reason == 0 && content.others == 0 && (content.config == 0 || content.status_begun > 0);
 }
 
 /* The first of path-2, path-3, ... that is not there; owned by the caller. */
@@ -83,14 +123,21 @@ static enum status refuse(const char *path, const char *what)
     return STATUS_USAGE;
 }
 
+static enum status open_status(const char *path, const char *line, enum log_level level, struct atomic_file *file)
+{
+    char *name = run_directory_file(path, "status");
+    enum status status = atomic_file_open(file, name, level, RUN_ELSEWHERE);
+    free(name);
+    TRY(status);
+    fprintf(file->stream, "%s\n", line);
+    fflush(file->stream);
+    return STATUS_OK;
+}
+
 static enum status replace_status(const char *path, const char *line, enum log_level level)
 {
     struct atomic_file file;
-    char *name = run_directory_file(path, "status");
-    enum status status = atomic_file_open(&file, name, level, RUN_ELSEWHERE);
-    free(name);
-    TRY(status);
-    fprintf(file.stream, "%s\n", line);
+    TRY(open_status(path, line, level, &file));
     return atomic_file_commit(&file);
 }
 
@@ -105,6 +152,20 @@ static enum status write_config_file(const char *path, run_config_fn *write_conf
     return atomic_file_commit(&file);
 }
 
+/* The part of `status` is there from the beginning: whoever is killed meanwhile leaves it beside config.yaml, and no
+ * file of the user's is taken for what it has left. */
+static enum status begin(const char *path, run_config_fn *write_config, const void *context)
+{
+    struct atomic_file status_file;
+    remove_parts(path);
+    TRY(open_status(path, "running", LOG_ERROR, &status_file));
+    enum status status = write_config_file(path, write_config, context);
+    if (status == STATUS_OK)
+        return atomic_file_commit(&status_file);
+    atomic_file_abandon(&status_file);
+    return status;
+}
+
 enum status run_directory_make(const char *path)
 {
     if (*path == '\0') {
@@ -112,27 +173,25 @@ enum status run_directory_make(const char *path)
         return STATUS_USAGE;
     }
     int reason = make_with_parents(path);
-    bool empty = reason == 0 && is_empty(path, &reason);
+    bool free_to_take = reason == 0 && is_free(path, &reason);
     if (reason == ENOTDIR)
         return refuse(path, "is a file, or lies below one");
     if (reason != 0) {
         atomic_file_complain(LOG_ERROR, path, reason, RUN_ELSEWHERE);
         return STATUS_MACHINE;
     }
-    return empty ? STATUS_OK : refuse(path, "has files of another run in it");
+    return free_to_take ? STATUS_OK : refuse(path, "has files of another run in it");
 }
 
 enum status run_directory_create(const char *path, run_config_fn *write_config, const void *context)
 {
     TRY(run_directory_make(path));
-    TRY(write_config_file(path, write_config, context));
-    return replace_status(path, "running", LOG_ERROR);
+    return begin(path, write_config, context);
 }
 
 enum status run_directory_reopen(const char *path, run_config_fn *write_config, const void *context)
 {
-    TRY(write_config_file(path, write_config, context));
-    return replace_status(path, "running", LOG_ERROR);
+    return begin(path, write_config, context);
 }
 
 /* The first word of the file `status`; false where there is none. */

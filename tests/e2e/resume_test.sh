@@ -24,6 +24,7 @@ YAML
 start() {
     local directory=$1
     shift
+    : >"$scratch/out" 2>"$scratch/err" # now: whoever waits for a word is not to find that of the run before
     "$grapevine" simulate "$config" "run.dir=$directory" "$@" >"$scratch/out" 2>"$scratch/err" </dev/null &
     running=$!
     command_line="simulate ... $*"

@@ -117,6 +117,46 @@ static void a_used_one_is_refused(void **state)
     free(second);
 }
 
+static void put_file(const char *path, const char *name)
+{
+    char *file = run_directory_file(path, name);
+    FILE *stream = fopen(file, "w");
+    assert_non_null(stream);
+    fclose(stream);
+    free(file);
+}
+
+/* A process that was killed before `status` had its name does not hold up the next. A configuration of the user's is
+ * not taken for what it has left, nor is anything else. */
+static void what_a_killed_beginning_leaves_is_no_run(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *files[3];
+        enum status wanted;
+    } cases[] = {{{"status.part-7"}, STATUS_OK},
+                 {{"status.part-7", "config.yaml.part-7"}, STATUS_OK},
+                 {{"config.yaml", "status.part-7"}, STATUS_OK},
+                 {{"config.yaml"}, STATUS_USAGE},
+                 {{"config.yaml", "status.part-7", "notes"}, STATUS_USAGE},
+                 {{"config.yaml", "status"}, STATUS_USAGE}};
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+        char name[32], said[1024];
+        snprintf(name, sizeof name, "killed%zu", k);
+        char *path = run_directory_file(folder, name);
+        assert_int_equal(mkdir(path, 0777), 0);
+        for (int i = 0; i < 3 && cases[k].files[i] != NULL; i++)
+            put_file(path, cases[k].files[i]);
+        assert_int_equal(create_quietly(path, write_config, "x", said), cases[k].wanted);
+        if (cases[k].wanted == STATUS_OK) {
+            assert_content(path, "config.yaml", "name: x\n");
+            assert_content(path, "status", "running\n");
+            assert_int_equal(count_files(path), 2);
+        }
+        free(path);
+    }
+}
+
 static void a_file_in_the_way_is_refused(void **state)
 {
     (void)state;
@@ -168,6 +208,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(is_made_with_parents, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_used_one_is_refused, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(what_a_killed_beginning_leaves_is_no_run, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_file_in_the_way_is_refused, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(an_unwritable_place_is_a_machine_error, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_full_disk_is_a_machine_error, make_folder, remove_folder),
