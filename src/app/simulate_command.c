@@ -293,11 +293,11 @@ static enum status simulate(struct simulating *s, int count, char **arguments)
         return STATUS_OK;
     }
     TRY(plan_optimum(s->plan, &s->optimum));
+    interrupt_listen();
     if (s->state != NULL)
         TRY(make_record(s));
     else
         TRY(begin(s));
-    interrupt_listen();
     return run(s);
 }
 

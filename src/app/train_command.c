@@ -506,11 +506,11 @@ static enum status train(struct training *training)
         return STATUS_OK;
     }
     TRY(wait_for_optimum(training));
+    interrupt_listen();
     if (training->state != NULL)
         TRY(together(training, "record", make_record));
     else
         TRY(begin(training));
-    interrupt_listen();
     if (training->job.rank == 0)
         warn_of_binding();
     return run(training);

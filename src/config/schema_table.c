@@ -292,7 +292,7 @@ const struct schema_row schema_table[] = {
     {KEY(run, state_every_epochs), CLOSED(0, 1e6), .preset = "0", .summary = "epochs between two states",
      .details = "Summed over workers. All that a run is, for --resume; three to four times the parameters of every "
                 "worker, in memory and on the disk; in `train` it is written while training goes on. 0: only when the "
-                "run is asked to leave (SIGTERM, SIGUSR1, Ctrl-C)."},
+                "run is asked to leave (SIGTERM, SIGUSR1, SIGHUP, SIGXCPU, Ctrl-C)."},
     {KEY(run, keep_states), CLOSED(1, 1000), .preset = "2", .summary = "states kept, the newest ones"},
     {KEY(run, trace), .preset = "false", .summary = "write trace.json",
      .details = "Both threads of every worker over time, for Perfetto or chrome://tracing."},
