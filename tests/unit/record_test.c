@@ -266,6 +266,7 @@ static void event_files_have_the_tests(void **state)
     (void)state;
     assert_true(has_tag("test", "test/accuracy") && has_tag("test", "test/loss"));
     assert_true(has_tag("test", "test/accuracy_top5"));
+    assert_false(has_tag("test", "averaged"));
     assert_true(has_tag("validation", "validation/accuracy"));
     assert_false(has_tag("validation", "validation/accuracy_top5"));
 }

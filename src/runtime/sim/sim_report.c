@@ -161,6 +161,9 @@ void sim_report_network(struct simulation *sim)
         .global_step = sim->gradients,
         .epoch = epoch_of(sim),
         .consensus_distance = sim_consensus_distance(sim),
+        .exchanges_per_gradient =
+            sim->theory != NULL ? 2 * (double)sim->exchanges / (double)(sim->gradients - sim->run->gradients_before)
+                                : NAN,
         .optimum_distance = NAN,
         .optimum_gap = NAN,
     };
