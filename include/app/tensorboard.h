@@ -1,8 +1,8 @@
 /* TensorBoard event files: records framed as TFRecord, each an Event message with scalars, written by hand.
  *
  * An Event is {double wall_time = 1; int64 step = 2; string file_version = 3; Summary summary = 5; SessionLog
- * session_log = 7}, a Summary repeats {string tag = 1; float simple_value = 2}, a SessionLog is {status = 1}. A frame is
- * length, masked CRC-32C of the length, message, masked CRC-32C of it. */
+ * session_log = 7}, a Summary repeats {string tag = 1; float simple_value = 2}, a SessionLog is {status = 1}. A frame
+ * is length, masked CRC-32C of the length, message, masked CRC-32C of it. */
 #ifndef GRAPEVINE_APP_TENSORBOARD_H
 #define GRAPEVINE_APP_TENSORBOARD_H
 
