@@ -333,7 +333,10 @@ enum status record_create(const struct record_params *params, struct record **ou
     record->simulated = params->simulated;
     record->begin_s = stopwatch_now();
     record->shows_progress = params->rank == 0 && params->progress != NULL;
-    record->progress = (struct progress_line){.out = params->progress, .columns = params->columns};
+    record->progress = (struct progress_line){.out = params->progress,
+                                              .columns = params->columns,
+                                              .workers = record->worker_count,
+                                              .goes_on = params->goes_on || params->steps_before > 0};
     record->params = *params;
     record->params.directory = NULL;
     record->params.events = NULL;
