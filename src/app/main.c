@@ -176,7 +176,7 @@ int main(int argc, char **argv)
     umask(umask(0) | S_IWOTH); /* what a run writes is not for everybody to change */
     guess_rank(argc - 1, argv + 1);
     if (asks_for_help(argc - 1, argv + 1))
-        return (int)standard_output_finish(help(argc - 1, argv + 1), false);
+        return (int)standard_output_finish("grapevine", help(argc - 1, argv + 1), false);
     int count = take_log_level(argc - 1, argv + 1);
     if (count < 0)
         return STATUS_USAGE;
@@ -186,5 +186,6 @@ int main(int argc, char **argv)
     interrupt_make_errors(leaves_record);
     int status = run(command, count, argv + 1);
     release_paths(count, owned);
-    return (int)standard_output_finish((enum status)status, leaves_record);
+    return (int)standard_output_finish(command != NULL ? command->name : "grapevine", (enum status)status,
+                                       leaves_record);
 }

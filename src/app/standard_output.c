@@ -27,7 +27,7 @@ static bool has_lost_its_reader(void)
     return poll(&file, 1, 0) > 0 && (file.revents & (POLLERR | POLLHUP | POLLNVAL)) != 0;
 }
 
-enum status standard_output_finish(enum status status, bool lost_reader_is_fine)
+enum status standard_output_finish(const char *command, enum status status, bool lost_reader_is_fine)
 {
     errno = 0;
     bool lost = fflush(stdout) != 0;
@@ -36,8 +36,8 @@ enum status standard_output_finish(enum status status, bool lost_reader_is_fine)
         return status;
     if (lost_reader_is_fine && has_lost_its_reader())
         return status;
-    log_error("standard output cannot be written%s%s: what was to be printed is not all there; free some space, or "
+    log_error("%s: cannot write to standard output%s%s: what was to be printed is not all there; free some space, or "
               "send it elsewhere",
-              reason != 0 ? ": " : "", reason != 0 ? strerror(reason) : "");
+              command, reason != 0 ? ": " : "", reason != 0 ? strerror(reason) : "");
     return status == STATUS_OK ? STATUS_MACHINE : status;
 }

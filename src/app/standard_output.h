@@ -11,7 +11,8 @@
 void standard_output_open(void);
 
 /* At the end: flush standard output. Where all of it was written, `status`; else STATUS_MACHINE (logged) instead of
- * STATUS_OK. `lost_reader_is_fine`: nobody reads it any more (a closed pipe, terminal or descriptor): no error. */
-enum status standard_output_finish(enum status status, bool lost_reader_is_fine);
+ * STATUS_OK. `lost_reader_is_fine`: nobody reads it any more (a closed pipe, terminal or descriptor): no error.
+ * `command`: for the message. */
+enum status standard_output_finish(const char *command, enum status status, bool lost_reader_is_fine);
 
 #endif
