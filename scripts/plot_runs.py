@@ -313,7 +313,8 @@ def draw_workers(runs):
         beside = 0.5 * (k - (len(runs) - 1) / 2) / len(runs)  # so that equal values do not hide each other
         workers = [worker + beside for worker in range(run.workers)]
         left.plot(workers, run.summary["gradients_per_worker"], label=run.label, **marks)
-        right.plot(workers, [100 * (share or 0) for share in run.summary["idle"]], clip_on=False, **marks)
+        idle = [math.nan if share is None else 100 * share for share in run.summary["idle"]]  # ideal time has none
+        right.plot(workers, idle, clip_on=False, **marks)
     describe(left, "Gradients done", "worker", "gradients")
     describe(right, "Waiting for others", "worker", "% of the time")
     for ax in (left, right):

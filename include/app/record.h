@@ -12,7 +12,7 @@
  *      "test_accuracy": 0.6, "pictures": 2500, "averaged": false}
  *
  *     {"network": true, "time": 12.5, "global_step": 1603, "epoch": 1.05, "consensus_distance": 2.9,
- *      "consensus_predicted": 3.4, "chi1": 1.02, "chi2": 0.76}
+ *      "consensus_predicted": 3.4, "chi1": 1.02, "chi2": 0.76, "exchanges_per_gradient": 0.98}
  *
  * The last is about all workers (observer.h, struct network_report); convex models add optimum_distance and
  * optimum_gap. Under MPI the merge makes it of the workers' reports, with consensus_estimated, the mean of theirs,
@@ -39,6 +39,7 @@ struct record_params {
     bool simulated; /* reports are in virtual time: progress is shown in real time all the same */
     bool goes_on;   /* a run that was interrupted: this rank's metrics are cut to `metrics_bytes`, and written on */
     uint64_t metrics_bytes;
+    uint64_t steps_before; /* gradients of all that this run's own follow, where it does not go on: of another run */
     bool later;                            /* files are opened by record_open: until then nothing there changes */
     FILE *progress;                        /* rank 0: where to show progress (stdout); NULL for nowhere */
     const struct event_log_header *events; /* copied; NULL: no event logs; else their first lines, but for `worker` */

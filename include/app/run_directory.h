@@ -7,7 +7,7 @@
  *     summary.json        (app/summary.h)
  *     trace.json          on request (app/trace.h)
  *     events-*.jsonl      on request: every event of every worker (app/event_log.h)
- *     tensorboard/        on request: worker-<rank>/events.out.tfevents.* (app/tensorboard.h)
+ *     tensorboard/        on request: worker-<rank>/, network/events.out.tfevents.* (app/tensorboard.h)
  *     *.safetensors       checkpoints; final.safetensors is the averaged model (app/checkpoint.h)
  */
 #ifndef GRAPEVINE_APP_RUN_DIRECTORY_H

@@ -37,8 +37,8 @@ struct summary {
     struct summary_injected injected; /* it and the three above are written where something was injected; the last two
                                        * also where they are not 0 */
     const uint64_t *meetings;         /* (workers × workers); NULL: too many workers, left out */
-    const double *idle, *data_wait;   /* (workers): shares of the time */
-    const double *samples_per_second; /* (workers) */
+    const double *idle, *data_wait;   /* (workers): shares of the time; NAN where there is no such thing */
+    const double *samples_per_second; /* (workers); NAN likewise */
     double wall_seconds;              /* real time of the training */
     double finalisation_seconds;      /* real time after it: average, batch-norm statistics, test */
     const char *time;    /* simulate: "ideal", "modelled"; NULL: real. Rates, idle and data_wait are in it */

@@ -1,7 +1,8 @@
 /* Messages to standard error: one line each, prefixed by the level and, once known, the worker.
  *
- * Errors that every rank of a job would report alike are printed once: until log_set_rank is called the
- * launcher's environment decides (rank 0 speaks). log_hold(true) keeps the calling thread's errors back instead of
+ * Errors that every rank of a job would report alike are printed once: between log_guess_rank and log_set_rank the
+ * launcher's environment decides (rank 0 speaks). A process that calls neither is no rank and says everything, whatever
+ * has started it (independent tasks of one srun). log_hold(true) keeps the calling thread's errors back instead of
  * printing them, so that a collective step can agree on who speaks (runtime/job.h); log_release prints what is held.
  * Thread-safe: a message is written by one write(2). */
 #ifndef GRAPEVINE_BASE_LOG_H
@@ -18,11 +19,13 @@ enum log_level log_get_level(void);
 /* Parse a level's name; false if there is none of that name. */
 bool log_level_parse(const char *name, enum log_level *level);
 
-/* Tell the log which rank this is of how many: the prefix "[rank 3]" is shown from two ranks on.
- * Before this call the rank is guessed from OMPI_COMM_WORLD_RANK, PMI_RANK, PMIX_RANK, SLURM_PROCID. */
+/* This process is to become a rank: until log_set_rank its number is guessed, see log_launch_rank. */
+void log_guess_rank(void);
+/* Tell the log which rank this is of how many: the prefix "[rank 3]" is shown from two ranks on. */
 void log_set_rank(int rank, int size);
 
-/* The launcher's rank as guessed from the environment, 0 where there is no launcher. */
+/* The launcher's rank as guessed from OMPI_COMM_WORLD_RANK, PMI_RANK, PMIX_RANK, SLURM_PROCID; 0 where there is none of
+ * them. */
 int log_launch_rank(void);
 
 /* Keep this thread's errors back (true), or print them at once again (false: what is held is dropped). */

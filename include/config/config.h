@@ -142,6 +142,10 @@ void config_write(const struct config *config, FILE *out);
 typedef void config_value_fn(void *context, const char *name, const char *value);
 void config_each_shared(const struct config *config, config_value_fn *visit, void *context);
 
+/* Add the value of "section.key" as config_write shows it, but texts without YAML's quotes. STATUS_USAGE (logged,
+ * nearest key): there is no such key. */
+enum status config_get(const struct config *config, const char *key, struct text *value);
+
 /* Add "train.epochs: 10, was 5; ..." for each key whose values differ; returns how many do. */
 int config_differences(const struct config *before, const struct config *now, struct text *list);
 

@@ -60,11 +60,12 @@ struct network_report {
     double time_s;
     uint64_t global_step;
     double epoch;
-    double consensus_distance;  /* (1/n) Σ ‖x_i − x̄‖² */
-    double consensus_predicted; /* the level at which updates of the present size balance mixing (graph/mixing.h) */
-    double chi1, chi2;          /* of the rates at which edges really met since the run began */
-    double optimum_distance;    /* ‖x̄ − x*‖² where the minimiser x* is known */
-    double optimum_gap;         /* F(x̄) − F(x*) likewise */
+    double consensus_distance;     /* (1/n) Σ ‖x_i − x̄‖² */
+    double consensus_predicted;    /* the level at which updates of the present size balance mixing (graph/mixing.h) */
+    double chi1, chi2;             /* of the rates at which edges really met since the run began */
+    double exchanges_per_gradient; /* of a worker, since the run began */
+    double optimum_distance;       /* ‖x̄ − x*‖² where the minimiser x* is known */
+    double optimum_gap;            /* F(x̄) − F(x*) likewise */
 };
 
 /* One event of one worker, in the worker's own order: what `grapevine replay` executes again. */

@@ -82,9 +82,11 @@ struct runtime_params {
 
 /* The first multiple of a period (epochs) after what has been done before the run; 0 where the period is. */
 double runtime_first_due(const struct runtime_params *params, double period);
-/* The first after `epoch` of the times from `due` on, a period apart; a period too short to be told from none: the next
+/* How many whole periods (> 0) are over at `epoch`; one that rounding alone keeps from its end is. */
+double runtime_periods_over(double period, double epoch);
+/* When the next period after `epoch` is over, as the above counts; a period too short to be told from none: the next
  * epoch that there is. */
-double runtime_next_due(double due, double period, double epoch);
+double runtime_next_due(double period, double epoch);
 
 /* Batches on which each of `workers` recomputes the statistics: the same number, so that their mean weighs all alike */
 int runtime_statistics_batches(const struct runtime_params *params, int workers);

@@ -131,7 +131,7 @@ copy_data() {
 }
 
 run_element() {
-    local cpus=${SLURM_CPUS_PER_TASK:-2} status
+    local cpus=${SLURM_CPUS_PER_TASK:-2} status before
     choose_run "$SLURM_ARRAY_TASK_ID" "$SLURM_NTASKS"
     mkdir -p "$out/runs" "$out/logs" || exit 4
     # The table says when a run began and where.
@@ -146,12 +146,14 @@ run_element() {
             exit 4
         }
     fi
+    before=$(stat -c %y "$out/runs/$run/status" 2>/dev/null)
     # --kill-on-bad-exit: a rank that leaves with 75 is no reason to kill the others, which are about to do the same.
     srun --mpi="${SRUN_MPI:-pmix}" "--cpus-per-task=$cpus" --kill-on-bad-exit=0 "$build/grapevine" "${words[@]}" \
         >>"$out/logs/$run.log" 2>&1
     status=$?
-    # The status in the run directory is what the run itself says: a launcher may replace the one that it returns.
-    if grep -qs '^75 ' "$out/runs/$run/status"; then
+    # The status in the run directory is what the run itself says, if it is this job's: a launcher may replace the one
+    # that it returns, and may fail before the run begins.
+    if grep -qs '^75 ' "$out/runs/$run/status" && [ "$(stat -c %y "$out/runs/$run/status")" != "$before" ]; then
         echo "job ${SLURM_JOB_ID:-?}: the state of $run is kept, and the job goes back into the queue"
         scontrol requeue "$SLURM_JOB_ID"
         exit

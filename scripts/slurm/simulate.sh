@@ -20,16 +20,17 @@ shift
 build=${BUILD:-build}
 element=$((${SLURM_ARRAY_TASK_ID:-1} - 1))
 config=${configs[element % ${#configs[@]}]} seed=$((1 + element / ${#configs[@]}))
-run=${GRAPEVINE_RUNS:-runs}/$(basename "$config" .yaml)-s$seed
-for argument in "$@"; do
-    case $argument in run.dir=*) run=${argument#run.dir=} ;; esac
-done
+arguments=("$config" "seed=$seed" "run.dir=${GRAPEVINE_RUNS:-runs}/$(basename "$config" .yaml)-s$seed"
+    "device.threads=${SLURM_CPUS_PER_TASK:-1}" "$@")
+run=$("$build/grapevine" config --get run.dir "${arguments[@]}") || exit
+before=$(stat -c %y "$run/status" 2>/dev/null)
 
 # srun, so that the signal reaches the program and not this script alone.
-srun --ntasks=1 --kill-on-bad-exit=0 "$build/grapevine" simulate "$config" "seed=$seed" "run.dir=$run" \
-    "device.threads=${SLURM_CPUS_PER_TASK:-1}" "$@" --resume auto
+srun --ntasks=1 --kill-on-bad-exit=0 "$build/grapevine" simulate "${arguments[@]}" --resume auto
 status=$?
-if grep -qs '^75 ' "$run/status"; then
+# The status in the run directory is what the run itself says, if it is this job's: a launcher may replace the one that
+# it returns, and may fail before the run begins.
+if grep -qs '^75 ' "$run/status" && [ "$(stat -c %y "$run/status")" != "$before" ]; then
     echo "job ${SLURM_JOB_ID:-?}: the state is kept, and the job goes back into the queue"
     scontrol requeue "$SLURM_JOB_ID"
     exit

@@ -13,12 +13,10 @@
 #SBATCH --open-mode=append
 set -uo pipefail
 
-config=${1:?usage: sbatch scripts/slurm/train_mpirun.sh CONFIG [key=value ...]}
+: "${1:?usage: sbatch scripts/slurm/train_mpirun.sh CONFIG [key=value ...]}"
 build=${BUILD:-build}
-run=runs/$(basename "$config" .yaml)
-for argument in "$@"; do
-    case $argument in run.dir=*) run=${argument#run.dir=} ;; esac
-done
+run=$("$build/grapevine" config --get run.dir "$@") || exit
+before=$(stat -c %y "$run/status" 2>/dev/null)
 
 # In the background, since the shell looks at signals between commands only.
 read -ra launcher <<<"${MPIRUN:-mpirun --bind-to none}"
@@ -32,7 +30,9 @@ while kill -0 "$mpirun" 2>/dev/null; do # the wait was ended by the signal, the 
     status=$?
 done
 
-if grep -qs '^75 ' "$run/status"; then
+# The status in the run directory is what the run itself says, if it is this job's: a launcher may replace the one that
+# it returns, and may fail before the run begins.
+if grep -qs '^75 ' "$run/status" && [ "$(stat -c %y "$run/status")" != "$before" ]; then
     echo "job ${SLURM_JOB_ID:-?}: the state is kept, and the job goes back into the queue"
     scontrol requeue "$SLURM_JOB_ID"
     exit

@@ -17,12 +17,10 @@
 #SBATCH --open-mode=append
 set -uo pipefail
 
-config=${1:?usage: sbatch scripts/slurm/train_srun.sh CONFIG [key=value ...]}
+: "${1:?usage: sbatch scripts/slurm/train_srun.sh CONFIG [key=value ...]}"
 build=${BUILD:-build}
-run=runs/$(basename "$config" .yaml)
-for argument in "$@"; do
-    case $argument in run.dir=*) run=${argument#run.dir=} ;; esac
-done
+run=$("$build/grapevine" config --get run.dir "$@") || exit
+before=$(stat -c %y "$run/status" 2>/dev/null)
 
 # PMIx is how Open MPI's ranks find each other (`srun --mpi=list` shows what this Slurm has). With another kind every
 # rank would believe to be alone; Grapevine says so and stops. --kill-on-bad-exit: a rank that leaves with 75 is no
@@ -31,8 +29,9 @@ srun --mpi="${SRUN_MPI:-pmix}" --cpus-per-task="${SLURM_CPUS_PER_TASK:-2}" --kil
     "$build/grapevine" train "$@" --resume auto
 status=$?
 
-# The status in the run directory is what the run itself says: a launcher may replace the one that it returns.
-if grep -qs '^75 ' "$run/status"; then
+# The status in the run directory is what the run itself says, if it is this job's: a launcher may replace the one that
+# it returns, and may fail before the run begins.
+if grep -qs '^75 ' "$run/status" && [ "$(stat -c %y "$run/status")" != "$before" ]; then
     echo "job ${SLURM_JOB_ID:-?}: the state is kept, and the job goes back into the queue"
     scontrol requeue "$SLURM_JOB_ID"
     exit

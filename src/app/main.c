@@ -1,5 +1,4 @@
 /* grapevine: the command line. Chooses the subcommand; each lies in a file of its own. */
-#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,35 +6,45 @@
 #include <sys/stat.h>
 
 #include "app/command.h"
+#include "app/standard_output.h"
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+
+enum trait {
+    HAS_RANKS = 1,    /* it is started on several ranks, whose messages are alike */
+    LEAVES_RECORD = 2 /* what it does outlasts what it prints: it goes on when nobody reads that any more */
+};
 
 struct command {
     const char *name, *arguments, *meaning;
     int (*run)(int count, char **arguments);
     void (*help)(FILE *out);
+    unsigned traits; /* of enum trait */
 };
 
 static const struct command commands[] = {
     {"train", "CONFIG [key=value ...] [--dry-run] ...", "train under mpirun or srun, one worker a rank", command_train,
-     command_train_help},
+     command_train_help, HAS_RANKS | LEAVES_RECORD},
     {"simulate", "CONFIG [key=value ...] [--dry-run] ...", "the same with N virtual workers, one process",
-     command_simulate, command_simulate_help},
+     command_simulate, command_simulate_help, LEAVES_RECORD},
     {"eval", "CHECKPOINT CONFIG [key=value ...] ...", "test a checkpoint: accuracy, by class too", command_eval,
-     command_eval_help},
+     command_eval_help, 0},
     {"replay", "RUN [--json]", "re-run a recorded run in one process, and compare bits", command_replay,
-     command_replay_help},
+     command_replay_help, 0},
     {"graph", "GRAPH -n N [options]", "chi1, chi2, eta, alpha_tilde and best rates of a graph", command_graph,
-     command_graph_help},
+     command_graph_help, 0},
     {"gossip", "GRAPH -n N [options]", "how fast workers agree, simulated, beside theory", command_gossip,
-     command_gossip_help},
+     command_gossip_help, 0},
     {"pack", "SRC DST [options], or --verify DST", "photographs into a few large files", command_pack,
-     command_pack_help},
+     command_pack_help, 0},
     {"bench", "data CONFIG [key=value ...] [options]", "what making pictures costs, part by part", command_bench,
-     command_bench_help},
-    {"config", "[KEY]", "every key with type, default, bounds and meaning", command_config, command_config_help},
-    {"doctor", "", "is this machine fit: MPI, windows, cores, libraries, data", command_doctor, command_doctor_help},
+     command_bench_help, 0},
+    {"config", "[KEY], or --get KEY CONFIG ...", "every key with type, default, bounds and meaning", command_config,
+     command_config_help, 0},
+    {"doctor", "", "is this machine fit: MPI, windows, cores, libraries, data", command_doctor, command_doctor_help,
+     HAS_RANKS},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
@@ -131,47 +140,52 @@ static enum status help(int count, char **arguments)
         command = find_command(arguments[i]);
     if (command == NULL && first < count && arguments[first][0] != '-')
         return refuse_command(arguments[first]);
-    if (log_launch_rank() == 0)
+    if ((command != NULL && (command->traits & HAS_RANKS) == 0) || log_launch_rank() == 0)
         (command != NULL ? command->help : print_help)(stdout);
     return STATUS_OK;
 }
 
-/* A result that does not reach its reader is none, unless a run directory has it. */
-static int run_command(const struct command *command, int count, char **arguments)
+/* Before options are taken, since their errors too are those of all ranks. */
+static void guess_rank(int count, char **arguments)
 {
-    int status = command->run(count, arguments);
-    bool leaves_run = command->run == command_train || command->run == command_simulate;
-    errno = 0;
-    if (status != STATUS_OK || leaves_run || (fflush(stdout) == 0 && !ferror(stdout)))
-        return status;
-    log_error("%s: cannot write to standard output: %s", command->name, strerror(errno != 0 ? errno : EIO));
-    return STATUS_MACHINE;
+    const struct command *command = NULL;
+    for (int i = 0; i < count && command == NULL; i++)
+        command = find_command(arguments[i]);
+    if (command != NULL && (command->traits & HAS_RANKS) != 0)
+        log_guess_rank();
 }
 
-static int run(int count, char **arguments)
+static int run(const struct command *command, int count, char **arguments)
 {
     if (count == 0) {
         print_help(stderr);
         return STATUS_USAGE;
     }
-    if (strcmp(arguments[0], "--version") == 0) {
+    if (command != NULL)
+        return command->run(count - 1, arguments + 1);
+    if (strcmp(arguments[0], "--version") == 0)
         printf("grapevine " GRAPEVINE_VERSION "\n");
-        return STATUS_OK;
-    }
-    const struct command *command = find_command(arguments[0]);
-    return command != NULL ? run_command(command, count - 1, arguments + 1) : (int)refuse_command(arguments[0]);
+    else
+        return refuse_command(arguments[0]);
+    return STATUS_OK;
 }
 
 int main(int argc, char **argv)
 {
+    standard_output_open();
     umask(umask(0) | S_IWOTH); /* what a run writes is not for everybody to change */
+    guess_rank(argc - 1, argv + 1);
     if (asks_for_help(argc - 1, argv + 1))
-        return (int)help(argc - 1, argv + 1);
+        return (int)standard_output_finish("grapevine", help(argc - 1, argv + 1), false);
     int count = take_log_level(argc - 1, argv + 1);
     if (count < 0)
         return STATUS_USAGE;
     char **owned = expand_paths(count, argv + 1);
-    int status = run(count, argv + 1);
+    const struct command *command = count > 0 ? find_command(argv[1]) : NULL;
+    bool leaves_record = command != NULL && (command->traits & LEAVES_RECORD) != 0;
+    interrupt_make_errors(leaves_record);
+    int status = run(command, count, argv + 1);
     release_paths(count, owned);
-    return status;
+    return (int)standard_output_finish(command != NULL ? command->name : "grapevine", (enum status)status,
+                                       leaves_record);
 }

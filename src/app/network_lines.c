@@ -86,6 +86,17 @@ static void print_number(FILE *out, const char *key, double value)
         fprintf(out, ", \"%s\": null", key);
 }
 
+/* Of a worker, over all: each meeting has two. */
+static double exchanges_per_gradient(const struct network_lines *lines)
+{
+    double exchanges = 0, gradients = 0;
+    for (int e = 0; e < lines->graph->edge_count; e++)
+        exchanges += 2 * lines->meetings[e];
+    for (int i = 0; i < lines->graph->worker_count; i++)
+        gradients += lines->workers[i].own_time;
+    return exchanges / gradients;
+}
+
 static void write_line(struct network_lines *lines, const cJSON *report, FILE *out)
 {
     int n = lines->graph->worker_count;
@@ -104,6 +115,7 @@ static void write_line(struct network_lines *lines, const cJSON *report, FILE *o
     print_number(out, "consensus_predicted", predicted);
     print_number(out, "chi1", spectrum.chi1);
     print_number(out, "chi2", spectrum.chi2);
+    print_number(out, "exchanges_per_gradient", exchanges_per_gradient(lines));
     fputs("}\n", out);
 }
 

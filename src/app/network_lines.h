@@ -1,7 +1,7 @@
 /* Lines about the network as a whole, made from what its workers wrote of themselves.
  *
  *     {"network": true, "time": 12.5, "global_step": 1603, "epoch": 1.05, "consensus_estimated": 2.9,
- *      "consensus_predicted": 3.4, "chi1": 1.02, "chi2": 0.76}
+ *      "consensus_predicted": 3.4, "chi1": 1.02, "chi2": 0.76, "exchanges_per_gradient": 0.98}
  *
  * Under MPI no process sees the whole network while a run goes on, and nothing is sent to find out. But every step
  * report has its worker's meetings and gradients so far: put in the order of time they give χ1 and χ2 of the rates that

@@ -104,18 +104,28 @@ const char *progress_line_bar(const struct progress_line *line, double progress,
     return text;
 }
 
+/* "  3 min 12 s left", as far as this session tells; "" where it does not. */
+static const char *format_left(const struct progress_line *line, double time_s, double progress, char text[64])
+{
+    char left[32];
+    double share = progress - line->begin_progress;
+    text[0] = '\0';
+    if (share > 0)
+        snprintf(text, 64, "  %s left", text_duration(left, (time_s - line->begin_s) * (1 - progress) / share));
+    return text;
+}
+
 /* "[===>  ] 42 %  epoch 1.3  loss 1.234  accuracy 56.1 %  812 samples/s  0.98 exchanges/gradient  3 min 12 s left" */
 static void format_step(const struct progress_line *line, const struct step_report *report, char text[LINE_BYTES])
 {
     double progress = report->progress < 0 ? 0 : report->progress > 1 ? 1 : report->progress;
     double exchanges = report->step > 0 ? (double)report->exchanges / (double)report->step : 0;
-    char bar[64], left[32] = "";
-    if (progress > 0)
-        text_duration(left, report->time_s * (1 - progress) / progress);
-    snprintf(
-        text, LINE_BYTES, "%s%3.0f %%  epoch %.1f  loss %.4f  accuracy %.1f %%  %.0f samples/s  %.2f exch/grad%s%s%s",
-        progress_line_bar(line, progress, bar), 100 * progress, report->epoch, report->loss, 100 * report->accuracy,
-        line->samples_per_second, exchanges, progress > 0 ? "  " : "", left, progress > 0 ? " left" : "");
+    char bar[64], rate[64] = "", left[64];
+    if (line->samples_per_second > 0 || !line->goes_on)
+        snprintf(rate, sizeof rate, "  %.0f samples/s", line->samples_per_second);
+    snprintf(text, LINE_BYTES, "%s%3.0f %%  epoch %.1f  loss %.4f  accuracy %.1f %%%s  %.2f exch/grad%s",
+             progress_line_bar(line, progress, bar), 100 * progress, report->epoch, report->loss,
+             100 * report->accuracy, rate, exchanges, format_left(line, report->time_s, progress, left));
 }
 
 /* The rate of all workers: the gradients that became known since the last report, times this worker's batch. */
@@ -142,8 +152,81 @@ void progress_line_show(struct progress_line *line, double time_s, const char *t
     line->shown_s = time_s;
 }
 
+static void clear(struct progress_line *line)
+{
+    if (line->pending)
+        fputs("\r\033[K", line->out);
+    line->pending = false;
+}
+
+static void print_evaluation(const struct progress_line *line, const struct evaluation_report *report,
+                             const char *spread, const char *whose)
+{
+    char time[32], top5[32] = "";
+    if (isfinite(report->accuracy_top5))
+        snprintf(top5, sizeof top5, "  top-5 %.2f %%", 100 * report->accuracy_top5);
+    fprintf(line->out, "%s: accuracy %.2f %%%s%s  loss %.4f  (%s, %zu pictures, epoch %.1f, %s)\n", report->set,
+            100 * report->accuracy, spread, top5, report->loss, whose, report->count, report->epoch,
+            text_duration(time, report->time_s));
+    fflush(line->out);
+}
+
+static void add_test(struct progress_tests *tests, const struct evaluation_report *report)
+{
+    bool first = tests->workers == 0;
+    tests->last = *report;
+    tests->low = first ? report->accuracy : fmin(tests->low, report->accuracy);
+    tests->high = first ? report->accuracy : fmax(tests->high, report->accuracy);
+    tests->accuracy += report->accuracy;
+    tests->square += report->accuracy * report->accuracy;
+    tests->top5 += report->accuracy_top5;
+    tests->loss += report->loss;
+    tests->pictures += report->count;
+    tests->workers++;
+}
+
+/* "test: accuracy 56.10 % ± 0.40 (55.20 to 57.00)  loss 1.2340  (mean of 64 workers' models, ...)" */
+static void show_mean(struct progress_line *line, struct progress_tests *tests)
+{
+    char spread[64], whose[64];
+    double n = (double)tests->workers, mean = tests->accuracy / n;
+    double variance = n > 1 ? fmax(0, tests->square - n * mean * mean) / (n - 1) : 0;
+    struct evaluation_report report = tests->last;
+    report.accuracy = mean;
+    report.accuracy_top5 = tests->top5 / n;
+    report.loss = tests->loss / n;
+    report.count = tests->pictures;
+    snprintf(spread, sizeof spread, " ± %.2f (%.2f to %.2f)", 100 * sqrt(variance), 100 * tests->low,
+             100 * tests->high);
+    snprintf(whose, sizeof whose, "mean of %zu workers' models", tests->workers);
+    print_evaluation(line, &report, spread, whose);
+    *tests = (struct progress_tests){.workers = 0};
+}
+
+static void show_tests(struct progress_line *line)
+{
+    for (size_t k = 0; k < sizeof line->tests / sizeof line->tests[0]; k++)
+        if (line->tests[k].workers > 0) {
+            clear(line);
+            show_mean(line, &line->tests[k]);
+        }
+}
+
+/* The first report of a session that goes on tells only where it begins. */
+static void begin_session(struct progress_line *line, const struct step_report *report)
+{
+    if (!line->goes_on || line->begun)
+        return;
+    line->begun = true;
+    line->begin_s = line->rate_s = report->time_s;
+    line->begin_progress = report->progress;
+    line->rate_step = report->global_step;
+}
+
 void progress_line_step(struct progress_line *line, const struct step_report *report)
 {
+    show_tests(line);
+    begin_session(line, report);
     measure_rate(line, report);
     if (!progress_line_due(line, report->time_s))
         return;
@@ -154,20 +237,20 @@ void progress_line_step(struct progress_line *line, const struct step_report *re
 
 void progress_line_evaluation(struct progress_line *line, const struct evaluation_report *report)
 {
-    char time[32], top5[32] = "";
-    progress_line_end(line);
-    if (isfinite(report->accuracy_top5))
-        snprintf(top5, sizeof top5, "  top-5 %.2f %%", 100 * report->accuracy_top5);
-    fprintf(line->out, "%s: accuracy %.2f %%%s  loss %.4f  (%s, %zu pictures, epoch %.1f, %s)\n", report->set,
-            100 * report->accuracy, top5, report->loss, report->averaged ? "averaged model" : "this worker's model",
-            report->count, report->epoch, text_duration(time, report->time_s));
-    fflush(line->out);
+    struct progress_tests *tests = &line->tests[strcmp(report->set, "test") != 0];
+    if (report->averaged || line->workers <= 1) {
+        progress_line_end(line);
+        print_evaluation(line, report, "", report->averaged ? "averaged model" : "this worker's model");
+        return;
+    }
+    if (tests->workers > 0 && tests->last.global_step != report->global_step)
+        show_tests(line);
+    add_test(tests, report);
 }
 
 void progress_line_end(struct progress_line *line)
 {
-    if (line->pending)
-        fputs("\r\033[K", line->out);
+    show_tests(line);
+    clear(line);
     fflush(line->out);
-    line->pending = false;
 }

@@ -9,12 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "app/metrics_merge.h"
 #include "app/progress_line.h"
 #include "app/run_directory.h"
+#include "app/scalar_events.h"
 #include "app/tensorboard.h"
 #include "app/trace.h"
 #include "base/atomic_file.h"
@@ -40,7 +40,8 @@ struct record {
     int rank;
     int worker_count;
     struct tensorboard **tensorboards; /* owned (worker_count), of workers rank, rank + 1, ...; NULL: not wanted */
-    struct trace **traces;             /* likewise */
+    struct tensorboard *network;       /* owned; NULL: not wanted, or made of the merged metrics */
+    struct trace **traces;             /* owned, as the tensorboards */
     struct recorded_events *events;    /* likewise */
     bool shows_progress, simulated, opened;
     double begin_s; /* real time of its creation */
@@ -60,10 +61,12 @@ static void add_number(struct text *line, const char *key, double value)
         text_add(line, ", \"%s\": null", key);
 }
 
-/* The line ends here, and is gone. */
-static void write_line(struct record *record, struct text *line)
+/* The line ends here, and is gone. `events`: where its numbers go too, NULL for nowhere. */
+static void write_line(struct record *record, struct text *line, struct tensorboard *events)
 {
     text_add(line, "}\n");
+    if (events != NULL)
+        scalar_events_add_network_line(events, text_view(line));
     errno = 0;
     if (record->metrics != NULL &&
         (fwrite(line->data, 1, line->length, record->metrics) != line->length || fflush(record->metrics) != 0)) {
@@ -83,21 +86,6 @@ static void add_meetings(struct text *line, const struct step_report *report)
     for (size_t k = 0; k < report->met_count; k++)
         text_add(line, "%s\"%d\": %" PRIu64, k > 0 ? ", " : "", report->met[k].worker, report->met[k].count);
     text_add(line, "}");
-}
-
-static void add_step_events(struct record *record, const struct step_report *report)
-{
-    const struct tensorboard_scalar scalars[] = {{"loss", report->loss},
-                                                 {"accuracy", report->accuracy},
-                                                 {"lr", report->learning_rate},
-                                                 {"samples_per_second", report->samples_per_second},
-                                                 {"idle", report->idle},
-                                                 {"data_wait", report->data_wait},
-                                                 {"pair_distance", report->pair_distance}};
-    size_t count = sizeof scalars / sizeof scalars[0];
-    /* without meetings there is no distance, and a NaN would read as a diverged run */
-    tensorboard_add(record->tensorboards[report->worker - record->rank], report->time_s, report->global_step, scalars,
-                    isnan(report->pair_distance) ? count - 1 : count);
 }
 
 /* People wait in real time, whatever time the reports are in. */
@@ -140,24 +128,11 @@ static void on_step(void *context, const struct step_report *report)
     add_whole(&line, "pending", report->pending);
     if (report->met != NULL)
         add_meetings(&line, report);
-    write_line(record, &line);
+    write_line(record, &line, NULL);
     if (record->tensorboards != NULL)
-        add_step_events(record, report);
+        scalar_events_add_step(record->tensorboards[report->worker - record->rank], report);
     if (record->shows_progress)
         show_step(record, report);
-}
-
-static void add_evaluation_events(struct record *record, const struct evaluation_report *report)
-{
-    char loss[64], accuracy[64], top5[64];
-    snprintf(loss, sizeof loss, "%s/loss", report->set);
-    snprintf(accuracy, sizeof accuracy, "%s/accuracy", report->set);
-    snprintf(top5, sizeof top5, "%s/accuracy_top5", report->set);
-    const struct tensorboard_scalar scalars[] = {
-        {loss, report->loss}, {accuracy, report->accuracy}, {top5, report->accuracy_top5}};
-    size_t count = sizeof scalars / sizeof scalars[0];
-    tensorboard_add(record->tensorboards[report->worker - record->rank], report->time_s, report->global_step, scalars,
-                    isfinite(report->accuracy_top5) ? count : count - 1);
 }
 
 static void on_evaluation(void *context, const struct evaluation_report *report)
@@ -178,9 +153,9 @@ static void on_evaluation(void *context, const struct evaluation_report *report)
         add_number(&line, top5, report->accuracy_top5);
     add_whole(&line, "pictures", report->count);
     text_add(&line, ", \"averaged\": %s", report->averaged ? "true" : "false");
-    write_line(record, &line);
+    write_line(record, &line, NULL);
     if (record->tensorboards != NULL)
-        add_evaluation_events(record, report);
+        scalar_events_add_evaluation(record->tensorboards[report->worker - record->rank], report);
     if (record->shows_progress)
         show_evaluation(record, report);
 }
@@ -196,11 +171,12 @@ static void on_network(void *context, const struct network_report *report)
     add_number(&line, "consensus_predicted", report->consensus_predicted);
     add_number(&line, "chi1", report->chi1);
     add_number(&line, "chi2", report->chi2);
+    add_number(&line, "exchanges_per_gradient", report->exchanges_per_gradient);
     if (isfinite(report->optimum_distance)) {
         add_number(&line, "optimum_distance", report->optimum_distance);
         add_number(&line, "optimum_gap", report->optimum_gap);
     }
-    write_line(record, &line);
+    write_line(record, &line, record->network);
 }
 
 static void on_span(void *context, int worker, enum span_lane lane, enum span_kind kind, double begin_s, double end_s,
@@ -243,28 +219,37 @@ static enum status open_events(struct record *record, const struct event_log_hea
     return STATUS_OK;
 }
 
-static enum status open_tensorboard(const struct record *record, int worker, struct tensorboard **out)
+/* Where this session's reports begin: after the last line that is kept of the sessions before it. */
+static struct scalar_events_start session_start(const struct record *record)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    char *parent = run_directory_file(record->directory, "tensorboard");
-    char *folder = text_format("%s/worker-%d", parent, worker);
-    mkdir(parent, 0777); /* another rank may have made it; tensorboard_create tells if nobody could */
-    enum status status = tensorboard_create(folder, (double)now.tv_sec + (double)now.tv_nsec * 1e-9, out);
-    free(folder);
-    free(parent);
-    return status;
+    struct scalar_events_start start = {.step = record->params.steps_before + 1};
+    FILE *metrics = record->params.goes_on ? fopen(record->metrics_path, "re") : NULL;
+    char *line = NULL;
+    for (size_t capacity = 0; metrics != NULL && getline(&line, &capacity, metrics) > 0;) {
+        const char *step = strstr(line, "\"global_step\": "), *time = strstr(line, "\"time\": ");
+        if (step == NULL || time == NULL)
+            continue;
+        start.step = strtoull(strchr(step, ' '), NULL, 10) + 1;
+        start.time_s = strtod(strchr(time, ' '), NULL);
+    }
+    if (metrics != NULL)
+        fclose(metrics);
+    free(line);
+    return start;
 }
 
 static enum status open_tensorboards(struct record *record)
 {
-    size_t count = (size_t)record->worker_count;
     if (!record->params.tensorboard)
         return STATUS_OK;
-    record->tensorboards = memory_zalloc(count, sizeof record->tensorboards[0]);
-    for (int i = 0; i < record->worker_count; i++)
-        TRY(open_tensorboard(record, record->rank + i, &record->tensorboards[i]));
-    return STATUS_OK;
+    struct scalar_events_start start = session_start(record);
+    record->tensorboards = memory_zalloc((size_t)record->worker_count, sizeof record->tensorboards[0]);
+    for (int i = 0; i < record->worker_count; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "worker-%d", record->rank + i);
+        TRY(scalar_events_open(record->directory, name, &start, &record->tensorboards[i]));
+    }
+    return record->simulated ? scalar_events_open(record->directory, "network", &start, &record->network) : STATUS_OK;
 }
 
 /* What a simulation that goes on tells again before it goes on: events and spans. */
@@ -348,7 +333,10 @@ enum status record_create(const struct record_params *params, struct record **ou
     record->simulated = params->simulated;
     record->begin_s = stopwatch_now();
     record->shows_progress = params->rank == 0 && params->progress != NULL;
-    record->progress = (struct progress_line){.out = params->progress, .columns = params->columns};
+    record->progress = (struct progress_line){.out = params->progress,
+                                              .columns = params->columns,
+                                              .workers = record->worker_count,
+                                              .goes_on = params->goes_on || params->steps_before > 0};
     record->params = *params;
     record->params.directory = NULL;
     record->params.events = NULL;
@@ -389,6 +377,7 @@ void record_close(struct record *record)
         if (record->events != NULL)
             close_events(&record->events[i]);
     }
+    tensorboard_close(record->network);
     free(record->tensorboards);
     free(record->traces);
     free(record->events);

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "runtime/runtime.h"
 
 void run_output_write_config(const void *context, FILE *out)
 {
@@ -38,6 +39,24 @@ static struct checkpoint_info checkpoint_info(const struct run_output *output, d
     };
 }
 
+/* Decimals that all multiples of a period can be told apart with. */
+static int decimals_of(double period)
+{
+    enum { MOST = 6 };
+    double scaled = period;
+    for (int decimals = 0; decimals < MOST; decimals++, scaled *= 10)
+        if (fabs(scaled - round(scaled)) <= 1e-9 * scaled)
+            return decimals;
+    return MOST;
+}
+
+char *run_output_checkpoint_name(double period, double epochs, double epoch)
+{
+    int decimals = decimals_of(period), digits = snprintf(NULL, 0, "%.0f", epochs);
+    int width = (digits > 4 ? digits : 4) + (decimals > 0 ? 1 + decimals : 0);
+    return text_format("checkpoint-%0*.*f.safetensors", width, decimals, runtime_periods_over(period, epoch) * period);
+}
+
 /* A copy of worker 0's replica in mid-run. */
 void run_output_checkpoint(void *context, bool best, double epoch, const float *parameters, const float *buffers)
 {
@@ -45,7 +64,9 @@ void run_output_checkpoint(void *context, bool best, double epoch, const float *
     const struct plan *plan = output->plan;
     if (!output->writes || (best && !output->config->run.keep_best) || plan->ops->health(plan->device) != STATUS_OK)
         return;
-    char *name = best ? memory_copy_text("best.safetensors") : text_format("checkpoint-%04.0f.safetensors", epoch);
+    char *name = best ? memory_copy_text("best.safetensors")
+                      : run_output_checkpoint_name(output->config->run.checkpoint_every_epochs,
+                                                   output->config->train.epochs, epoch);
     char *path = run_directory_file(output->directory, name);
     struct checkpoint_info info = checkpoint_info(output, epoch);
     info.level = LOG_WARNING;

@@ -24,6 +24,10 @@ struct run_output {
 char *run_output_directory(const struct config *config, const char *config_path);
 /* For run_directory_create; `context` is the struct config. */
 void run_output_write_config(const void *context, FILE *out);
+/* The file name of a checkpoint in mid-run, owned by the caller: "checkpoint-0025.safetensors" after the epochs of the
+ * last whole period, with the decimals that the period needs ("checkpoint-0001.5.safetensors"). In the order of names
+ * checkpoints of a run of `epochs` stand in the order of time. */
+char *run_output_checkpoint_name(double period, double epochs, double epoch);
 /* For runtime_params.checkpoint; `context` is the struct run_output. A disk that refuses is reported, and training goes
  * on. */
 void run_output_checkpoint(void *context, bool best, double epoch, const float *parameters, const float *buffers);

@@ -73,6 +73,7 @@ static enum status make_record(struct simulating *s)
         .later = s->state != NULL,
         .goes_on = s->state != NULL,
         .metrics_bytes = s->state != NULL ? state_file_info(s->state).metrics_bytes : 0,
+        .steps_before = s->plan->gradients_before,
     };
     return record_create(&params, &s->record);
 }
@@ -293,11 +294,11 @@ static enum status simulate(struct simulating *s, int count, char **arguments)
         return STATUS_OK;
     }
     TRY(plan_optimum(s->plan, &s->optimum));
+    interrupt_listen();
     if (s->state != NULL)
         TRY(make_record(s));
     else
         TRY(begin(s));
-    interrupt_listen();
     return run(s);
 }
 

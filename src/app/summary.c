@@ -230,6 +230,17 @@ static void add_shares(struct text *text, const double *shares, int count)
         text_add(text, " ... (largest %.1f %%)", 100 * largest);
 }
 
+/* Where they say something: in ideal time they need not (runtime.h). */
+static void print_shares(const char *label, const double *shares, int count, FILE *out)
+{
+    struct text text = {0};
+    if (isnan(shares[0]))
+        return;
+    add_shares(&text, shares, count);
+    fprintf(out, "  %-26s %s\n", label, text_view(&text));
+    text_release(&text);
+}
+
 static void print_virtual_time(const struct summary *summary, FILE *out)
 {
     char duration[32];
@@ -254,9 +265,7 @@ static void print_died(const struct summary *summary, FILE *out)
 void summary_print(const struct summary *summary, const char *directory, FILE *out)
 {
     char duration[32];
-    struct text idle = {0}, data_wait = {0};
-    add_shares(&idle, summary->idle, summary->workers);
-    add_shares(&data_wait, summary->data_wait, summary->workers);
+    double samples_per_second = total(summary->samples_per_second, summary->workers);
     fprintf(out, "\n  %s on %s, %s, %d worker%s%s%s\n", summary->model, summary->data, summary->algorithm,
             summary->workers, summary->workers == 1 ? "" : "s", summary->graph != NULL ? ", " : "",
             summary->graph != NULL ? summary->graph : "");
@@ -266,8 +275,9 @@ void summary_print(const struct summary *summary, const char *directory, FILE *o
     if (isfinite(summary->test_accuracy_top5))
         fprintf(out, "  among the five best        %.2f %%\n", 100 * summary->test_accuracy_top5);
     fprintf(out, "  loss                       %.4f\n", summary->test_loss);
-    fprintf(out, "  samples/s                  %.0f%s\n", total(summary->samples_per_second, summary->workers),
-            summary->time != NULL ? " (virtual)" : "");
+    if (!isnan(samples_per_second))
+        fprintf(out, "  samples/s                  %.0f%s\n", samples_per_second,
+                summary->time != NULL ? " (virtual)" : "");
     if (isfinite(summary->rate_wanted))
         fprintf(out, "  exchanges per gradient     %.3f (wanted %.3f)\n", summary_exchanges_per_gradient(summary),
                 summary->rate_wanted);
@@ -278,17 +288,15 @@ void summary_print(const struct summary *summary, const char *directory, FILE *o
     if (isfinite(summary->optimum_distance))
         fprintf(out, "  distance to the optimum    %.4g, objective above it by %.4g\n", summary->optimum_distance,
                 summary->optimum_gap);
-    fprintf(out, "  idle, worker by worker     %s\n", text_view(&idle));
+    print_shares("idle, worker by worker", summary->idle, summary->workers, out);
     if (summary->payloads_damaged > 0)
         fprintf(out, "  damaged snapshots          %" PRIu64 " came, none was applied; sent again: %" PRIu64 "\n",
                 summary->payloads_damaged, summary->payloads_repeated);
-    fprintf(out, "  waiting for data           %s\n", text_view(&data_wait));
+    print_shares("waiting for data", summary->data_wait, summary->workers, out);
     if (summary->time != NULL)
         print_virtual_time(summary, out);
     fprintf(out, "  time                       %s", text_duration(duration, summary->wall_seconds));
     fprintf(out, ", average and final test %s\n", text_duration(duration, summary->finalisation_seconds));
     fprintf(out, "  run directory              %s\n", directory);
     fflush(out);
-    text_release(&idle);
-    text_release(&data_wait);
 }

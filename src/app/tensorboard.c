@@ -114,26 +114,55 @@ static void write_record(struct tensorboard *events, const struct message *messa
     }
 }
 
-enum status tensorboard_create(const char *folder, double wall_time_s, struct tensorboard **out)
+/* A file of the second in its name, or of the first one after it that has none; readers sort by name. */
+static FILE *open_file(const char *folder, long second, char **path)
 {
     char host[64] = "host";
     gethostname(host, sizeof host - 1);
     host[sizeof host - 1] = '\0';
-    char *path = text_format("%s/events.out.tfevents.%010ld.%s", folder, (long)wall_time_s, host);
-    FILE *stream = mkdir(folder, 0777) == 0 || errno == EEXIST ? atomic_file_fresh(path) : NULL;
+    for (;; second++) {
+        *path = text_format("%s/events.out.tfevents.%010ld.%s", folder, second, host);
+        FILE *stream = fopen(*path, "wxe");
+        if (stream != NULL || errno != EEXIST)
+            return stream;
+        free(*path);
+    }
+}
+
+enum status tensorboard_create(const char *folder, double wall_time_s, double time_s, struct tensorboard **out)
+{
+    char *path;
+    if (mkdir(folder, 0777) != 0 && errno != EEXIST) {
+        atomic_file_complain(LOG_ERROR, folder, errno, RUN_ELSEWHERE);
+        return STATUS_MACHINE;
+    }
+    FILE *stream = open_file(folder, (long)wall_time_s, &path);
     if (stream == NULL) {
         atomic_file_complain(LOG_ERROR, path, errno, RUN_ELSEWHERE);
         free(path);
         return STATUS_MACHINE;
     }
     struct tensorboard *events = memory_zalloc(1, sizeof *events);
-    *events = (struct tensorboard){.path = path, .stream = stream, .wall_time_s = wall_time_s};
+    *events = (struct tensorboard){.path = path, .stream = stream, .wall_time_s = wall_time_s - time_s};
     struct message event = {.count = 0};
     put_event_head(&event, wall_time_s);
     put_text(&event, 3, "brain.Event:2");
     write_record(events, &event);
     *out = events;
     return STATUS_OK;
+}
+
+void tensorboard_begin_session(struct tensorboard *events, double time_s, uint64_t step)
+{
+    enum { STATUS_FIELD = 1, START = 1, SESSION_LOG_FIELD = 7 };
+    struct message session = {.count = 0}, event = {.count = 0};
+    put_key(&session, STATUS_FIELD, WIRE_VARINT);
+    put_varint(&session, START);
+    put_event_head(&event, events->wall_time_s + time_s);
+    put_key(&event, 2, WIRE_VARINT);
+    put_varint(&event, step);
+    put_message(&event, SESSION_LOG_FIELD, &session);
+    write_record(events, &event);
 }
 
 void tensorboard_add(struct tensorboard *events, double time_s, uint64_t step, const struct tensorboard_scalar *scalars,

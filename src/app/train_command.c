@@ -20,6 +20,7 @@
 #include "app/run_directory.h"
 #include "app/run_options.h"
 #include "app/run_output.h"
+#include "app/scalar_events.h"
 #include "app/state_file.h"
 #include "app/state_mean.h"
 #include "base/interrupt.h"
@@ -293,6 +294,7 @@ static enum status make_record(struct training *training)
         .later = training->state != NULL,
         .goes_on = training->state != NULL,
         .metrics_bytes = training->state != NULL ? state_file_info(training->state).metrics_bytes : 0,
+        .steps_before = training->plan->gradients_before,
     };
     return record_create(&params, &training->record);
 }
@@ -439,6 +441,8 @@ static enum status write_results(void *context)
         struct run_output output = output_of(training);
         training->merged =
             record_merge(training->directory, workers, workers, training->plan->graph, training->config->run.trace);
+        if (training->merged && training->config->run.tensorboard)
+            scalar_events_of_metrics(training->directory);
         status = run_output_finish(&output, results->result, training->worker, NAN);
     }
     return job_agree(&training->job, "results", status);
@@ -506,11 +510,11 @@ static enum status train(struct training *training)
         return STATUS_OK;
     }
     TRY(wait_for_optimum(training));
+    interrupt_listen();
     if (training->state != NULL)
         TRY(together(training, "record", make_record));
     else
         TRY(begin(training));
-    interrupt_listen();
     if (training->job.rank == 0)
         warn_of_binding();
     return run(training);

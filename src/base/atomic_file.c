@@ -17,6 +17,8 @@ static const char *remedy(int reason)
     case ENOSPC:
     case EDQUOT:
         return "free some space there, or choose another place with";
+    case EFBIG:
+        return "raise the limit on file sizes (ulimit -f), or choose another place with";
     case EACCES:
     case EPERM:
     case EROFS:
@@ -73,12 +75,19 @@ static void sync_folder(const char *path)
     free(copy);
 }
 
+/* Why a stream that has failed did: what refused some bytes refuses one more at the end. */
+static int reason_of_failure(FILE *stream)
+{
+    errno = 0;
+    (void)lseek(fileno(stream), 0, SEEK_END);
+    return write(fileno(stream), "", 1) < 0 ? errno : ENOSPC;
+}
+
 enum status atomic_file_commit(struct atomic_file *file)
 {
     int reason = 0;
-    errno = 0;
     if (fflush(file->stream) != 0 || ferror(file->stream))
-        reason = errno != 0 ? errno : ENOSPC;
+        reason = reason_of_failure(file->stream);
     else if (fsync(fileno(file->stream)) != 0 && errno != EINVAL)
         reason = errno;
     if (fclose(file->stream) != 0 && reason == 0)

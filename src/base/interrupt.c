@@ -6,15 +6,16 @@
 #include "base/interrupt.h"
 
 #include <signal.h>
+#include <stddef.h>
 
 static atomic_int leave_signal; /* 0: not asked */
 static atomic_bool report_asked, armed_now;
 
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_BOOL_LOCK_FREE == 2, "a signal handler writes them");
 
-static void on_leave(int signal)
+static void on_leave(int signal_number)
 {
-    atomic_store(&leave_signal, signal);
+    atomic_store(&leave_signal, signal_number);
 }
 
 void interrupt_raise(void)
@@ -33,25 +34,35 @@ bool interrupt_cancels(void)
     return atomic_load(&armed_now) && atomic_load(&leave_signal) != 0;
 }
 
-static void on_report(int signal)
+static void on_report(int signal_number)
 {
-    (void)signal;
+    (void)signal_number;
     atomic_store(&report_asked, true);
 }
 
-static void listen_to(int signal, void (*handler)(int), int flags)
+/* What was ignored when the program started (nohup, a background job of a script) stays ignored. */
+static void listen_to(int number, void (*handler)(int), int flags)
 {
-    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART | flags};
+    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART | flags}, inherited;
     sigemptyset(&action.sa_mask);
-    sigaction(signal, &action, NULL);
+    if (sigaction(number, NULL, &inherited) == 0 && inherited.sa_handler != SIG_IGN)
+        sigaction(number, &action, NULL);
 }
 
 void interrupt_listen(void)
 {
-    listen_to(SIGTERM, on_leave, 0);
-    listen_to(SIGUSR1, on_leave, 0);
+    static const int leave_signals[] = {SIGTERM, SIGUSR1, SIGHUP, SIGXCPU};
+    for (size_t k = 0; k < sizeof leave_signals / sizeof leave_signals[0]; k++)
+        listen_to(leave_signals[k], on_leave, 0);
     listen_to(SIGINT, on_leave, (int)SA_RESETHAND); /* the next one has its usual effect */
     listen_to(SIGUSR2, on_report, 0);
+}
+
+void interrupt_make_errors(bool lost_reader)
+{
+    signal(SIGXFSZ, SIG_IGN);
+    if (lost_reader)
+        signal(SIGPIPE, SIG_IGN);
 }
 
 const atomic_int *interrupt_leave(void)

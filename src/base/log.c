@@ -17,6 +17,7 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static int level_now = -1; /* guarded by mutex; -1: not yet read from the environment */
 static int rank_now = -1;  /* guarded by mutex; -1: not told yet */
 static int size_now = 1;   /* guarded by mutex */
+static bool one_of_many;   /* guarded by mutex */
 static _Thread_local bool holding;
 static _Thread_local char held[HELD_BYTES];
 
@@ -68,6 +69,13 @@ int log_launch_rank(void)
     return 0;
 }
 
+void log_guess_rank(void)
+{
+    pthread_mutex_lock(&mutex);
+    one_of_many = true;
+    pthread_mutex_unlock(&mutex);
+}
+
 void log_set_rank(int rank, int size)
 {
     pthread_mutex_lock(&mutex);
@@ -117,7 +125,7 @@ static void say(enum log_level level, bool this_rank, const char *format, va_lis
 {
     char line[LINE_BYTES];
     pthread_mutex_lock(&mutex);
-    int rank = rank_now >= 0 ? rank_now : log_launch_rank();
+    int rank = rank_now >= 0 ? rank_now : one_of_many ? log_launch_rank() : 0;
     bool keep = holding && level == LOG_ERROR;
     bool mute = (int)level > level_locked() || (!this_rank && !keep && rank != 0);
     if (!mute) {

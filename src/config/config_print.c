@@ -133,6 +133,18 @@ static enum status refuse_key(const char *key)
     return STATUS_USAGE;
 }
 
+enum status config_get(const struct config *config, const char *key, struct text *value)
+{
+    const struct schema_row *row = schema_find_name(key);
+    if (row == NULL)
+        return refuse_key(key);
+    if (row->type == SCHEMA_TEXT)
+        text_add(value, "%s", config_value_text_const(row, config));
+    else
+        config_value_write(row, config, value);
+    return STATUS_OK;
+}
+
 enum status config_describe(const char *key, FILE *out)
 {
     if (key == NULL) {

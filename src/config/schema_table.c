@@ -288,11 +288,12 @@ const struct schema_row schema_table[] = {
     {KEY(run, eval_every_epochs), CLOSED(0, 1e6), .preset = "5", .summary = "epochs between two tests",
      .details = "Summed over workers; each tests its own replica on its share of the test set. 0: at the end only."},
     {KEY(run, checkpoint_every_epochs), CLOSED(0, 1e6), .preset = "25", .summary = "epochs between two checkpoints",
-     .details = "Summed over workers. 0: only the final one."},
+     .details = "Summed over workers. 0: only the final one. Each has the epoch in its name: checkpoint-0025, or "
+                "checkpoint-0000.5 for a period of half an epoch."},
     {KEY(run, state_every_epochs), CLOSED(0, 1e6), .preset = "0", .summary = "epochs between two states",
      .details = "Summed over workers. All that a run is, for --resume; three to four times the parameters of every "
                 "worker, in memory and on the disk; in `train` it is written while training goes on. 0: only when the "
-                "run is asked to leave (SIGTERM, SIGUSR1, Ctrl-C)."},
+                "run is asked to leave (SIGTERM, SIGUSR1, SIGHUP, SIGXCPU, Ctrl-C)."},
     {KEY(run, keep_states), CLOSED(1, 1000), .preset = "2", .summary = "states kept, the newest ones"},
     {KEY(run, trace), .preset = "false", .summary = "write trace.json",
      .details = "Both threads of every worker over time, for Perfetto or chrome://tracing."},

@@ -33,18 +33,20 @@ int runtime_statistics_batches(const struct runtime_params *params, int workers)
     return each + (params->batch_norm_batches % workers > 0);
 }
 
-double runtime_next_due(double due, double period, double epoch)
+static const double ROUNDING = 1e-9; /* periods */
+
+double runtime_periods_over(double period, double epoch)
 {
-    const double periods_most = 1e6;
-    if (epoch + period == epoch || (epoch - due) / period > periods_most)
-        return nextafter(epoch, (double)INFINITY);
-    while (due <= epoch)
-        due += period;
-    return due;
+    return floor(epoch / period + ROUNDING);
+}
+
+double runtime_next_due(double period, double epoch)
+{
+    double due = (runtime_periods_over(period, epoch) + 1 - ROUNDING / 2) * period;
+    return due > epoch ? due : nextafter(epoch, (double)INFINITY);
 }
 
 double runtime_first_due(const struct runtime_params *params, double period)
 {
-    double before = (double)params->gradients_before / params->gradients_per_epoch;
-    return period > 0 ? (floor(before / period) + 1) * period : 0;
+    return period > 0 ? runtime_next_due(period, (double)params->gradients_before / params->gradients_per_epoch) : 0;
 }

@@ -50,7 +50,7 @@ def print_summary(run):
         if key in summary:
             value = summary[key]
             print(key, f"{value:.6f}" if isinstance(value, float) else
-                  " ".join(f"{share:.6f}" for share in value) if key == "idle" else value)
+                  " ".join("null" if share is None else f"{share:.6f}" for share in value) if key == "idle" else value)
 
 
 def main():

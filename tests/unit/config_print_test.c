@@ -147,6 +147,24 @@ static size_t count_of(const char *text, const char *word)
     return count;
 }
 
+/* Texts as they are, all else as it is written. */
+static void test_get(void **state)
+{
+    static const char *const wants[][2] = {
+        {"run.dir", "a b: \"c\""}, {"optimizer.lr", "0.1"}, {"seed", "1"}, {"run.trace", "false"}, {"data.path", ""}};
+    struct fixture *fixture = *state;
+    struct text value = {0};
+    set_text(&fixture->config->run.dir, "a b: \"c\"");
+    for (size_t i = 0; i < sizeof wants / sizeof wants[0]; i++) {
+        assert_int_equal(config_get(fixture->config, wants[i][0], &value), STATUS_OK);
+        assert_string_equal(text_view(&value), wants[i][1]);
+        text_release(&value);
+        value = (struct text){0};
+    }
+    assert_int_equal(config_get(fixture->config, "run.dri", &value), STATUS_USAGE);
+    text_release(&value);
+}
+
 static void test_describe(void **state)
 {
     struct fixture *fixture = *state;
@@ -205,10 +223,8 @@ static void test_every_key_is_described(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CONFIG_TEST(test_write_and_load),
-        CONFIG_TEST(test_write_numbers),
-        CONFIG_TEST(test_describe),
-        CONFIG_TEST(test_every_key_is_described),
+        CONFIG_TEST(test_write_and_load), CONFIG_TEST(test_write_numbers),          CONFIG_TEST(test_get),
+        CONFIG_TEST(test_describe),       CONFIG_TEST(test_every_key_is_described),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

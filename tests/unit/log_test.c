@@ -173,11 +173,19 @@ static void say_as_guessed_rank(void)
     setenv("SLURM_PROCID", "3", 1);
     if (log_launch_rank() != 3)
         _exit(1);
+    log_guess_rank();
     say_all();
     log_on_this_rank(LOG_WARNING, "of my own");
     log_hold(true);
     log_error("held on every rank");
     log_release();
+}
+
+/* Of several independent processes that one launcher has started, each speaks. */
+static void say_as_no_rank(void)
+{
+    setenv("SLURM_PROCID", "3", 1);
+    say_all();
 }
 
 static void say_as_told_rank(void)
@@ -205,6 +213,8 @@ static void test_ranks(void **state)
     assert_int_equal(log_launch_rank(), 0);
     assert_string_equal(in_child(&capture, say_as_guessed_rank),
                         "grapevine: warning: of my own\ngrapevine: error: held on every rank\n");
+    assert_string_equal(in_child(&capture, say_as_no_rank),
+                        "grapevine: error: e 1\ngrapevine: warning: w 2\ngrapevine: i 3\n");
     assert_string_equal(in_child(&capture, say_as_told_rank), "grapevine: [rank 3] warning: of my own\n");
     assert_string_equal(in_child(&capture, say_as_first_rank), "grapevine: error: what all see\n"
                                                                "grapevine: [rank 0] error: what one sees\n"
@@ -248,14 +258,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_default_level), /* first: the level is read from the environment once */
-        cmocka_unit_test(test_levels),
-        cmocka_unit_test(test_hold),
-        cmocka_unit_test(test_hold_one_thread),
-        cmocka_unit_test(test_hold_too_many),
-        cmocka_unit_test(test_long_message),
-        cmocka_unit_test(test_one_line_whatever_is_in_it),
-        cmocka_unit_test(test_ranks),
-        cmocka_unit_test(test_lines_stay_whole),
+        cmocka_unit_test(test_levels),          cmocka_unit_test(test_hold),
+        cmocka_unit_test(test_hold_one_thread), cmocka_unit_test(test_hold_too_many),
+        cmocka_unit_test(test_long_message),    cmocka_unit_test(test_one_line_whatever_is_in_it),
+        cmocka_unit_test(test_ranks),           cmocka_unit_test(test_lines_stay_whole),
     };
     static const char *const launchers[] = {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID"};
     for (size_t i = 0; i < sizeof launchers / sizeof launchers[0]; i++)

@@ -110,7 +110,8 @@ static void uniform_counts_give_the_graphs_spectrum(void **state)
         assert_null(add_ring(&setup, worker, 200, 100, "0.5"));
     cJSON *line = add_ring(&setup, 3, 200, 100, "2.5");
     assert_non_null(line);
-    assert_int_equal(cJSON_GetArraySize(line), 8);
+    assert_int_equal(cJSON_GetArraySize(line), 9);
+    assert_near(line, "exchanges_per_gradient", 1);
     assert_true(cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(line, "network")));
     assert_near(line, "time", 13.5); /* of the report that completes the round */
     assert_near(line, "global_step", 800);

@@ -266,6 +266,7 @@ static void event_files_have_the_tests(void **state)
     (void)state;
     assert_true(has_tag("test", "test/accuracy") && has_tag("test", "test/loss"));
     assert_true(has_tag("test", "test/accuracy_top5"));
+    assert_false(has_tag("test", "averaged"));
     assert_true(has_tag("validation", "validation/accuracy"));
     assert_false(has_tag("validation", "validation/accuracy_top5"));
 }
@@ -307,6 +308,104 @@ static void shows_plain_lines_in_a_log(void **state)
         " 25 %  epoch 1.5  loss 0.7500  accuracy 50.0 %  4096 samples/s  0.04 exch/grad  1 min 06 s left\n");
 }
 
+/* What is shown of reports that `tell` makes in a record with these workers, of a run that goes on after `before`
+ * gradients. */
+static void show(int workers, uint64_t before, void (*tell)(struct record *record), char shown[4096])
+{
+    FILE *out = tmpfile();
+    const struct record_params params = {
+        .directory = folder, .worker_count = workers, .steps_before = before, .progress = out};
+    struct record *record;
+    assert_non_null(out);
+    assert_int_equal(record_create(&params, &record), STATUS_OK);
+    tell(record);
+    record_close(record);
+    char *path = run_directory_file(folder, "metrics-0.jsonl");
+    unlink(path);
+    free(path);
+    rewind(out);
+    shown[fread(shown, 1, 4095, out)] = '\0';
+    fclose(out);
+}
+
+static void tell_test_of(struct record *record, int worker, const char *set, double accuracy, uint64_t global_step)
+{
+    const struct observer *observer = record_observer(record);
+    struct evaluation_report report = evaluation_at(13, set);
+    report.worker = worker;
+    report.accuracy = accuracy;
+    report.global_step = global_step;
+    report.loss = 2 * accuracy;
+    observer->on_evaluation(observer->context, &report);
+}
+
+static void tell_tests(struct record *record)
+{
+    for (int worker = 0; worker < 4; worker++) {
+        tell_test_of(record, worker, "test", 0.25 * worker, 40);
+        tell_test_of(record, worker, "validation", 0.5, 40);
+    }
+    for (int worker = 0; worker < 3; worker++) /* one has died */
+        tell_test_of(record, worker, "test", 0.75, 80);
+    report_step(record, 0, 20, 200);
+}
+
+/* Four workers: one line for each test, at the latest when something else is shown. */
+static void tests_of_many_workers_are_one_line(void **state)
+{
+    (void)state;
+    char shown[4096];
+    show(4, 0, tell_tests, shown);
+    assert_string_equal(shown,
+                        "test: accuracy 37.50 % ± 32.27 (0.00 to 75.00)  top-5 93.75 %  loss 0.7500  (mean of 4 "
+                        "workers' models, 10000 pictures, epoch 1.5, 13.0 s)\n"
+                        "validation: accuracy 50.00 % ± 0.00 (50.00 to 50.00)  loss 1.0000  (mean of 4 workers' "
+                        "models, 10000 pictures, epoch 1.5, 13.0 s)\n"
+                        "test: accuracy 75.00 % ± 0.00 (75.00 to 75.00)  top-5 93.75 %  loss 1.5000  (mean of 3 "
+                        "workers' models, 7500 pictures, epoch 1.5, 13.0 s)\n"
+                        " 25 %  epoch 1.5  loss 0.7500  accuracy 50.0 %  5120 samples/s  0.04 exch/grad  1 min 00 s "
+                        "left\n");
+}
+
+static void tell_last_tests(struct record *record)
+{
+    for (int worker = 0; worker < 2; worker++)
+        tell_test_of(record, worker, "test", 0.5, 40);
+}
+
+static void tests_before_the_end_are_shown(void **state)
+{
+    (void)state;
+    char shown[4096];
+    show(2, 0, tell_last_tests, shown);
+    assert_non_null(strstr(shown, "mean of 2 workers' models"));
+}
+
+static void tell_progress(struct record *record, double time_s, uint64_t step, double progress)
+{
+    const struct observer *observer = record_observer(record);
+    struct step_report report = step_at(time_s, step);
+    report.progress = progress;
+    observer->on_step(observer->context, &report);
+}
+
+/* Half is done already, 100 gradients of a worker in the last 10 s, a tenth of all. */
+static void tell_later_half(struct record *record)
+{
+    tell_progress(record, 1000, 1000, 0.5);
+    tell_progress(record, 1010, 1100, 0.6);
+}
+
+static void a_session_tells_its_own_rate(void **state)
+{
+    (void)state;
+    char shown[4096];
+    show(1, 4000, tell_later_half, shown);
+    assert_string_equal(
+        shown, " 50 %  epoch 1.5  loss 0.7500  accuracy 50.0 %  0.01 exch/grad\n"
+               " 60 %  epoch 1.5  loss 0.7500  accuracy 50.0 %  5120 samples/s  0.01 exch/grad  40.0 s left\n");
+}
+
 static void rewrites_one_line_on_a_terminal(void **state)
 {
     (void)state;
@@ -340,6 +439,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_full_disk_is_said_once, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(event_files_have_the_tests, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(shows_plain_lines_in_a_log, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(tests_of_many_workers_are_one_line, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(tests_before_the_end_are_shown, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_session_tells_its_own_rate, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(rewrites_one_line_on_a_terminal, make_folder, remove_folder),
         cmocka_unit_test(an_unwritable_folder_is_a_machine_error),
     };

@@ -294,11 +294,29 @@ static void prints_what_is_known(void **state)
     assert_printed(&summary, "time                       12.5 s, average and final test 1.8 s\n", NULL);
 }
 
+/* Ideal time has no seconds, and nobody waits in it. */
+static void leaves_out_what_ideal_time_has_not(void **state)
+{
+    (void)state;
+    static const double none[2] = {(double)NAN, (double)NAN};
+    struct summary summary = make_summary();
+    assert_printed(&summary, "  idle, worker by worker     25.0 12.5 %\n", NULL);
+    assert_printed(&summary, "  waiting for data           0.0 50.0 %\n", NULL);
+    summary.time = "ideal";
+    summary.idle = summary.data_wait = summary.samples_per_second = none;
+    assert_printed(&summary, "loss", "samples/s");
+    assert_printed(&summary, "loss", "idle");
+    assert_printed(&summary, "loss", "waiting");
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(writes_every_field),   cmocka_unit_test(a_run_without_injections_says_nothing_of_them),
-        cmocka_unit_test(writes_what_is_known), cmocka_unit_test(leaves_out_what_is_not_known),
-        cmocka_unit_test(prints_a_table),       cmocka_unit_test(prints_what_is_known)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(writes_every_field),
+                                       cmocka_unit_test(a_run_without_injections_says_nothing_of_them),
+                                       cmocka_unit_test(writes_what_is_known),
+                                       cmocka_unit_test(leaves_out_what_is_not_known),
+                                       cmocka_unit_test(prints_a_table),
+                                       cmocka_unit_test(prints_what_is_known),
+                                       cmocka_unit_test(leaves_out_what_ideal_time_has_not)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -102,16 +102,18 @@ static void writes_frames_and_messages(void **state)
     (void)state;
     char *folder = run_directory_file(parent, "worker-0");
     struct tensorboard *events;
-    assert_int_equal(tensorboard_create(folder, 1700000000.25, &events), STATUS_OK);
+    assert_int_equal(tensorboard_create(folder, 1700000000.75, 0.5, &events), STATUS_OK);
     const struct tensorboard_scalar scalars[] = {{"loss", 1.5}, {"test/accuracy", 0.25}};
+    tensorboard_begin_session(events, 0.25, 300);
     tensorboard_add(events, 0.5, 300, scalars, 2);
     tensorboard_close(events);
     take_file(folder);
     free(folder);
     static const unsigned char version[] = "\x1a\x0d"
                                            "brain.Event:2";
-    static const unsigned char step[] = {0x10, 0xac, 0x02}; /* field 2, 300 */
-    static const unsigned char summary[] = "\x2a\x23"       /* field 5, 35 bytes */
+    static const unsigned char step[] = {0x10, 0xac, 0x02};    /* field 2, 300 */
+    static const unsigned char session[] = "\x3a\x02\x08\x01"; /* field 7: 2 bytes, status START */
+    static const unsigned char summary[] = "\x2a\x23"          /* field 5, 35 bytes */
                                            "\x0a\x0b"
                                            "\x0a\x04"
                                            "loss"
@@ -125,8 +127,14 @@ static void writes_frames_and_messages(void **state)
     assert_non_null(message);
     assert_int_equal(count, 9 + sizeof version - 1);
     assert_int_equal(message[0], 0x09);
-    assert_true(get_double(message + 1) == 1700000000.25);
+    assert_true(get_double(message + 1) == 1700000000.75);
     assert_memory_equal(message + 9, version, sizeof version - 1);
+    message = next_frame(&at, &count);
+    assert_non_null(message);
+    assert_int_equal(count, 9 + sizeof step + sizeof session - 1);
+    assert_true(get_double(message + 1) == 1700000000.5);
+    assert_memory_equal(message + 9, step, sizeof step);
+    assert_memory_equal(message + 9 + sizeof step, session, sizeof session - 1);
     message = next_frame(&at, &count);
     assert_non_null(message);
     assert_int_equal(count, 9 + sizeof step + sizeof summary - 1);
@@ -134,6 +142,45 @@ static void writes_frames_and_messages(void **state)
     assert_memory_equal(message + 9, step, sizeof step);
     assert_memory_equal(message + 9 + sizeof step, summary, sizeof summary - 1);
     assert_null(next_frame(&at, &count));
+}
+
+/* Names of the files of `folder`, sorted, which are removed with it. */
+static int take_names(const char *folder, char names[8][256])
+{
+    struct dirent **entries;
+    int count = scandir(folder, &entries, NULL, alphasort), kept = 0;
+    for (int i = 0; i < count; i++) {
+        if (entries[i]->d_name[0] != '.') {
+            snprintf(names[kept++], 256, "%s", entries[i]->d_name);
+            char *path = run_directory_file(folder, entries[i]->d_name);
+            unlink(path);
+            free(path);
+        }
+        free(entries[i]);
+    }
+    free(entries);
+    assert_int_equal(rmdir(folder), 0);
+    assert_int_equal(rmdir(parent), 0);
+    return kept;
+}
+
+/* Sessions of the same second: nobody's file is taken, and the order of names is that of time. */
+static void each_session_has_a_file(void **state)
+{
+    (void)state;
+    char *folder = run_directory_file(parent, "worker-0"), names[8][256];
+    for (int i = 0; i < 3; i++) {
+        struct tensorboard *events;
+        assert_int_equal(tensorboard_create(folder, 1700000000.75, 1e6 * i, &events), STATUS_OK);
+        tensorboard_close(events);
+    }
+    assert_int_equal(take_names(folder, names), 3);
+    for (int i = 0; i < 3; i++) {
+        char begin[64];
+        snprintf(begin, sizeof begin, "events.out.tfevents.170000000%d.", i);
+        assert_memory_equal(names[i], begin, strlen(begin));
+    }
+    free(folder);
 }
 
 static void takes_as_many_values_as_it_says(void **state)
@@ -146,7 +193,7 @@ static void takes_as_many_values_as_it_says(void **state)
     for (int i = 0; i < TENSORBOARD_SCALARS_MAX; i++)
         scalars[i] = (struct tensorboard_scalar){tag, i};
     struct tensorboard *events;
-    assert_int_equal(tensorboard_create(folder, 1700000000, &events), STATUS_OK);
+    assert_int_equal(tensorboard_create(folder, 1700000000, 0, &events), STATUS_OK);
     for (int i = 0; i < 3; i++)
         tensorboard_add(events, i, UINT64_MAX, scalars, TENSORBOARD_SCALARS_MAX);
     tensorboard_close(events);
@@ -163,6 +210,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_checksum_is_crc32c),
         cmocka_unit_test_setup(writes_frames_and_messages, make_folder),
+        cmocka_unit_test_setup(each_session_has_a_file, make_folder),
         cmocka_unit_test_setup(takes_as_many_values_as_it_says, make_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -311,12 +311,10 @@ static enum status look_at_epoch(struct trainer *trainer)
     double epoch = (double)global_steps(trainer) / params->gradients_per_epoch;
     if (params->eval_every_epochs > 0 && epoch >= trainer->books.next_evaluation && !finished(trainer)) {
         TRY(evaluate(trainer, epoch)); /* one that is broken off comes again */
-        trainer->books.next_evaluation =
-            runtime_next_due(trainer->books.next_evaluation, params->eval_every_epochs, epoch);
+        trainer->books.next_evaluation = runtime_next_due(params->eval_every_epochs, epoch);
     }
     if (params->checkpoint_every_epochs > 0 && epoch >= trainer->books.next_checkpoint && !finished(trainer)) {
-        trainer->books.next_checkpoint =
-            runtime_next_due(trainer->books.next_checkpoint, params->checkpoint_every_epochs, epoch);
+        trainer->books.next_checkpoint = runtime_next_due(params->checkpoint_every_epochs, epoch);
         save(trainer, false, epoch);
     }
     return STATUS_OK;

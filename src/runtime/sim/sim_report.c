@@ -11,6 +11,11 @@ static double epoch_of(const struct simulation *sim)
     return (double)sim->gradients / sim->run->gradients_per_epoch;
 }
 
+bool sim_has_idle(const struct simulation *sim)
+{
+    return sim->params->time != SIMULATED_IDEAL || worker_meets(sim->workers[0].worker) == ALGO_MEETS_EVERYONE;
+}
+
 void sim_report_step(struct simulation *sim, int worker)
 {
     struct sim_worker *w = &sim->workers[worker];
@@ -23,7 +28,7 @@ void sim_report_step(struct simulation *sim, int worker)
     size_t batch = worker_batch(w->worker);
     uint64_t exchanges = w->exchanges - since->exchanges;
     double pairs = exchanges > 0 ? (w->distance_sum - since->distance_sum) / (double)exchanges : NAN;
-    bool met = sim->theory != NULL && exchanges > 0;
+    bool met = sim->theory != NULL && exchanges > 0, in_seconds = sim->params->time != SIMULATED_IDEAL;
     struct step_report report = {
         .worker = worker,
         .time_s = sim->now,
@@ -35,10 +40,11 @@ void sim_report_step(struct simulation *sim, int worker)
         .loss = since->loss / (double)since->steps,
         .accuracy = (double)since->correct / (double)(since->steps * batch),
         .learning_rate = worker_learning_rate(w->worker, sim_progress(sim)),
-        .samples_per_second = (double)(since->steps * batch) / span,
+        .samples_per_second = in_seconds ? (double)(since->steps * batch) / span : NAN,
         .exchanges = w->exchanges,
         .pair_distance = pairs,
-        .idle = since->idle / span,
+        .idle = sim_has_idle(sim) ? since->idle / span : NAN,
+        .data_wait = in_seconds ? 0 : NAN,
         .pending = w->pending,
         .consensus_estimated = met ? theory_consensus_of_pairs(sim->theory, pairs) : NAN,
         .consensus_predicted =
@@ -161,6 +167,9 @@ void sim_report_network(struct simulation *sim)
         .global_step = sim->gradients,
         .epoch = epoch_of(sim),
         .consensus_distance = sim_consensus_distance(sim),
+        .exchanges_per_gradient =
+            sim->theory != NULL ? 2 * (double)sim->exchanges / (double)(sim->gradients - sim->run->gradients_before)
+                                : NAN,
         .optimum_distance = NAN,
         .optimum_gap = NAN,
     };

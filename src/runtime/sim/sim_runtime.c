@@ -1,5 +1,6 @@
 /* runtime_sim_run: from the first event to the result. */
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -59,6 +60,7 @@ static void fill_meetings(const struct simulation *sim, struct runtime_result *o
 
 static void fill_result(const struct simulation *sim, struct runtime_result *out)
 {
+    bool in_seconds = sim->params->time != SIMULATED_IDEAL;
     out->wall_s = sim->end;
     out->gradients = sim->gradients - sim->run->gradients_before;
     out->exchanges = sim->exchanges;
@@ -68,8 +70,11 @@ static void fill_result(const struct simulation *sim, struct runtime_result *out
         out->ticks += w->ticks;
         out->ticks_unserved += w->unserved;
         out->meetings_lost += w->lost;
-        out->idle[i] = sim->end > 0 ? w->idle / sim->end : 0;
-        out->samples_per_second[i] = sim->end > 0 ? (double)(w->steps * worker_batch(w->worker)) / sim->end : 0;
+        out->idle[i] = !sim_has_idle(sim) ? NAN : sim->end > 0 ? w->idle / sim->end : 0;
+        out->data_wait[i] = in_seconds ? 0 : NAN;
+        out->samples_per_second[i] = !in_seconds    ? NAN
+                                     : sim->end > 0 ? (double)(w->steps * worker_batch(w->worker)) / sim->end
+                                                    : 0;
     }
     fill_meetings(sim, out);
     if (sim->run->graph != NULL)

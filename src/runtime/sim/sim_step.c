@@ -144,7 +144,7 @@ bool sim_due(const struct simulation *sim, double period, double *next)
     double epoch = (double)sim->gradients / sim->run->gradients_per_epoch;
     if (period <= 0 || epoch < *next || sim_finished(sim))
         return false;
-    *next = runtime_next_due(*next, period, epoch);
+    *next = runtime_next_due(period, epoch);
     return true;
 }
 

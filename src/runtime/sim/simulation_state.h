@@ -122,6 +122,8 @@ void sim_state_snapshot(struct run_state *state, int meeting, int end, float *ve
 void sim_report_step(struct simulation *sim, int worker);
 enum status sim_evaluate(struct simulation *sim);
 void sim_checkpoint(struct simulation *sim, bool best, double epoch);
+/* Whether a worker can wait for others: never where meetings take no time. */
+bool sim_has_idle(const struct simulation *sim);
 /* Consensus distance, prediction, χ of the meetings so far, distance to the optimum. */
 void sim_report_network(struct simulation *sim);
 /* (1/n) Σ ‖x_i − x̄‖² over the living; x̄ is left in sim->mean, if that is there. */
