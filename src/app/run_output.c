@@ -91,7 +91,7 @@ static struct summary summarize(const struct run_output *output, const struct ru
         .eta = pairs ? plan->constants.eta : NAN,
         .alpha = pairs ? plan->constants.alpha : NAN,
         .alpha_tilde = pairs ? plan->constants.alpha_tilde : NAN,
-        .rate_wanted = pairs && output->workers > 1 ? config->communication.rate : NAN,
+        .rate_wanted = pairs && output->workers > 1 ? plan_rate_wanted(plan) : NAN,
         .gradients = result->gradients,
         .gradients_per_worker = result->gradients_per_worker,
         .exchanges = result->exchanges,
