@@ -301,7 +301,9 @@ const struct schema_row schema_table[] = {
      .details = "Both threads of every worker over time, for Perfetto or chrome://tracing."},
     {KEY(run, tensorboard), .preset = "false", .summary = "write TensorBoard event files"},
     {KEY(run, keep_best), .preset = "false", .summary = "keep the best checkpoint",
-     .details = "By accuracy on the validation pictures (data.validation)."},
+     .details =
+         "best.safetensors: worker 0's replica, by accuracy on the validation pictures (data.validation), tested "
+         "every run.eval_every_epochs; the final model where no test falls within the run."},
     {KEY(run, optimum), .preset = "true", .summary = "convex models: record the distance to the minimiser",
      .details = "quadratic, linear and logistic have one; it is found before the run begins. Ignored by others."},
     {KEY(run, record), .preset = "false", .summary = "log every event, for `grapevine replay`",
