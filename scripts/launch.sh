@@ -12,7 +12,8 @@
 #   --mca btl_vader_backing_directory DIR    and so do the buffers of shared-memory messages (btl_sm_backing_directory)
 #   --mca btl_vader_single_copy_mechanism none    copying out of another process is forbidden here (--mca smsc ^cma)
 # On several hosts add --host or --hostfile; under Slurm `srun --mpi=pmix -n N build/grapevine train ...` does it all.
-# It can be called from any folder: CONFIG and run.dir are relative to that. BUILD is the build folder (default build); MPIRUN replaces launcher and flags; MPIRUN_FLAGS adds to them.
+# It can be called from any folder: CONFIG and run.dir are relative to that.
+# BUILD is the build folder (default build); MPIRUN replaces launcher and flags; MPIRUN_FLAGS adds to them.
 set -uo pipefail
 
 readonly SHM_MB_PER_RANK=256 # windows of a ResNet-18: four slots of 44 MB and a little more

@@ -79,7 +79,7 @@ read_arguments() {
     for option in "${arms[@]}"; do
         [[ ,$all_arms, == *,$option,* ]] || refuse "--arms: no arm \"$option\"; there are $all_arms"
     done
-    [[ $data == /* || ! -d $caller/$data ]] || data=$caller/$data
+    [[ -z $data || $data == /* || ! -d $caller/$data ]] || data=$caller/$data
     [[ $out == /* || $caller == "$PWD" ]] || out=$caller/$out
     [ -d "$data" ] || refuse "${data:-no DATA}: name the folder that holds imagenet/"
 }
