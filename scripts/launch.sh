@@ -12,12 +12,24 @@
 #   --mca btl_vader_backing_directory DIR    and so do the buffers of shared-memory messages (btl_sm_backing_directory)
 #   --mca btl_vader_single_copy_mechanism none    copying out of another process is forbidden here (--mca smsc ^cma)
 # On several hosts add --host or --hostfile; under Slurm `srun --mpi=pmix -n N build/grapevine train ...` does it all.
+# It can be called from any folder: CONFIG and run.dir are relative to that.
 # BUILD is the build folder (default build); MPIRUN replaces launcher and flags; MPIRUN_FLAGS adds to them.
 set -uo pipefail
 
 readonly SHM_MB_PER_RANK=256 # windows of a ResNet-18: four slots of 44 MB and a little more
 
-build=${BUILD:-build}
+# The build folder as seen from here: $BUILD, else the one beside this script, which may be called from any folder and
+# by a link. CONFIG and run.dir are the caller's, and stay relative to the caller's folder.
+build_folder() {
+    local root build=${BUILD:-build}
+    root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
+    if [[ $build == /* ]] || [ "$root" = "$PWD" ] || { [ -n "${BUILD:-}" ] && [ -x "$build/grapevine" ]; }; then
+        echo "$build"
+    else
+        echo "$root/$build"
+    fi
+}
+build=$(build_folder)
 
 # Which MPI the program was linked with: openmpi, mpich or, where the program says nothing, what is installed.
 mpi_family() {
@@ -113,7 +125,8 @@ main() {
         return 2
     fi
     line=${MPIRUN:-$(launcher "$ranks")} || return
-    read -ra line <<<"$line -n $ranks $build/grapevine train"
+    read -ra line <<<"$line -n $ranks"
+    line+=("$build/grapevine" train)
     printf '+ %s\n' "${line[*]} $*"
     exec "${line[@]}" "$@"
 }

@@ -28,7 +28,8 @@
 # run that has ended well ("0 done") is kept, any other is done again from its beginning. BUILD is the build folder.
 # Exit status: 0 all is there, 2 usage, 130 interrupted, else that of the worst run; what failed is named.
 set -uo pipefail
-cd "$(dirname "$0")/.." || exit 4
+caller=$PWD
+cd "$(dirname "$(readlink -f "$0")")/.." || exit 4
 
 build=${BUILD:-build}
 python=${PYTHON:-/usr/bin/python3}
@@ -120,8 +121,19 @@ expect_value() {
     [[ $2 =~ ^($3)$ ]] || refuse "$1: \"$2\" is not $4"
 }
 
+# key=value $1, whose path is made absolute where it is relative to the caller's folder.
+from_caller() {
+    local key=${1%%=*} value=${1#*=}
+    case $key in
+    data.path | graph.file | model.init)
+        if [[ $value != /* && -n $value && -e $caller/$value ]]; then value=$caller/$value; fi
+        ;;
+    esac
+    echo "$key=$value"
+}
+
 read_arguments() {
-    local option value seeds_wanted="" workers_wanted=""
+    local k option value seeds_wanted="" workers_wanted=""
     scale=1 jobs="" out="" device="" cluster=false dry_run=false table_alone=false extra=()
     [ $# -gt 0 ] || refuse "which table? There are $tables (--help tells more)"
     case $1 in -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' scripts/reproduce.sh && exit 0 ;; esac
@@ -158,11 +170,13 @@ read_arguments() {
     done
     awk -v scale="$scale" 'BEGIN { exit !(scale > 0) }' || refuse "--scale: \"$scale\" is not a positive number, as 0.1"
     seeds=${seeds_wanted:-$seeds} workers=${workers_wanted:-$workers}
-    for value in "${extra[@]}"; do
+    for ((k = 0; k < ${#extra[@]}; k++)); do
+        value=${extra[k]}
         [[ $value == ?*=* ]] || refuse "\"$value\" behind -- is not key=value"
+        extra[k]=$(from_caller "$value")
     done
     [ -n "$out" ] || out=runs/tables/$table$([ "$scale" = 1 ] || echo "-scale$scale")
-    [[ $out == /* ]] || out=$PWD/$out
+    [[ $out == /* ]] || out=$caller/$out
 }
 
 check_place() {

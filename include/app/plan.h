@@ -83,6 +83,10 @@ enum status plan_optimum(const struct plan *plan, struct optimum **out);
 enum status plan_schedule(const struct config *config, int worker_count, struct schedule *out);
 struct optimizer_params plan_optimizer_params(const struct config *config);
 
+/* Meetings per gradient and worker that the rates of the graph's edges amount to: communication.rate, unless an edge
+ * list gives rates, or the best ones keep to a budget by worker. Of a plan with a graph. */
+double plan_rate_wanted(const struct plan *plan);
+
 /* The configuration injects something: slow or dead workers, pauses, links, losses, damage. */
 bool plan_injects(const struct config *config);
 

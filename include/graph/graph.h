@@ -29,6 +29,7 @@ struct graph_neighbor {
 struct graph {
     char *name;                       /* owned: family or file name */
     int worker_count;                 /* ≥ 1 */
+    bool rates_given;                 /* by an edge list, times graph_params.rate; else graph_create chose them */
     int edge_count;                   /* 0 only for one worker, at most GRAPH_EDGES_MAX */
     struct graph_edge *edges;         /* owned, (edge_count) */
     struct graph_neighbor *neighbors; /* owned, (2·edge_count): worker 0's by ascending id, then worker 1's, … */
@@ -36,17 +37,18 @@ struct graph {
 };
 
 struct graph_params {
-    const char *name;   /* a family of graph_family_names(), or "file" */
-    const char *file;   /* edge list, for name "file": "a b" or "a b rate" a line, # comments */
-    int worker_count;   /* 1 … GRAPH_WORKERS_MAX; for a file 0 means: the largest id + 1 */
-    double rate;        /* communications per gradient and worker, ≥ 0: the mean over workers */
-    int degree;         /* of random-regular: 2 … worker_count − 1, and not odd where worker_count is */
+    const char *name; /* a family of graph_family_names(), or "file" */
+    const char *file; /* edge list, for name "file": "a b" or "a b rate" a line, and what else graph_file.c reads */
+    int worker_count; /* 1 … GRAPH_WORKERS_MAX; for a file 0 means: the largest id + 1 */
+    double rate;      /* communications per gradient and worker, ≥ 0: the mean over workers; where an edge list gives
+                         * rates: what multiplies them */
+    int degree;       /* of random-regular: 2 … worker_count − 1, and not odd where worker_count is */
     double probability; /* of erdos-renyi, of each pair: in (0, 1] */
     uint64_t seed;      /* of the random families */
 };
 
 /* Build a graph and its rates: λ_ij = rate·½(1/deg_i + 1/deg_j), which is rate/degree where all degrees agree.
- * An edge list that gives rates (to all its edges or to none) is taken at its word: `rate` does not scale them.
+ * An edge list may give λ_ij (to all its edges or to none); they are multiplied by `rate`.
  * One worker has no edge and two have one, in every family. A torus or grid is the most nearly square rectangle of
  * exactly worker_count places: of a prime count the torus is a ring and the grid a line. A hypercube needs a power of
  * two, a barbell an even count. Random families depend on the seed alone, and always connect.
@@ -65,6 +67,9 @@ void graph_destroy(struct graph *graph);
  * is the same for everybody who knows of the same deaths. Rates are uniform anew, as graph_create sets them: the mean
  * over workers of what they meet stays what it was. */
 struct graph *graph_survivors(const struct graph *graph, const bool *dead);
+
+/* Meetings per unit of time and worker, the mean over workers: (2/n) Σ λ_ij. */
+double graph_mean_rate(const struct graph *graph);
 
 int graph_degree(const struct graph *graph, int worker);
 /* Neighbors of a worker by ascending id: graph_degree() entries. */

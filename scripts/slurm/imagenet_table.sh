@@ -31,7 +31,8 @@
 set -uo pipefail
 
 # A job's copy of this script lies elsewhere; Slurm starts it in the folder of the submission.
-[ -n "${SLURM_ARRAY_TASK_ID:-}" ] || cd "$(dirname "$0")/../.." || exit 4
+caller=$PWD
+[ -n "${SLURM_ARRAY_TASK_ID:-}" ] || cd "$(dirname "$(readlink -f "$0")")/../.." || exit 4
 build=${BUILD:-build}
 all_arms=allreduce,gossip-complete,acid-complete,acid-complete-rate2,gossip-ring,acid-ring,gossip-ring-rate2
 all_arms+=,acid-ring-rate2
@@ -78,6 +79,8 @@ read_arguments() {
     for option in "${arms[@]}"; do
         [[ ,$all_arms, == *,$option,* ]] || refuse "--arms: no arm \"$option\"; there are $all_arms"
     done
+    [[ -z $data || $data == /* || ! -d $caller/$data ]] || data=$caller/$data
+    [[ $out == /* || $caller == "$PWD" ]] || out=$caller/$out
     [ -d "$data" ] || refuse "${data:-no DATA}: name the folder that holds imagenet/"
 }
 

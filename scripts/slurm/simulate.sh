@@ -18,6 +18,12 @@ set -uo pipefail
 read -ra configs <<<"${1:?usage: sbatch scripts/slurm/simulate.sh CONFIG [key=value ...]}"
 shift
 build=${BUILD:-build}
+# Slurm runs a copy of this script. Where the program is not below the folder of the submission, it lies beside the
+# original.
+if [[ $build != /* ]] && [ ! -x "$build/grapevine" ]; then
+    script=$(scontrol show job "${SLURM_JOB_ID:-0}" 2>/dev/null | sed -n 's/^ *Command=\([^ ]*\).*/\1/p' | head -n 1)
+    build=$(cd "$(dirname "$(readlink -f "${script:-$0}")")/../.." && pwd)/$build
+fi
 element=$((${SLURM_ARRAY_TASK_ID:-1} - 1))
 config=${configs[element % ${#configs[@]}]} seed=$((1 + element / ${#configs[@]}))
 arguments=("$config" "seed=$seed" "run.dir=${GRAPEVINE_RUNS:-runs}/$(basename "$config" .yaml)-s$seed"

@@ -19,6 +19,12 @@ set -uo pipefail
 
 : "${1:?usage: sbatch scripts/slurm/train_srun.sh CONFIG [key=value ...]}"
 build=${BUILD:-build}
+# Slurm runs a copy of this script. Where the program is not below the folder of the submission, it lies beside the
+# original.
+if [[ $build != /* ]] && [ ! -x "$build/grapevine" ]; then
+    script=$(scontrol show job "${SLURM_JOB_ID:-0}" 2>/dev/null | sed -n 's/^ *Command=\([^ ]*\).*/\1/p' | head -n 1)
+    build=$(cd "$(dirname "$(readlink -f "${script:-$0}")")/../.." && pwd)/$build
+fi
 run=$("$build/grapevine" config --get run.dir "$@") || exit
 before=$(stat -c %y "$run/status" 2>/dev/null)
 

@@ -2,11 +2,13 @@
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "app/command.h"
 #include "app/graph_options.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "graph/best_rates.h"
 #include "graph/graph.h"
 #include "graph/spectrum.h"
@@ -18,19 +20,28 @@ struct request {
     const char *rates, *budget; /* borrowed; budget NULL: not given */
 };
 
-/* What is printed. Of uniform rates `best_rates` is not looked at. */
+/* What is printed. Where no best rates are asked for, what stands below `best` is not looked at. */
 struct findings {
     const struct request *request;
     const struct graph *graph;
     struct spectrum spectrum;
     struct acid_constants constants;
     bool best;
-    struct best_rates best_rates;
+    struct best_rates best_rates; /* its `uniform` is of the edge list's rates where there are such */
+    struct spectrum uniform;      /* of uniform rates in the same budget */
 };
 
 static double root(const struct spectrum *spectrum)
 {
     return sqrt(spectrum->chi1 * spectrum->chi2);
+}
+
+static void add_spectrum(cJSON *object, const char *name, const struct spectrum *spectrum)
+{
+    cJSON *part = cJSON_AddObjectToObject(object, name);
+    graph_json_number(part, "chi1", spectrum->chi1);
+    graph_json_number(part, "chi2", spectrum->chi2);
+    graph_json_number(part, "sqrt_chi1_chi2", root(spectrum));
 }
 
 static void add_best_rates(cJSON *object, const struct findings *found)
@@ -41,10 +52,9 @@ static void add_best_rates(cJSON *object, const struct findings *found)
     graph_json_number(object, "sqrt_chi1_chi2", root(&best->best));
     graph_json_number(object, "sqrt_chi1_chi2_bound", best->bound);
     cJSON_AddNumberToObject(object, "silent_edges", best->silent);
-    cJSON *uniform = cJSON_AddObjectToObject(object, "uniform");
-    graph_json_number(uniform, "chi1", best->uniform.chi1);
-    graph_json_number(uniform, "chi2", best->uniform.chi2);
-    graph_json_number(uniform, "sqrt_chi1_chi2", root(&best->uniform));
+    add_spectrum(object, "uniform", &found->uniform);
+    if (found->graph->rates_given)
+        add_spectrum(object, "given", &best->uniform);
 }
 
 static void print_json(const struct findings *found)
@@ -70,17 +80,31 @@ static void print_constants(const struct findings *found)
            constants->alpha_tilde);
 }
 
+static void print_baseline(const char *name, const struct spectrum *spectrum, const char *rates, const char *budget)
+{
+    printf("%-12s %-12.6g sqrt(chi1*chi2) of %s, %s, with chi1 %.6g, chi2 %.6g\n", name, root(spectrum), rates, budget,
+           spectrum->chi1, spectrum->chi2);
+}
+
 static void print_best_rates(const struct findings *found)
 {
     const struct best_rates *best = &found->best_rates;
-    const struct graph *graph = found->graph;
+    bool total = strcmp(found->request->budget, "total") == 0, given = found->graph->rates_given;
+    const char *budget = total ? "the same total" : "the busiest worker has the same";
     printf("rates        best, budget %s%s\n", found->request->budget,
-           best->kept ? ": the uniform ones, which nothing improves" : "");
-    printf("uniform      %-12.6g sqrt(chi1*chi2) of uniform rates in this budget, with chi1 %.6g, chi2 %.6g\n",
-           root(&best->uniform), best->uniform.chi1, best->uniform.chi2);
+           !best->kept ? ""
+           : given     ? ": the given ones, which nothing improves"
+                       : ": the uniform ones, which nothing improves");
+    if (given)
+        print_baseline("given", &best->uniform, "the edge list's rates", budget);
+    print_baseline("uniform", &found->uniform, "uniform rates", budget);
     printf("bound        %-12.6g (no rates in this budget have a smaller sqrt(chi1*chi2))\n", best->bound);
     if (best->silent > 0)
         printf("silent       %d edges have rate 0\n", best->silent);
+}
+
+static void print_edges(const struct graph *graph)
+{
     for (int e = 0; e < graph->edge_count && e < EDGES_SHOWN; e++)
         printf("%-12s %d-%d  %.6g\n", e == 0 ? "edges" : "", graph->edges[e].a, graph->edges[e].b,
                graph->edges[e].rate);
@@ -91,10 +115,14 @@ static void print_best_rates(const struct findings *found)
 static void print_text(const struct findings *found)
 {
     printf("graph        %s, %d workers, %d edges, rate %g per gradient and worker\n", found->graph->name,
-           found->graph->worker_count, found->graph->edge_count, found->request->options.params.rate);
+           found->graph->worker_count, found->graph->edge_count, graph_mean_rate(found->graph));
+    if (found->graph->rates_given)
+        printf("             on average, of the edge list's rates times --rate %g\n",
+               found->request->options.params.rate);
     print_constants(found);
     if (found->best)
         print_best_rates(found);
+    print_edges(found->graph);
 }
 
 static void list_options(struct option_list *list, struct graph_values *values, struct request *request)
@@ -155,19 +183,50 @@ static enum status parse(int count, char **arguments, struct request *request)
     return STATUS_USAGE;
 }
 
+/* Uniform rates in the budget that the best ones of `graph` will have to keep to. */
+static enum status examine_uniform(const struct graph *graph, const struct best_rates_params *params,
+                                   struct spectrum *out)
+{
+    bool *nobody = memory_zalloc((size_t)graph->worker_count, sizeof nobody[0]);
+    struct graph *uniform = graph_survivors(graph, nobody);
+    double *met = memory_zalloc((size_t)graph->worker_count, sizeof met[0]), most = 0;
+    for (int e = 0; e < uniform->edge_count; e++) {
+        met[uniform->edges[e].a] += uniform->edges[e].rate;
+        met[uniform->edges[e].b] += uniform->edges[e].rate;
+    }
+    for (int i = 0; i < graph->worker_count; i++)
+        most = fmax(most, met[i]);
+    for (int e = 0; e < uniform->edge_count && params->budget == RATE_BUDGET_WORKER; e++)
+        uniform->edges[e].rate *= params->worker_rate / most;
+    enum status status = spectrum_compute(uniform, out);
+    free(met);
+    free(nobody);
+    graph_destroy(uniform);
+    return status;
+}
+
+static enum status examine_best(const struct request *request, struct graph *graph, struct findings *found)
+{
+    struct best_rates_params params = {
+        .budget = rate_budget_from(request->budget),
+        .worker_rate = request->options.params.rate,
+    };
+    if (graph->rates_given)
+        TRY(examine_uniform(graph, &params, &found->uniform));
+    TRY(best_rates_find(graph, &params, &found->best_rates));
+    found->spectrum = found->best_rates.best;
+    if (!graph->rates_given)
+        found->uniform = found->best_rates.uniform;
+    return STATUS_OK;
+}
+
 static enum status examine(const struct request *request, struct graph *graph, struct findings *found)
 {
     *found = (struct findings){.request = request, .graph = graph, .best = strcmp(request->rates, "best") == 0};
-    if (found->best) {
-        struct best_rates_params params = {
-            .budget = rate_budget_from(request->budget),
-            .worker_rate = request->options.params.rate,
-        };
-        TRY(best_rates_find(graph, &params, &found->best_rates));
-        found->spectrum = found->best_rates.best;
-    } else {
+    if (found->best)
+        TRY(examine_best(request, graph, found));
+    else
         TRY(spectrum_compute(graph, &found->spectrum));
-    }
     found->constants = acid_constants_from(&found->spectrum);
     return STATUS_OK;
 }

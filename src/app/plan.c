@@ -206,6 +206,12 @@ static enum status create_scenario(struct plan *plan)
     return check_injected(plan);
 }
 
+double plan_rate_wanted(const struct plan *plan)
+{
+    double rate = plan->config->communication.rate, mean = graph_mean_rate(plan->graph);
+    return fabs(mean - rate) <= 1e-9 * rate ? rate : mean; /* the sum over edges is rounded */
+}
+
 bool plan_injects(const struct config *config)
 {
     const char *const texts[] = {config->inject.slow, config->inject.pause, config->inject.death, config->inject.nan,

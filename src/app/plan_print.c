@@ -7,7 +7,10 @@
 static void print_graph(const struct plan *plan, FILE *out)
 {
     fprintf(out, "graph            %s, %d workers, %d edges, rate %g per gradient and worker\n", plan->graph->name,
-            plan->graph->worker_count, plan->graph->edge_count, plan->config->communication.rate);
+            plan->graph->worker_count, plan->graph->edge_count, plan_rate_wanted(plan));
+    if (plan->graph->rates_given)
+        fprintf(out, "                 rates of the edge list, times communication.rate (%g)\n",
+                plan->config->communication.rate);
     if (strcmp(plan->config->graph.rates, "best") == 0)
         fprintf(out, "                 rates best, budget %s\n", plan->config->graph.budget);
     fprintf(out, "                 chi1 %.4g, chi2 %.4g\n", plan->spectrum.chi1, plan->spectrum.chi2);

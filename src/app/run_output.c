@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/checkpoint.h"
 #include "app/command.h"
@@ -13,6 +14,8 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "runtime/runtime.h"
+
+static const char best_name[] = "best.safetensors";
 
 void run_output_write_config(const void *context, FILE *out)
 {
@@ -64,7 +67,7 @@ void run_output_checkpoint(void *context, bool best, double epoch, const float *
     const struct plan *plan = output->plan;
     if (!output->writes || (best && !output->config->run.keep_best) || plan->ops->health(plan->device) != STATUS_OK)
         return;
-    char *name = best ? memory_copy_text("best.safetensors")
+    char *name = best ? memory_copy_text(best_name)
                       : run_output_checkpoint_name(output->config->run.checkpoint_every_epochs,
                                                    output->config->train.epochs, epoch);
     char *path = run_directory_file(output->directory, name);
@@ -75,14 +78,35 @@ void run_output_checkpoint(void *context, bool best, double epoch, const float *
     free(name);
 }
 
-static enum status write_final(const struct run_output *output, const float *parameters, const float *buffers)
+static enum status write_as(const struct run_output *output, const char *name, const float *parameters,
+                            const float *buffers)
 {
     struct checkpoint_info info = checkpoint_info(output, output->config->train.epochs);
     info.batch_norm = output->config->batch_norm.policy;
-    char *path = run_directory_file(output->directory, "final.safetensors");
+    char *path = run_directory_file(output->directory, name);
     enum status status = checkpoint_write(path, output->plan->spec, parameters, buffers, &info);
     free(path);
     return status;
+}
+
+static bool has_best(const struct run_output *output)
+{
+    char *path = run_directory_file(output->directory, best_name);
+    bool has = access(path, F_OK) == 0;
+    free(path);
+    return has;
+}
+
+/* The final model; it is also the best where no other has been tested on held-out images. */
+static enum status write_final(const struct run_output *output, const float *parameters, const float *buffers)
+{
+    TRY(write_as(output, "final.safetensors", parameters, buffers));
+    if (!output->config->run.keep_best || has_best(output))
+        return STATUS_OK;
+    log_info("run.keep_best: no replica was tested on held-out images during the run (run.eval_every_epochs is %g, "
+             "train.epochs %g): %s is the final model",
+             output->config->run.eval_every_epochs, output->config->train.epochs, best_name);
+    return write_as(output, best_name, parameters, buffers);
 }
 
 static struct summary summarize(const struct run_output *output, const struct runtime_result *result)
@@ -112,7 +136,7 @@ static struct summary summarize(const struct run_output *output, const struct ru
         .eta = pairs ? plan->constants.eta : NAN,
         .alpha = pairs ? plan->constants.alpha : NAN,
         .alpha_tilde = pairs ? plan->constants.alpha_tilde : NAN,
-        .rate_wanted = pairs && output->workers > 1 ? config->communication.rate : NAN,
+        .rate_wanted = pairs && output->workers > 1 ? plan_rate_wanted(plan) : NAN,
         .gradients = result->gradients,
         .gradients_per_worker = result->gradients_per_worker,
         .exchanges = result->exchanges,

@@ -216,7 +216,9 @@ static enum status __attribute__((format(printf, 2, 3))) refuse(const struct sta
     va_start(arguments, format);
     vsnprintf(what, sizeof what, format, arguments);
     va_end(arguments);
-    log_error("%s cannot be gone on from: %s; choose another state (--resume FILE), or start anew in another folder",
+    log_error("%s cannot be gone on from: %s; move it away, so that --resume auto takes the state before it, or start "
+              "anew in "
+              "another folder",
               file->file->path, what);
     return STATUS_DATA;
 }

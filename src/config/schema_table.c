@@ -116,7 +116,10 @@ const struct schema_row schema_table[] = {
      .details = "ring, complete, line, star, torus, grid, hypercube, exponential, tree, barbell, random-regular, "
                 "erdos-renyi, or file. Where graph.file is given and graph.name is not, it is file."},
     {KEY(graph, file), OF_RANK, .is_path = true, .preset = "\"\"", .summary = "edge list of graph file",
-     .details = "A line `a b` or `a b rate` per edge, workers counted from 0, # begins a comment."},
+     .details = "A line `a b` or `a b rate` per edge, workers counted from 0, separated by blanks, tabs, commas or "
+                "semicolons; # and % begin a comment, and the first line may name the columns. Also networkx' "
+                "write_edgelist (the weight is the rate) and MatrixMarket. A rate, of all edges or of none, is in "
+                "meetings per gradient; communication.rate multiplies it."},
     {KEY(graph, degree), CLOSED(1, 65535), .preset = "4", .summary = "neighbors per worker of random-regular"},
     {KEY(graph, probability), ABOVE(0, 1), .preset = "0.3", .summary = "probability of an edge of erdos-renyi"},
     {KEY(graph, seed), CLOSED(0, SEED_MAX), .preset = "1", .summary = "seed of the random graphs",
@@ -131,7 +134,7 @@ const struct schema_row schema_table[] = {
 
     {KEY(communication, rate), CLOSED(0, 1000), .preset = "1.0", .summary = "meetings per gradient and worker",
      .details = "Spread evenly over a worker's neighbors, at random times. Below 1: fewer meetings than "
-                "gradients. 0: none before the final average."},
+                "gradients. 0: none before the final average. Where an edge list gives rates, it multiplies them."},
     {KEY(communication, enforce_rate), .preset = "true", .summary = "compute waits for overdue meetings",
      .details = "true: gradients pause while more than communication.pending meetings are due, so that the rate "
                 "is kept (as in the paper's tables). false: never waits, and the realised rate may be lower."},
@@ -299,7 +302,9 @@ const struct schema_row schema_table[] = {
      .details = "Both threads of every worker over time, for Perfetto or chrome://tracing."},
     {KEY(run, tensorboard), .preset = "false", .summary = "write TensorBoard event files"},
     {KEY(run, keep_best), .preset = "false", .summary = "keep the best checkpoint",
-     .details = "By accuracy on the validation pictures (data.validation)."},
+     .details =
+         "best.safetensors: worker 0's replica, by accuracy on the validation pictures (data.validation), tested "
+         "every run.eval_every_epochs; the final model where no test falls within the run."},
     {KEY(run, optimum), .preset = "true", .summary = "convex models: record the distance to the minimiser",
      .details = "quadratic, linear and logistic have one; it is found before the run begins. Ignored by others."},
     {KEY(run, record), .preset = "false", .summary = "log every event, for `grapevine replay`",

@@ -156,7 +156,8 @@ enum status memory_set_count(const struct dataset_kind *kind, const struct datas
                              size_t *count)
 {
     if (params->count > available) {
-        log_error("data.count: %zu pictures are asked for, the %s split of %s has %zu; use 0 for all", params->count,
+        log_error("%s: %zu pictures are asked for, the %s split of %s has %zu; use 0 for all",
+                  params->train ? "data.train_count" : "data.test_count", params->count,
                   params->train ? "training" : "test", kind->name, available);
         return STATUS_USAGE;
     }

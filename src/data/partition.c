@@ -138,7 +138,7 @@ static enum status take_share(const struct partition_params *params, const struc
     }
     if (training->count < (size_t)params->worker_count) {
         log_error("data.partition: %zu training pictures cannot be shared out to %d workers, each needs one at least; "
-                  "use fewer workers, a larger data.count or data.partition=shared",
+                  "use fewer workers, a larger data.train_count or data.partition=shared",
                   training->count, params->worker_count);
         return STATUS_USAGE;
     }

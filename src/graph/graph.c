@@ -207,6 +207,7 @@ enum status graph_from_list(const char *name, struct edge_list *list, int worker
     graph->worker_count = worker_count;
     graph->edge_count = (int)list->count;
     graph->edges = list->edges;
+    graph->rates_given = list->count > 0 && list->edges[0].rate > 0;
     link_neighbors(graph);
     set_rates(graph, rate);
     *out = graph;
@@ -241,6 +242,14 @@ void graph_destroy(struct graph *graph)
     free(graph->neighbors);
     free(graph->neighbor_start);
     free(graph);
+}
+
+double graph_mean_rate(const struct graph *graph)
+{
+    double sum = 0;
+    for (int e = 0; e < graph->edge_count; e++)
+        sum += graph->edges[e].rate;
+    return 2 * sum / graph->worker_count;
 }
 
 int graph_degree(const struct graph *graph, int worker)

@@ -37,7 +37,8 @@ enum status graph_family_build(const struct graph_params *params, struct edge_li
 enum status graph_build_random_regular(const struct graph_params *params, struct edge_list *list);
 enum status graph_build_erdos_renyi(const struct graph_params *params, struct edge_list *list);
 
-/* Read params->file; worker_count is the file's where params has 0. Every edge has a rate, or every rate is 0. */
+/* Read params->file; worker_count is the file's where params has 0. Every edge has a rate (the file's times
+ * params->rate), or every rate is 0. */
 enum status graph_file_read(const struct graph_params *params, struct edge_list *list, int *worker_count);
 
 #endif

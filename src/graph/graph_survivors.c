@@ -74,15 +74,12 @@ struct graph *graph_survivors(const struct graph *graph, const bool *dead)
     int *vertex = memory_zalloc((size_t)graph->worker_count, sizeof vertex[0]);
     struct edge_list list = {0};
     struct graph *survivors = NULL;
-    double rates = 0;
     int living = 0;
     for (int i = 0; i < graph->worker_count; i++)
         vertex[i] = dead[i] ? -1 : living++;
-    for (int e = 0; e < graph->edge_count; e++)
-        rates += graph->edges[e].rate;
     list_edges(graph, dead, vertex, &list);
     char *name = text_format("%d of %s", living, graph->name);
-    enum status status = graph_from_list(name, &list, living, 2 * rates / graph->worker_count, &survivors);
+    enum status status = graph_from_list(name, &list, living, graph_mean_rate(graph), &survivors);
     assert(status == STATUS_OK); /* a path through the dead has become one along the ring around them */
     free(name);
     free(vertex);

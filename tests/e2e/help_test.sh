@@ -55,6 +55,27 @@ test_ranks() {
     check "ranks: once" test "$(grep -c 'grapevine train CONFIG' "$scratch/out")" = 1
 }
 
+# The reader of messages itself finds what is planted for it.
+test_advice() {
+    local planted=$scratch/planted/src/app
+    check "what messages advise is there" "$PYTHON" tests/e2e/advice.py "$grapevine"
+    mkdir -p "$planted"
+    cat >"$planted/train_command.c" <<'SOURCE'
+/* data.count in a comment is nobody's advice. */
+log_error("set data.count, or train.on_nan=skipp" "; --resum auto, --rates best");
+log_error("`grapevine explain` or scripts/no_such.sh; final.safetensors, %s.x, train.on_nan=skip");
+SOURCE
+    run_command "$PYTHON" tests/e2e/advice.py "$grapevine" "$scratch/planted"
+    check "status" test "$status" = 1
+    for said in 'no key data.count' 'train.on_nan is never skipp' 'no option --resum' 'no option --rates' \
+        'no command explain' 'no scripts/no_such.sh'; do
+        check "finds: $said" grep -qF "$said" "$scratch/out"
+    done
+    check "and no more" test "$(wc -l <"$scratch/out")" = 6
+    refuse "too few for all" 1 2 'data.train_count' simulate configs/quickstart.yaml data.train_count=3 \
+        data.partition=iid "run.dir=$scratch/never"
+}
+
 # "--option=~/file", where the shell does not replace the tilde.
 test_tilde() {
     mkdir -p "$scratch/home/pack"
@@ -62,7 +83,7 @@ test_tilde() {
     check "tilde" grep -qF "$scratch/home/pack" "$scratch/err"
 }
 
-for part in test_every_command test_options test_ranks test_tilde; do
+for part in test_every_command test_options test_ranks test_advice test_tilde; do
     $part
 done
 finish

@@ -147,7 +147,20 @@ test_paths() {
         "model.init=$scratch/home/none"
 }
 
-for part in test_arguments test_silence test_run_config test_shipped test_unused_names test_paths; do
+# The best model is there, though no test falls within the run; where one does, it is a replica.
+test_best() {
+    run_well "no test within the run" 1 simulate "$config" "run.dir=$scratch/best" run.keep_best=true \
+        data.validation=0.1
+    check "says so" grep -q 'best.safetensors is the final model' "$scratch/err"
+    check "best" cmp "$scratch/best/best.safetensors" "$scratch/best/final.safetensors"
+    run_well "tests within the run" 1 simulate "$config" "run.dir=$scratch/tested" run.keep_best=true \
+        data.validation=0.1 run.eval_every_epochs=0.5
+    check "says nothing" test -z "$(grep 'best.safetensors' "$scratch/err")"
+    check "best is another" test "$(cmp -s "$scratch/tested/best.safetensors" "$scratch/tested/final.safetensors"
+        echo $?)" = 1
+}
+
+for part in test_best test_arguments test_silence test_run_config test_shipped test_unused_names test_paths; do
     $part
 done
 finish

@@ -168,7 +168,7 @@ static void count_takes_the_first(void **state)
     dataset_close(set);
     struct dataset_params params = {.name = "cifar10", .path = fixture->folder, .train = true, .count = 11};
     assert_int_equal(open_captured(fixture, &params), STATUS_USAGE);
-    assert_non_null(strstr(fixture->message, "data.count: 11 pictures"));
+    assert_non_null(strstr(fixture->message, "data.train_count: 11 pictures"));
     assert_non_null(strstr(fixture->message, "has 10"));
 }
 

@@ -1,4 +1,4 @@
-/* graph/graph.h: every family at every count up to 40, refused counts, edge lists and what is wrong with them. */
+/* graph/graph.h: every family at every count up to 40, and refused counts. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,122 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "graph/graph.h"
+#include "graph_fixture.h"
 
-enum { COUNT_MAX = 40, MESSAGE_BYTES = 4096 };
-
-static char path[] = "/tmp/graph_test_XXXXXX"; /* the edge list under test */
-
-static struct graph_params params_of(const char *name, int worker_count)
-{
-    return (struct graph_params){
-        .name = name, .worker_count = worker_count, .rate = 1.5, .degree = 4, .probability = 0.5, .seed = 7};
-}
-
-static struct graph *create(struct graph_params params)
-{
-    struct graph *graph = NULL;
-    assert_int_equal(graph_create(&params, &graph), STATUS_OK);
-    assert_non_null(graph);
-    return graph;
-}
-
-/* Runs graph_create with standard error caught in `message`. */
-static enum status create_caught(const struct graph_params *params, struct graph **graph, char *message)
-{
-    FILE *file = tmpfile();
-    assert_non_null(file);
-    int saved = dup(STDERR_FILENO);
-    dup2(fileno(file), STDERR_FILENO);
-    enum status status = graph_create(params, graph);
-    dup2(saved, STDERR_FILENO);
-    close(saved);
-    rewind(file);
-    size_t length = fread(message, 1, MESSAGE_BYTES - 1, file);
-    message[length] = '\0';
-    fclose(file);
-    return status;
-}
-
-/* Refused with STATUS_USAGE, output untouched, and exactly one line that holds `part`. */
-static void assert_refused(const struct graph_params *params, const char *part)
-{
-    struct graph *graph = NULL;
-    char message[MESSAGE_BYTES];
-    assert_int_equal(create_caught(params, &graph, message), STATUS_USAGE);
-    assert_null(graph);
-    if (strstr(message, part) == NULL)
-        fail_msg("'%s' is not in: %s", part, message);
-    assert_ptr_equal(strchr(message, '\n'), message + strlen(message) - 1);
-}
-
-static void write_file(const char *content, size_t bytes)
-{
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    assert_int_equal(fwrite(content, 1, bytes, file), bytes);
-    fclose(file);
-}
-
-static struct graph_params file_params(const char *content, int worker_count)
-{
-    write_file(content, strlen(content));
-    struct graph_params params = params_of("file", worker_count);
-    params.file = path;
-    return params;
-}
-
-static void assert_neighbors_consistent(const struct graph *graph)
-{
-    int seen = 0;
-    for (int i = 0; i < graph->worker_count; i++) {
-        const struct graph_neighbor *neighbors = graph_neighbors(graph, i);
-        for (int k = 0; k < graph_degree(graph, i); k++, seen++) {
-            const struct graph_edge *edge = &graph->edges[neighbors[k].edge];
-            assert_int_not_equal(neighbors[k].worker, i);
-            assert_int_equal(edge->a, i < neighbors[k].worker ? i : neighbors[k].worker);
-            assert_int_equal(edge->b, i < neighbors[k].worker ? neighbors[k].worker : i);
-            assert_true(k == 0 || neighbors[k - 1].worker < neighbors[k].worker);
-        }
-    }
-    assert_int_equal(seen, 2 * graph->edge_count);
-}
-
-static void assert_connected(const struct graph *graph)
-{
-    int *queue = calloc((size_t)graph->worker_count, sizeof *queue), tail = 1;
-    char *seen = calloc((size_t)graph->worker_count, 1);
-    seen[0] = 1;
-    for (int head = 0; head < tail; head++) {
-        const struct graph_neighbor *neighbors = graph_neighbors(graph, queue[head]);
-        for (int k = 0; k < graph_degree(graph, queue[head]); k++)
-            if (!seen[neighbors[k].worker]) {
-                seen[neighbors[k].worker] = 1;
-                queue[tail++] = neighbors[k].worker;
-            }
-    }
-    assert_int_equal(tail, graph->worker_count);
-    free(seen);
-    free(queue);
-}
-
-static void assert_sound(const struct graph *graph, double rate)
-{
-    double total = 0;
-    for (int e = 0; e < graph->edge_count; e++) {
-        const struct graph_edge *edge = &graph->edges[e];
-        assert_true(0 <= edge->a && edge->a < edge->b && edge->b < graph->worker_count);
-        assert_true(e == 0 || edge[-1].a < edge->a || (edge[-1].a == edge->a && edge[-1].b < edge->b));
-        double wanted = rate * 0.5 * (1.0 / graph_degree(graph, edge->a) + 1.0 / graph_degree(graph, edge->b));
-        assert_true(fabs(edge->rate - wanted) <= 1e-14 * rate);
-        total += edge->rate;
-    }
-    if (graph->worker_count > 1)
-        assert_true(fabs(2 * total / graph->worker_count - rate) <=
-                    (1e-12 + graph->edge_count * 0x1p-53) * rate); /* mean over workers */
-    assert_neighbors_consistent(graph);
-    assert_connected(graph);
-}
+enum { COUNT_MAX = 40 };
 
 static int is_possible(const char *name, int n)
 {
@@ -413,103 +300,10 @@ static void random_regular_is_uniform(void **state)
     assert_in_range(bipartite, 300 - 64, 300 + 64);
 }
 
-static void edge_list_without_rates(void **state)
-{
-    (void)state;
-    struct graph_params params = file_params("# a square\n2 1\n\n 0\t1 # one side\r\n3 0\n2 3", 0);
-    struct graph *graph = create(params);
-    assert_int_equal(graph->worker_count, 4);
-    assert_string_equal(graph->name, path);
-    assert_int_equal(graph->edge_count, 4);
-    assert_sound(graph, 1.5);
-    graph_destroy(graph);
-}
-
-static void edge_list_with_rates_is_taken_as_it_is(void **state)
-{
-    (void)state;
-    struct graph *graph = create(file_params("0 1 0.25\n1 2 3e0\n", 3));
-    assert_int_equal(graph->edge_count, 2);
-    assert_true(graph->edges[0].rate == 0.25 && graph->edges[1].rate == 3);
-    assert_neighbors_consistent(graph);
-    graph_destroy(graph);
-}
-
-static void malformed_edge_lists_name_file_and_line(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *content;
-        int worker_count, line; /* line 0: of the file as a whole */
-        const char *part;
-    } cases[] = {
-        {"0 1\n1 1\n", 2, 2, "self-loop"},
-        {"0 1\n1 2\n0 1\n", 3, 3, "duplicate: the edge of 0 and 1 stands on line 1 already"},
-        {"0 1\n1 2\n\n2 1\n", 3, 4, "duplicate: the edge of 1 and 2 stands on line 2 already"},
-        {"0 -1\n", 2, 1, "worker -1 does not exist"},
-        {"0 16777215\n", 0, 1, "worker 16777215 does not exist"},
-        {"0 1\n1 5\n5 7\n", 4, 2, "worker 5 does not exist: this run has 4 workers, numbered from 0; the file needs 8"},
-        {"0 1\n1 2\n", 4, 0, "worker 3 of this run's 4 would meet nobody; start 3 workers"},
-        {"0 1\n1 2\n", 9, 0, "workers from 3 of this run's 9 would meet nobody"},
-        {"0 1\n2\n", 3, 2, "worker 2 has no second number"},
-        {"0 one\n", 2, 1, "'one' is not a worker's number"},
-        {"0,1\n", 2, 1, "'0,1' is not a worker's number"},
-        {"0 1.5\n", 2, 1, "'1.5' is not a worker's number"},
-        {"0 1 fast\n", 2, 1, "'fast' is not a rate"},
-        {"0 1 2 3\n", 2, 1, "'3' is too much"},
-        {"0 1 0\n", 2, 1, "rate 0: it must be a finite number greater than 0"},
-        {"0 1 -0.5\n", 2, 1, "rate -0.5"},
-        {"0 1 inf\n", 2, 1, "rate inf"},
-        {"0 1 nan\n", 2, 1, "rate nan"},
-        {"0 1 1.0\n1 2\n", 3, 2, "this edge has no rate, but that of line 1 has one"},
-        {"0 1\n1 2 1.0\n", 3, 2, "this edge has a rate, but that of line 1 has none"},
-        {"", 0, 0, "the edge list is empty"},
-        {"# nothing\n\n", 3, 0, "the edge list is empty"},
-        {"0 1\n1 2\n3 4\n", 5, 0, "its 2 parts are {0 1 2} and {3 4}"},
-        {"0 2\n", 0, 0, "its 2 parts are {0 2} and {1}"},
-        {"0 1\n2 3\n4 5\n6 7\n8 9\n10 11\n", 0, 0, "its 6 parts are {0 1}, {2 3}, {4 5}, {6 7} and 2 more"},
-        {"0 1\n1 2\n2 3\n3 4\n4 5\n5 6\n6 7\n7 8\n9 10\n", 0, 0, "{0 1 2 3 4 5 6 7 ...} and {9 10}"},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        char place[64];
-        struct graph_params params = file_params(cases[i].content, cases[i].worker_count);
-        snprintf(place, sizeof place, cases[i].line > 0 ? "%s:%d: " : "%s: ", path, cases[i].line);
-        assert_refused(&params, place);
-        assert_refused(&params, cases[i].part);
-    }
-}
-
-static void unreadable_edge_lists_are_refused(void **state)
-{
-    (void)state;
-    struct graph_params params = params_of("file", 0);
-    assert_refused(&params, "graph.file is not set");
-    params.file = "/nonexistent/edges.txt";
-    assert_refused(&params, "/nonexistent/edges.txt: cannot be opened: No such file");
-    params.file = "/tmp";
-    assert_refused(&params, "/tmp: cannot be read: Is a directory");
-    write_file("0 1\n\0 2\n", 8);
-    params.file = path;
-    assert_refused(&params, ":2: a zero byte");
-}
-
 static void destroy_takes_null(void **state)
 {
     (void)state;
     graph_destroy(NULL);
-}
-
-static int make_path(void **state)
-{
-    (void)state;
-    int descriptor = mkstemp(path);
-    return descriptor < 0 ? -1 : close(descriptor);
-}
-
-static int remove_path(void **state)
-{
-    (void)state;
-    return unlink(path);
 }
 
 int main(void)
@@ -528,11 +322,7 @@ int main(void)
         cmocka_unit_test(large_erdos_renyi_has_its_probability),
         cmocka_unit_test(too_many_edges_are_refused),
         cmocka_unit_test(sparse_erdos_renyi_connects),
-        cmocka_unit_test(edge_list_without_rates),
-        cmocka_unit_test(edge_list_with_rates_is_taken_as_it_is),
-        cmocka_unit_test(malformed_edge_lists_name_file_and_line),
-        cmocka_unit_test(unreadable_edge_lists_are_refused),
         cmocka_unit_test(destroy_takes_null),
     };
-    return cmocka_run_group_tests(tests, make_path, remove_path);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }
