@@ -151,7 +151,7 @@ static bool read_photo(const struct photo_set *set, struct photo_reader *reader,
 
 /* --- pictures --- */
 
-static struct photo_view choose_view(const struct photo_set *set, const struct jpeg_about *about, int size,
+static struct photo_view choose_view(const struct photo_set *set, const struct image_about *about, int size,
                                      struct random_stream *augment)
 {
     if (augment != NULL && set->augment)
@@ -164,7 +164,7 @@ static struct photo_view choose_view(const struct photo_set *set, const struct j
 static const char *make_picture(const struct photo_set *set, struct photo_reader *reader, size_t index, int size,
                                 struct random_stream *augment, float *out)
 {
-    struct jpeg_about about;
+    struct image_about about;
     size_t bytes;
     if (!read_photo(set, reader, set->places[index], &bytes))
         return reader->trouble;
@@ -244,7 +244,7 @@ static enum status fetch(const struct dataset *base, size_t index, struct random
 }
 
 /* The view that has every pixel of the picture. */
-static struct photo_view whole_view(const struct jpeg_about *about)
+static struct photo_view whole_view(const struct image_about *about)
 {
     return (struct photo_view){.width = about->width,
                                .height = about->height,
@@ -259,7 +259,7 @@ static struct photo_view whole_view(const struct jpeg_about *about)
 static uint64_t make_part(const struct photo_set *set, struct photo_reader *reader, size_t index, int size,
                           enum dataset_part part, struct random_stream *augment, float *out)
 {
-    struct jpeg_about about;
+    struct image_about about;
     size_t bytes;
     if (!read_photo(set, reader, set->places[index], &bytes))
         return 0;
@@ -365,7 +365,8 @@ static enum status open_index(const char *root, bool train, struct photo_index *
     if (status == STATUS_OK)
         status = photo_index_open(folder, train ? NULL : &classes, &foreign, out);
     if (status == STATUS_OK && foreign > 0)
-        log_info("%s: %zu files that are no JPEGs by name are not part of the set", folder, foreign);
+        log_info("%s: %zu files that are no images by name (" IMAGE_ENDINGS_TEXT ") are not part of the set", folder,
+                 foreign);
     photo_index_release(&classes);
     free(folder);
     free(training);
