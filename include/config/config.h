@@ -36,6 +36,7 @@ struct config {
         bool augment;
         double alpha;                    /* of partition dirichlet */
         double validation;               /* share of the training pictures kept back */
+        double test_share;               /* of a set without test images: share of the training images for tests */
         int64_t train_count, test_count; /* shapes: pictures drawn; others: the first so many, 0: all */
         int64_t dimension, classes;      /* gaussian: features of a sample, classes */
         double condition;                /* gaussian: largest over smallest variance of a feature */

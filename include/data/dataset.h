@@ -64,6 +64,8 @@ struct dataset {
      * Else NULL and 0: any order is as good. */
     const uint32_t *block_ends; /* (block_count), owned by the set */
     size_t block_count, pool;
+    const char *note; /* where its images come from, for the run's output and record; NULL: from where they usually do;
+                       * owned by the set */
 };
 
 /* How the pictures of a packed set are shuffled, where it matters that a disk is fastest in long reads. */
@@ -77,13 +79,15 @@ struct dataset_shuffle {
 };
 
 struct dataset_params {
-    const char *name; /* of dataset_names() */
-    const char *path; /* the folder that holds the sets' folders: data.path, else $GRAPEVINE_DATA; "" if neither */
-    bool train;       /* the training split, else the test split */
-    bool augment;     /* allow augmentation (training split) */
-    size_t count;     /* shapes, gaussian: pictures to draw, 0 for 8192 (training) or 2048 (test);
+    const char *name;  /* of dataset_names() */
+    const char *path;  /* the folder that holds the sets' folders: data.path, else $GRAPEVINE_DATA; "" if neither */
+    bool train;        /* the training split, else the test split */
+    bool augment;      /* allow augmentation (training split) */
+    size_t count;      /* shapes, gaussian: pictures to draw, 0 for 8192 (training) or 2048 (test);
                             * photographs: so many, evenly from all; others: the first `count` only; 0 for all */
-    uint64_t seed;    /* shapes, gaussian */
+    uint64_t seed;     /* shapes, gaussian, and the choice of: */
+    double test_share; /* where a set has no test images: the share of each class's training images that are for tests;
+                        * the training split lacks them */
     int dimension, class_count; /* gaussian: features of a sample, a picture of shape (1, 1, dimension); classes */
     double condition;           /* gaussian: largest over smallest variance of a feature, ≥ 1 */
     /* imagenet, photos: */

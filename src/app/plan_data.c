@@ -41,6 +41,7 @@ static enum status open_set(const struct plan *plan, bool train, bool augment, s
         .augment = augment,
         .count = (size_t)(train ? config->data.train_count : config->data.test_count),
         .seed = (uint64_t)config->seed,
+        .test_share = config->data.test_share,
         .dimension = (int)config->data.dimension,
         .class_count = (int)config->data.classes,
         .condition = config->data.condition,
@@ -116,7 +117,10 @@ struct partition_params plan_partition_params(const struct plan *plan, int worke
 
 enum status plan_open_test_data(struct plan *plan)
 {
-    return open_set(plan, false, false, &plan->test);
+    TRY(open_set(plan, false, false, &plan->test));
+    if (plan->test->note != NULL)
+        log_info("test images: %s", plan->test->note);
+    return STATUS_OK;
 }
 
 enum status plan_open_training_data(struct plan *plan)

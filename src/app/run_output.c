@@ -78,6 +78,7 @@ static struct summary summarize(const struct run_output *output, const struct ru
         .model = plan->spec->name,
         .data = config->data.name,
         .partition = config->data.partition,
+        .test_images = plan->test->note,
         .transport = result->transport,
         .device = plan->ops->name,
         .batch_norm = config->batch_norm.policy,

@@ -41,7 +41,8 @@ const struct schema_row schema_table[] = {
                 "pack`). Required."},
     {KEY(data, path), OF_RANK, .is_path = true, .preset = "\"\"", .summary = "folder that holds the data sets' folders",
      .details = "Empty: $GRAPEVINE_DATA. Below it: cifar-10-batches-bin/, cifar-100-binary/, mnist/, "
-                "fashion-mnist/, which scripts/get_data.sh fetches, imagenet/{train,val}/, photos/{train,val}/."},
+                "fashion-mnist/, which scripts/get_data.sh fetches, imagenet/{train,val}/, photos/{train,val}/; for "
+                "photographs also the folder that holds train/ or the class folders itself."},
     {KEY(data, augment), .preset = "true", .summary = "augment training pictures",
      .details = "Random crop from a padding of 4, and a horizontal flip for colour pictures; photographs: a crop of "
                 "random area and ratio, resized, and a flip. Never on test pictures."},
@@ -54,6 +55,10 @@ const struct schema_row schema_table[] = {
      .details = "Small: each worker sees few classes; large: nearly alike."},
     {KEY(data, validation), BELOW(0, 1), .preset = "0", .summary = "share of training pictures kept for validation",
      .details = "0.1 keeps a tenth back, the same pictures for every worker. run.keep_best needs it above 0."},
+    {KEY(data, test_share), BELOW(0, 1), .preset = "0.1", .summary = "sets without test images: share kept for tests",
+     .details = "Photographs without a folder for tests (val, valid, validation, test), arrays without test arrays: so "
+                "many of each class are tested on, and not trained on; which is a function of `seed` and of the names. "
+                "Without effect where test images are there."},
     {KEY(data, train_count), CLOSED(0, 1e9), .preset = "0", .summary = "training pictures",
      .details = "shapes, gaussian: how many are drawn. Other sets: only the first so many are used (photographs: so "
                 "many evenly from all). 0: all, or the set's usual number."},
