@@ -53,7 +53,8 @@ static const char *const fashion_classes[] = {"T-shirt/top", "Trouser", "Pullove
     ENTRY("mnist", idx_open, "mnist", 1, 28, 28, 10, mnist_classes, false, {.1307}, {.3081})                       \
     ENTRY("fashion-mnist", idx_open, "fashion-mnist", 1, 28, 28, 10, fashion_classes, true, {.2860}, {.3530})      \
     ENTRY("imagenet", photos_open, "imagenet", 3, 224, 224, 0, NULL, true, {.485, .456, .406}, {.229, .224, .225}) \
-    ENTRY("photos", photos_open, "photos", 3, 224, 224, 0, NULL, true, {.485, .456, .406}, {.229, .224, .225})
+    ENTRY("photos", photos_open, "photos", 3, 224, 224, 0, NULL, true, {.485, .456, .406}, {.229, .224, .225})     \
+    ENTRY("npy", arrays_open, "npy", 0, 0, 0, 0, NULL, false, {0}, {1})
 
 #define KIND(...) {__VA_ARGS__},
 #define NAME(name, ...) name,
@@ -85,7 +86,7 @@ enum status dataset_open(const struct dataset_params *params, struct dataset **o
             kind = &kinds[i];
     if (kind == NULL)
         return report_unknown(params->name);
-    bool own = strcmp(kind->name, "photos") == 0; /* the user's */
+    bool own = strcmp(kind->name, "photos") == 0 || strcmp(kind->name, "npy") == 0; /* the user's */
     if (kind->folder != NULL && (params->path == NULL || params->path[0] == '\0')) {
         log_error("data set %s: its folder is not known; set data.path or $GRAPEVINE_DATA to the folder that holds "
                   "%s/%s%s%s",

@@ -37,6 +37,9 @@ void raw_pictures_release(struct raw_pictures *raw);
 /* Take over `raw` (emptied) and make a data set of it. */
 struct dataset *memory_set_create(const struct dataset_kind *kind, bool augment, struct raw_pictures *raw);
 
+/* The set says which mean and deviation of `kind` it has, and `note` (taken over, or NULL). */
+void memory_set_describe(struct dataset *set, const struct dataset_kind *kind, char *note);
+
 /* STATUS_USAGE (logged) when more pictures are asked for than the files hold; else *count is what to read. */
 enum status memory_set_count(const struct dataset_kind *kind, const struct dataset_params *params, size_t available,
                              size_t *count);
@@ -51,6 +54,7 @@ enum status cifar10_open(const struct dataset_kind *kind, const struct dataset_p
 enum status cifar100_open(const struct dataset_kind *kind, const struct dataset_params *params, struct dataset **out);
 enum status idx_open(const struct dataset_kind *kind, const struct dataset_params *params, struct dataset **out);
 enum status gaussian_open(const struct dataset_kind *kind, const struct dataset_params *params, struct dataset **out);
+enum status arrays_open(const struct dataset_kind *kind, const struct dataset_params *params, struct dataset **out);
 enum status photos_open(const struct dataset_kind *kind, const struct dataset_params *params, struct dataset **out);
 enum status shapes_open(const struct dataset_kind *kind, const struct dataset_params *params, struct dataset **out);
 

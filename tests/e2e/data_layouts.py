@@ -1,13 +1,19 @@
 #!/usr/bin/env python3
 """Data for tests/e2e/data_layouts_test.sh, drawn with a seed.
 
-    data_layouts.py photos FOLDER COUNT KIND    FOLDER/left and FOLDER/right: COUNT images in each; KIND: jpg, png, webp,
-                                                or mixed: all of them in turns, one of each under another's name
+    data_layouts.py photos FOLDER COUNT KIND    FOLDER/left, FOLDER/right: COUNT images in each; KIND: jpg, png, webp,
+                                                or mixed: all of them, and one of each under another's name
+    data_layouts.py arrays FOLDER COUNT TESTS   FOLDER/npy: arrays of images and labels in three classes, to train and
+                                                to test; FOLDER/bare: those to train alone
+    data_layouts.py scale FOLDER RUN            the run's record and checkpoint have mean and deviation of FOLDER/npy
 """
+import json
 import os
 import random
+import struct
 import sys
 
+import numpy as np
 from PIL import Image
 
 KINDS = {"png": ("PNG", {}), "webp": ("WEBP", {"quality": 80}), "jpg": ("JPEG", {"quality": 90})}
@@ -39,5 +45,29 @@ def photos(folder, count, kind):
             image.save(os.path.join(place, f"{k}.{shown}"), format_name, **options)
 
 
+def arrays(folder, count, tests):
+    random_numbers = np.random.default_rng(5)
+    for name in ("npy", "bare"):
+        os.makedirs(os.path.join(folder, name))
+    for split, total in (("train", int(count)), ("test", int(tests))):
+        labels = np.arange(total) % 3
+        images = random_numbers.integers(0, 120, (total, 12, 10, 3)) + 40 * labels[:, None, None, None]
+        places = [("npy", f"x_{split}", f"y_{split}")] + [("bare", "images", "labels")] * (split == "train")
+        for place, x, y in places:
+            np.save(os.path.join(folder, place, x), images.astype("uint8"))
+            np.save(os.path.join(folder, place, y), labels)
+
+
+def scale(folder, run):
+    images = np.load(os.path.join(folder, "npy", "x_train.npy")) / 255
+    with open(os.path.join(run, "summary.json")) as file:
+        summary = json.load(file)
+    with open(os.path.join(run, "final.safetensors"), "rb") as file:
+        header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))["__metadata__"]
+    for name, wanted in (("mean", images.mean((0, 1, 2))), ("deviation", images.std((0, 1, 2)))):
+        assert np.allclose(summary[name], wanted, atol=1e-9), (summary[name], wanted)
+        assert np.allclose([float(word) for word in header[name].split()], wanted, atol=1e-9), header[name]
+
+
 if __name__ == "__main__":
-    {"photos": photos}[sys.argv[1]](*sys.argv[2:])
+    {"photos": photos, "arrays": arrays, "scale": scale}[sys.argv[1]](*sys.argv[2:])

@@ -132,8 +132,27 @@ test_folders() {
         "data.path=$scratch" data.folder=run-named "run.dir=$scratch/never"
 }
 
+# Arrays: train and eval, on tests of their own and on a share, and tests alone with the scale of the record.
+test_arrays() {
+    local run=$scratch/run-arrays mean deviation
+    "${layouts[@]}" arrays "$scratch/arrays" 60 20
+    trains "arrays" arrays data.name=npy "data.path=$scratch/arrays" data.validation=0.1
+    check "the record and the checkpoint have mean and deviation" "${layouts[@]}" scale "$scratch/arrays" "$run"
+    run_ranks 1 eval "$run/final.safetensors" "$run/config.yaml"
+    verdict "eval tests on the same" "$(check_loss "$run")"
+    plans "no test arrays" '48 pictures to train, 0 held out, 12 to test, 3 classes' data.name=npy data.test_share=0.2 \
+        "data.path=$scratch/arrays" data.folder=bare
+    says "no test arrays" 'test images: 0.2 of the images of each class in .*/bare/images.npy, kept .* by seed 3'
+    rm "$scratch/arrays/npy/x_train.npy"
+    refuse "tests alone" 1 2 'data.mean and data.deviation' eval "$run/final.safetensors" "$run/config.yaml"
+    mean=$("$PYTHON" -c 'import json, sys; print(json.load(open(sys.argv[1]))["mean"])' "$run/summary.json")
+    deviation=$("$PYTHON" -c 'import json, sys; print(json.load(open(sys.argv[1]))["deviation"])' "$run/summary.json")
+    run_ranks 1 eval "$run/final.safetensors" "$run/config.yaml" "data.mean=$mean" "data.deviation=$deviation"
+    verdict "with the scale of the record" "$(check_loss "$run")"
+}
+
 # A part of the name of a test function as argument runs that one only.
-for part in formats without_tests folders; do
+for part in formats without_tests folders arrays; do
     case $part in *${1:-}*) "test_$part" ;; esac
 done
 finish

@@ -1,5 +1,5 @@
-/* Images of any bytes, whatever their format: looked through, cropped, the middle taken, shrunk. What is found sound can
- * be rendered, and what is rendered is an image. */
+/* Images of any bytes, whatever their format: looked through, cropped, the middle taken, shrunk. What is found sound
+ * can be rendered, and what is rendered is an image. */
 #ifndef GRAPEVINE_TESTS_FUZZ_IMAGE_FUZZ_H
 #define GRAPEVINE_TESTS_FUZZ_IMAGE_FUZZ_H
 

@@ -1,5 +1,5 @@
-/* data/test_share.h: every class gives its share, the two sides have all images between them, and which side an image is
- * on depends on the seed and its name alone. */
+/* data/test_share.h: every class gives its share, the two sides have all images between them, and which side an image
+ * is on depends on the seed and its name alone. */
 #include "data/test_share.h"
 
 #include <stdarg.h>

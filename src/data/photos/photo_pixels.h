@@ -34,8 +34,8 @@ bool photo_render(struct photo_maker *maker, const struct photo_view *view, cons
 size_t photo_decode(struct photo_maker *maker, const struct photo_view *view);
 const char *photo_trouble(const struct photo_maker *maker);
 
-/* Encode the picture anew, as a JPEG, with its shorter side brought down to `short_side` pixels (a picture whose shorter
- * side is no longer keeps its size) at `quality` (1 to 100). *out is the caller's, from malloc; `about` is of what it
+/* Encode the picture anew, as a JPEG, with its shorter side brought down to `short_side` pixels (one whose shorter side
+ * is no longer keeps its size) at `quality` (1 to 100). *out is the caller's, from malloc; `about` is of what it
  * holds. Grayscale stays grayscale. False: the picture cannot be decoded; `trouble` is why, borrowed until the next
  * call. */
 bool photo_shrink(struct photo_maker *maker, const uint8_t *bytes, size_t size, int short_side, int quality,

@@ -408,7 +408,7 @@ static uint64_t digest_name(const void *context, uint64_t seed, size_t i)
     return digest_bytes(seed, name, strlen(name));
 }
 
-/* All photographs of the index, or those of one side of what is kept for tests: *places (*count), owned by the caller. */
+/* All photographs, or those of one side of what is kept for tests: *places (*count), owned by the caller. */
 static enum status list_places(const struct photo_index *index, const struct dataset_params *params, bool shared,
                                uint32_t **places, size_t *count)
 {
