@@ -7,9 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "data/memory_set.h"
+#include "data/set_folder.h"
 
 enum { CIFAR_PICTURE_BYTES = 3 * 32 * 32, CIFAR_FILES_MAX = 5 };
 
@@ -17,6 +20,7 @@ struct cifar_layout {
     const char *train_files[CIFAR_FILES_MAX]; /* (train_file_count) */
     size_t train_file_count;
     const char *test_file;
+    const char *python_file;            /* of the version in Python's pickles: is in its folder */
     size_t label_bytes;                 /* the last of them is the class */
     size_t train_records, test_records; /* per published file */
 };
@@ -25,6 +29,7 @@ static const struct cifar_layout cifar10_layout = {
     .train_files = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"},
     .train_file_count = 5,
     .test_file = "test_batch.bin",
+    .python_file = "data_batch_1",
     .label_bytes = 1,
     .train_records = 10000,
     .test_records = 10000,
@@ -35,6 +40,7 @@ static const struct cifar_layout cifar100_layout = {
     .train_files = {"train.bin"},
     .train_file_count = 1,
     .test_file = "test.bin",
+    .python_file = "train",
     .label_bytes = 2,
     .train_records = 50000,
     .test_records = 10000,
@@ -137,13 +143,48 @@ static enum status read_all(const struct cifar_reader *reader, char *const paths
     return STATUS_OK;
 }
 
+/* Python's version of the set, which torchvision downloads: in data.path, or data.path itself. */
+static char *find_pickles(const struct cifar_reader *reader)
+{
+    const char *path = reader->params->path, *name = reader->kind->python_folder;
+    char *places[] = {text_format("%s/%s", path, name), text_format("%s/%s/%s", path, reader->kind->name, name),
+                      text_format("%s", path)};
+    char *found = NULL;
+    for (int k = 0; k < 3; k++) {
+        char *file = text_format("%s/%s", places[k], reader->layout->python_file);
+        if (found == NULL && access(file, F_OK) == 0)
+            found = places[k];
+        else
+            free(places[k]);
+        free(file);
+    }
+    return found;
+}
+
+/* Where the set is not there, but its Python version is, that is the message. */
+static enum status expect_binary(const struct cifar_reader *reader, const char *first)
+{
+    char *pickles = access(first, F_OK) == 0 ? NULL : find_pickles(reader);
+    if (pickles == NULL)
+        return STATUS_OK;
+    log_error("%s: this is the set's Python version (pickles), and the binary one is read; make it of these files: "
+              "scripts/cifar_binary.py %s, or download it: scripts/get_data.sh %s %s",
+              pickles, pickles, reader->kind->name, reader->params->path);
+    free(pickles);
+    return STATUS_DATA;
+}
+
 static enum status cifar_open(const struct cifar_reader *reader, struct dataset **out)
 {
     char *paths[CIFAR_FILES_MAX] = {0};
     struct raw_pictures raw = {0};
+    char *folder = set_folder_find(reader->kind, reader->params, file_name(reader, 0));
     for (size_t i = 0; i < file_count(reader); i++)
-        paths[i] = dataset_file_path(reader->kind, reader->params, file_name(reader, i));
-    enum status status = read_all(reader, paths, &raw);
+        paths[i] = set_file_find(folder, file_name(reader, i));
+    free(folder);
+    enum status status = expect_binary(reader, paths[0]);
+    if (status == STATUS_OK)
+        status = read_all(reader, paths, &raw);
     if (status == STATUS_OK)
         *out = memory_set_create(reader->kind, reader->params->augment, &raw);
     raw_pictures_release(&raw);

@@ -1,4 +1,5 @@
-/* MNIST and Fashion-MNIST: idx files of unsigned bytes, gzipped as they are published or unpacked.
+/* MNIST and Fashion-MNIST: idx files of unsigned bytes, gzipped as they are published or unpacked, in the
+ * folders and under the names that set_folder.h knows.
  *
  * An idx file is a magic number (0x0800 + dimensions), one big-endian 32-bit length per dimension, and the bytes.
  * Any number of pictures is valid, so that small folders serve for tests; files are read to their end, so that gzip's
@@ -7,12 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include "base/log.h"
 #include "base/memory.h"
 #include "data/memory_set.h"
+#include "data/set_folder.h"
 
 /* A length above this is a damaged header, not a set of this family; the largest published file has 60,000. */
 enum { IDX_COUNT_MAX = 1000000, IDX_DIMENSIONS_MAX = 3 };
@@ -33,21 +34,12 @@ static enum status report(const struct idx_file *file, const char *trouble)
     return STATUS_DATA;
 }
 
-/* Open "NAME.gz", or NAME where only that is there. */
+/* Open the file of this name in any of its forms (set_folder.h). */
 static enum status idx_file_open(struct idx_file *file, const char *name)
 {
-    char packed[64];
-    snprintf(packed, sizeof packed, "%s.gz", name);
-    file->path = dataset_file_path(file->kind, file->params, packed);
-    if (access(file->path, F_OK) != 0) {
-        char *plain = dataset_file_path(file->kind, file->params, name);
-        if (access(plain, F_OK) == 0) {
-            free(file->path);
-            file->path = plain;
-        } else {
-            free(plain);
-        }
-    }
+    char *folder = set_folder_find(file->kind, file->params, name);
+    file->path = set_file_find(folder, name);
+    free(folder);
     errno = 0;
     file->stream = gzopen(file->path, "rb");
     if (file->stream == NULL)

@@ -181,11 +181,6 @@ enum status memory_set_count(const struct dataset_kind *kind, const struct datas
     return STATUS_OK;
 }
 
-char *dataset_file_path(const struct dataset_kind *kind, const struct dataset_params *params, const char *file)
-{
-    return text_format("%s/%s/%s", params->path, kind->folder, file);
-}
-
 char *dataset_remedy(const struct dataset_kind *kind, const struct dataset_params *params)
 {
     return text_format("get it with: scripts/get_data.sh %s %s (data.path, else $GRAPEVINE_DATA, names the folder that "

@@ -22,6 +22,8 @@ struct dataset_kind {
     bool flip;                                 /* a picture and its mirror image belong to the same class */
     double mean[MEMORY_SET_CHANNELS_MAX];      /* (channels), of pixels scaled to [0, 1] */
     double deviation[MEMORY_SET_CHANNELS_MAX]; /* (channels), likewise */
+    const char *const *folders;                /* other usual names of `folder`, NULL-terminated; or NULL */
+    const char *python_folder;                 /* what a version of the set that is not read is called; or NULL */
 };
 
 /* Pictures as a reader leaves them. */
@@ -43,9 +45,6 @@ void memory_set_describe(struct dataset *set, const struct dataset_kind *kind, c
 /* STATUS_USAGE (logged) when more pictures are asked for than the files hold; else *count is what to read. */
 enum status memory_set_count(const struct dataset_kind *kind, const struct dataset_params *params, size_t available,
                              size_t *count);
-
-/* "PATH/FOLDER/FILE", owned by the caller. */
-char *dataset_file_path(const struct dataset_kind *kind, const struct dataset_params *params, const char *file);
 
 /* The last half of a message about a file: how to get the set, and where it is looked for. Owned by the caller. */
 char *dataset_remedy(const struct dataset_kind *kind, const struct dataset_params *params);

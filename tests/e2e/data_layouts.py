@@ -5,10 +5,14 @@
                                                 or mixed: all of them, and one of each under another's name
     data_layouts.py arrays FOLDER COUNT TESTS   FOLDER/npy: arrays of images and labels in three classes, to train and
                                                 to test; FOLDER/bare: those to train alone
+    data_layouts.py pickles FOLDER              FOLDER/cifar-10-batches-py: four images in each file; FOLDER/expected:
+                                                what the binary version of them is
+    data_layouts.py evil FILE                   a pickle that would run a program
     data_layouts.py scale FOLDER RUN            the run's record and checkpoint have mean and deviation of FOLDER/npy
 """
 import json
 import os
+import pickle
 import random
 import struct
 import sys
@@ -69,5 +73,29 @@ def scale(folder, run):
         assert np.allclose([float(word) for word in header[name].split()], wanted, atol=1e-9), header[name]
 
 
+def pickles(folder):
+    draw = np.random.default_rng(6)
+    python, binary = os.path.join(folder, "cifar-10-batches-py"), os.path.join(folder, "expected")
+    os.makedirs(python)
+    os.makedirs(binary)
+    for name in [f"data_batch_{k}" for k in range(1, 6)] + ["test_batch"]:
+        labels = draw.integers(0, 10, 4).astype("uint8")
+        data = draw.integers(0, 256, (4, 3072)).astype("uint8")
+        with open(os.path.join(python, name), "wb") as file:
+            content = {b"batch_label": b"a batch", b"labels": [int(k) for k in labels], b"data": data}
+            pickle.dump(content, file, protocol=2)
+        np.hstack([labels[:, None], data]).tofile(os.path.join(binary, name + ".bin"))
+
+
+class Evil:
+    def __reduce__(self):
+        return os.system, ("echo run >&2",)
+
+
+def evil(path):
+    with open(path, "wb") as file:
+        pickle.dump({b"labels": Evil(), b"data": None}, file)
+
+
 if __name__ == "__main__":
-    {"photos": photos, "arrays": arrays, "scale": scale}[sys.argv[1]](*sys.argv[2:])
+    {"photos": photos, "arrays": arrays, "scale": scale, "pickles": pickles, "evil": evil}[sys.argv[1]](*sys.argv[2:])

@@ -151,8 +151,25 @@ test_arrays() {
     verdict "with the scale of the record" "$(check_loss "$run")"
 }
 
+# Python's version of CIFAR becomes the binary one; what else a pickle would do is not let in.
+test_pickles() {
+    local place=$scratch/torchvision
+    "${layouts[@]}" pickles "$place"
+    refuse "Python's version" 1 3 'cifar-10-batches-py: this is the set.s Python version && scripts/cifar_binary.py' \
+        simulate "$config" data.name=cifar10 "data.path=$place" "run.dir=$scratch/never"
+    run_command "$PYTHON" scripts/cifar_binary.py "$place"
+    check "made anew" test "$status" = 0
+    check "byte for byte" diff -r "$place/expected" "$place/cifar-10-batches-bin"
+    plans "and read" '20 pictures to train, 0 held out, 4 to test, 10 classes' data.name=cifar10 "data.path=$place"
+    plans "from the folder itself" '20 pictures to train' data.name=cifar10 "data.path=$place/cifar-10-batches-bin"
+    "${layouts[@]}" evil "$place/cifar-10-batches-py/data_batch_2"
+    run_command "$PYTHON" scripts/cifar_binary.py "$place/cifar-10-batches-py"
+    verdict "no program is run" "$([ "$status" = 3 ] && grep -q 'data_batch_2: cannot be read' "$scratch/err" ||
+        echo "status $status")"
+}
+
 # A part of the name of a test function as argument runs that one only.
-for part in formats without_tests folders arrays; do
+for part in formats without_tests folders arrays pickles; do
     case $part in *${1:-}*) "test_$part" ;; esac
 done
 finish

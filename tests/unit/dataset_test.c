@@ -46,10 +46,11 @@ static int tear_down(void **state)
 static void write_file(const struct fixture *fixture, const char *name, const void *bytes, size_t size)
 {
     char *path = text_format("%s/%s", fixture->folder, name);
-    char *slash = strrchr(path, '/');
-    *slash = '\0';
-    mkdir(path, 0700);
-    *slash = '/';
+    for (char *slash = path + strlen(fixture->folder); (slash = strchr(slash + 1, '/')) != NULL;) {
+        *slash = '\0';
+        mkdir(path, 0700);
+        *slash = '/';
+    }
     gzFile file = gzopen(path, strstr(name, ".gz") != NULL ? "wb" : "wbT");
     assert_non_null(file);
     assert_int_equal(gzwrite(file, bytes, (unsigned)size), size);
@@ -114,7 +115,7 @@ static uint8_t pixel_of(size_t picture, size_t place)
 }
 
 /* Two records per file; picture i (counted over the files) has label i % 10. */
-static void write_cifar10(const struct fixture *fixture)
+static void write_cifar10_in(const struct fixture *fixture, const char *folder)
 {
     uint8_t records[2][1 + CIFAR_PIXELS];
     for (size_t file = 0; file < 6; file++) {
@@ -123,11 +124,16 @@ static void write_cifar10(const struct fixture *fixture)
             for (size_t p = 0; p < CIFAR_PIXELS; p++)
                 records[i][1 + p] = pixel_of(2 * file + i, p);
         }
-        char *name = file < 5 ? text_format("cifar-10-batches-bin/data_batch_%zu.bin", file + 1)
-                              : text_format("cifar-10-batches-bin/test_batch.bin");
+        char *name = file < 5 ? text_format("%s/data_batch_%zu.bin", folder, file + 1)
+                              : text_format("%s/test_batch.bin", folder);
         write_file(fixture, name, records, sizeof records);
         free(name);
     }
+}
+
+static void write_cifar10(const struct fixture *fixture)
+{
+    write_cifar10_in(fixture, "cifar-10-batches-bin");
 }
 
 static void cifar10_values_are_exact(void **state)
@@ -192,19 +198,25 @@ static void cifar100_uses_the_fine_label(void **state)
     dataset_close(set);
 }
 
-/* Three pictures and labels 7, 0, 9, under the names of a split. */
-static void write_digits(const struct fixture *fixture, const char *folder, const char *split, const char *suffix)
+/* Three pictures and labels 7, 0, 9. */
+static void write_digit_files(const struct fixture *fixture, const char *pictures_name, const char *labels_name)
 {
     uint8_t pictures[16 + 3 * DIGIT_PIXELS] = {0, 0, 8, 3, 0, 0, 0, 3, 0, 0, 0, 28, 0, 0, 0, 28};
     static const uint8_t labels[8 + 3] = {0, 0, 8, 1, 0, 0, 0, 3, 7, 0, 9};
     for (size_t p = 0; p < 3 * DIGIT_PIXELS; p++)
         pictures[16 + p] = pixel_of(p / DIGIT_PIXELS, p % DIGIT_PIXELS);
-    char *name = text_format("%s/%s-images-idx3-ubyte%s", folder, split, suffix);
-    write_file(fixture, name, pictures, sizeof pictures);
-    free(name);
-    name = text_format("%s/%s-labels-idx1-ubyte%s", folder, split, suffix);
-    write_file(fixture, name, labels, sizeof labels);
-    free(name);
+    write_file(fixture, pictures_name, pictures, sizeof pictures);
+    write_file(fixture, labels_name, labels, sizeof labels);
+}
+
+/* The same under the names of a split. */
+static void write_digits(const struct fixture *fixture, const char *folder, const char *split, const char *suffix)
+{
+    char *pictures = text_format("%s/%s-images-idx3-ubyte%s", folder, split, suffix);
+    char *labels = text_format("%s/%s-labels-idx1-ubyte%s", folder, split, suffix);
+    write_digit_files(fixture, pictures, labels);
+    free(pictures);
+    free(labels);
 }
 
 static void check_digits(const struct fixture *fixture, const char *name, bool train, double mean, double deviation)
@@ -231,6 +243,75 @@ static void idx_is_read_gzipped_and_plain(void **state)
     check_digits(*state, "mnist", true, .1307, .3081);
     check_digits(*state, "mnist", false, .1307, .3081);
     check_digits(*state, "fashion-mnist", true, .2860, .3530);
+}
+
+static void remove_all(const struct fixture *fixture)
+{
+    char *command = text_format("rm -rf %s/*", fixture->folder);
+    assert_int_equal(system(command), 0);
+    free(command);
+}
+
+/* As torchvision, Kaggle and their archives lay files out, from the folder itself to the one above. */
+static void idx_is_found_under_usual_names(void **state)
+{
+    static const struct {
+        const char *set, *folder, *images, *labels;
+    } layouts[] = {
+        {"mnist", "MNIST/raw", "train-images-idx3-ubyte", "train-labels-idx1-ubyte"},
+        {"mnist", "MNIST/raw", "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"},
+        {"mnist", "raw", "train-images-idx3-ubyte", "train-labels-idx1-ubyte.gz"},
+        {"mnist", ".", "train-images.idx3-ubyte", "train-labels.idx1-ubyte"},
+        {"mnist", "mnist", "train-images.idx3-ubyte.gz", "train-labels.idx1-ubyte"},
+        {"mnist", ".", "train-images-idx3-ubyte/train-images-idx3-ubyte",
+         "train-labels-idx1-ubyte/train-labels-idx1-ubyte"},
+        {"mnist", ".", "train-images.idx3-ubyte/train-images.idx3-ubyte",
+         "train-labels.idx1-ubyte/train-labels.idx1-ubyte"},
+        {"fashion-mnist", "FashionMNIST/raw", "train-images-idx3-ubyte", "train-labels-idx1-ubyte"},
+        {"fashion-mnist", "fashion_mnist", "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"},
+        {"fashion-mnist", "a/b/fashion-mnist", "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"}};
+    struct fixture *fixture = *state;
+    for (size_t k = 0; k < sizeof layouts / sizeof layouts[0]; k++) {
+        bool fashion = strcmp(layouts[k].set, "mnist") != 0;
+        char *names[] = {text_format("%s/%s", layouts[k].folder, layouts[k].images),
+                         text_format("%s/%s", layouts[k].folder, layouts[k].labels)};
+        write_digit_files(fixture, names[0], names[1]);
+        check_digits(fixture, layouts[k].set, true, fashion ? .2860 : .1307, fashion ? .3530 : .3081);
+        remove_all(fixture);
+        free(names[0]);
+        free(names[1]);
+    }
+}
+
+static void cifar_is_found_below(void **state)
+{
+    static const char *const folders[] = {".", "cifar10", "cifar-10-batches-bin", "x/y/cifar-10-batches-bin",
+                                          "cifar10/cifar-10-batches-bin"};
+    struct fixture *fixture = *state;
+    for (size_t k = 0; k < sizeof folders / sizeof folders[0]; k++) {
+        struct dataset *set;
+        write_cifar10_in(fixture, folders[k]);
+        assert_int_equal(open_set(fixture, "cifar10", true, 0, &set), STATUS_OK);
+        assert_int_equal(set->count, 10);
+        dataset_close(set);
+        remove_all(fixture);
+    }
+    write_cifar10_in(fixture, "w/x/y/z/cifar-10-batches-bin"); /* too deep */
+    EXPECT_MESSAGE(fixture, "cifar10", true, "cifar-10-batches-bin/data_batch_1.bin: No such file");
+}
+
+static void pickles_are_named(void **state)
+{
+    struct fixture *fixture = *state;
+    write_file(fixture, "cifar-10-batches-py/data_batch_1", "\x80\2", 2);
+    EXPECT_MESSAGE(fixture, "cifar10", true, "cifar-10-batches-py: this is the set's Python version",
+                   "scripts/cifar_binary.py ", "scripts/get_data.sh cifar10");
+    write_file(fixture, "cifar100/cifar-100-python/train", "\x80\2", 2);
+    EXPECT_MESSAGE(fixture, "cifar100", false, "cifar-100-python: this is the set's Python version");
+    write_cifar10(fixture);
+    struct dataset *set;
+    assert_int_equal(open_set(fixture, "cifar10", true, 0, &set), STATUS_OK); /* both are there */
+    dataset_close(set);
 }
 
 static void names_are_checked(void **state)
@@ -428,6 +509,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(count_takes_the_first, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cifar100_uses_the_fine_label, set_up, tear_down),
         cmocka_unit_test_setup_teardown(idx_is_read_gzipped_and_plain, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(idx_is_found_under_usual_names, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(cifar_is_found_below, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(pickles_are_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(names_are_checked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cifar_troubles_are_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(idx_troubles_are_named, set_up, tear_down),
