@@ -1,7 +1,8 @@
 /* CIFAR-10 and CIFAR-100, binary version: records of label bytes followed by 3072 bytes of red, green and blue planes.
  *
- * Any whole number of records is a valid file, so that small folders serve for tests; the published files have the
- * sizes named in the messages. */
+ * Any whole number of records is a valid file, so that small folders serve for tests, if all training files have as
+ * many, and if it is no published one that was cut short; unless data.train_count or data.test_count asks for a part
+ * anyway. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "data/known_sets.h"
 #include "data/memory_set.h"
 #include "data/set_folder.h"
 
@@ -22,6 +24,8 @@ struct cifar_layout {
     const char *test_file;
     const char *python_file;            /* of the version in Python's pickles: is in its folder */
     size_t label_bytes;                 /* the last of them is the class */
+    const char *other_name;             /* the other set of the family, */
+    size_t other_label_bytes;           /* and its label_bytes */
     size_t train_records, test_records; /* per published file */
 };
 
@@ -31,6 +35,8 @@ static const struct cifar_layout cifar10_layout = {
     .test_file = "test_batch.bin",
     .python_file = "data_batch_1",
     .label_bytes = 1,
+    .other_name = "cifar100",
+    .other_label_bytes = 2,
     .train_records = 10000,
     .test_records = 10000,
 };
@@ -42,6 +48,8 @@ static const struct cifar_layout cifar100_layout = {
     .test_file = "test.bin",
     .python_file = "train",
     .label_bytes = 2,
+    .other_name = "cifar10",
+    .other_label_bytes = 1,
     .train_records = 50000,
     .test_records = 10000,
 };
@@ -74,6 +82,11 @@ static enum status report(const struct cifar_reader *reader, const char *path, c
     return STATUS_DATA;
 }
 
+static size_t other_record(const struct cifar_reader *reader)
+{
+    return reader->layout->other_label_bytes + CIFAR_PICTURE_BYTES;
+}
+
 static enum status count_records(const struct cifar_reader *reader, const char *path, size_t *records)
 {
     char trouble[128];
@@ -83,6 +96,11 @@ static enum status count_records(const struct cifar_reader *reader, const char *
         return report(reader, path, trouble);
     }
     size_t size = (size_t)about.st_size;
+    if (S_ISREG(about.st_mode) && size > 0 && size % reader->record_bytes != 0 && size % other_record(reader) == 0) {
+        snprintf(trouble, sizeof trouble, "found %zu bytes, which fit the records of %s (%zu bytes)", size,
+                 reader->layout->other_name, other_record(reader));
+        return report(reader, path, trouble);
+    }
     if (!S_ISREG(about.st_mode) || size == 0 || size % reader->record_bytes != 0) {
         snprintf(trouble, sizeof trouble, "found %zu bytes, not a whole number of records: short or corrupt", size);
         return report(reader, path, trouble);
@@ -126,6 +144,41 @@ static enum status read_file(const struct cifar_reader *reader, const char *path
     return status;
 }
 
+/* Files that were cut between two records: the first that differs from most others, or from the published one. */
+static enum status expect_equal(const struct cifar_reader *reader, char *const paths[], const size_t *records)
+{
+    char trouble[192];
+    size_t files = file_count(reader), most = 0;
+    for (size_t i = 0; i < files; i++)
+        most = records[i] > most ? records[i] : most;
+    for (size_t i = 0; i < files && reader->params->count == 0; i++) {
+        if (records[i] == most)
+            continue;
+        snprintf(trouble, sizeof trouble,
+                 "found %zu records, where another file of the set has %zu: cut short (if that "
+                 "is meant, data.%s_count says how many images are wanted)",
+                 records[i], most, reader->params->train ? "train" : "test");
+        return report(reader, paths[i], trouble);
+    }
+    return STATUS_OK;
+}
+
+/* labels (count): those that were read of file i, which has `records`. */
+static enum status expect_known(const struct cifar_reader *reader, size_t i, const char *path, size_t records,
+                                const int32_t *labels, size_t count)
+{
+    char trouble[192];
+    TRY(known_file_expect(reader->kind->name, file_name(reader, i), path, labels, count));
+    const struct known_file *known = known_file_find(labels, count);
+    if (known == NULL || reader->params->count > 0 || records == known_file_count(known))
+        return STATUS_OK;
+    snprintf(trouble, sizeof trouble,
+             "found the first %zu of the %zu records of the published file: cut short (if that "
+             "is meant, data.%s_count says how many images are wanted)",
+             records, known_file_count(known), reader->params->train ? "train" : "test");
+    return report(reader, path, trouble);
+}
+
 static enum status read_all(const struct cifar_reader *reader, char *const paths[], struct raw_pictures *raw)
 {
     size_t records[CIFAR_FILES_MAX], available = 0, count, files = file_count(reader);
@@ -133,11 +186,13 @@ static enum status read_all(const struct cifar_reader *reader, char *const paths
         TRY(count_records(reader, paths[i], &records[i]));
         available += records[i];
     }
+    TRY(expect_equal(reader, paths, records));
     TRY(memory_set_count(reader->kind, reader->params, available, &count));
     raw_pictures_init(raw, reader->kind, count);
     for (size_t i = 0, first = 0; i < files && first < count; i++) {
         size_t wanted = records[i] < count - first ? records[i] : count - first;
         TRY(read_file(reader, paths[i], wanted, raw, first));
+        TRY(expect_known(reader, i, paths[i], records[i], raw->labels + first, wanted));
         first += wanted;
     }
     return STATUS_OK;

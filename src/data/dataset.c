@@ -60,7 +60,7 @@ static const char *const cifar100_folders[] = {"cifar100", "cifar-100", "CIFAR10
           {.5071, .4865, .4409}, {.2673, .2564, .2762}, cifar100_folders, "cifar-100-python")                          \
     ENTRY("mnist", idx_open, "mnist", 1, 28, 28, 10, mnist_classes, false, {.1307}, {.3081}, mnist_folders, NULL)      \
     ENTRY("fashion-mnist", idx_open, "fashion-mnist", 1, 28, 28, 10, fashion_classes, true, {.2860}, {.3530},          \
-          fashion_folders)                                                                                             \
+          fashion_folders, NULL)                                                                                       \
     ENTRY("imagenet", photos_open, "imagenet", 3, 224, 224, 0, NULL, true, {.485, .456, .406}, {.229, .224, .225},     \
           NULL, NULL)                                                                                                  \
     ENTRY("photos", photos_open, "photos", 3, 224, 224, 0, NULL, true, {.485, .456, .406}, {.229, .224, .225}, NULL,   \

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "data/known_sets.h"
 #include "data/memory_set.h"
 #include "data/set_folder.h"
 
@@ -124,7 +125,7 @@ static enum status read_pictures(struct idx_file *file, uint8_t *pixels)
     return expect_end(file);
 }
 
-static enum status read_labels(struct idx_file *file, uint8_t *bytes, int32_t *labels)
+static enum status read_labels(struct idx_file *file, const char *name, uint8_t *bytes, int32_t *labels)
 {
     TRY(read_bytes(file, bytes, file->count, "labels"));
     TRY(expect_end(file));
@@ -137,7 +138,7 @@ static enum status read_labels(struct idx_file *file, uint8_t *bytes, int32_t *l
         }
         labels[i] = bytes[i];
     }
-    return STATUS_OK;
+    return known_file_expect(file->kind->name, name, file->path, labels, file->count);
 }
 
 static enum status read_both(struct idx_file *pictures, struct idx_file *labels, struct raw_pictures *raw)
@@ -167,7 +168,7 @@ static enum status read_both(struct idx_file *pictures, struct idx_file *labels,
     raw_pictures_init(raw, kind, pictures->count);
     TRY(read_pictures(pictures, raw->pixels));
     uint8_t *bytes = memory_zalloc(raw->count, 1);
-    enum status status = read_labels(labels, bytes, raw->labels);
+    enum status status = read_labels(labels, name, bytes, raw->labels);
     free(bytes);
     raw->count = count;
     return status;

@@ -14,127 +14,7 @@
 
 #include <cmocka.h>
 
-#include "base/text.h"
-
-enum { CIFAR_PIXELS = 3072, DIGIT_PIXELS = 784, MESSAGE_BYTES = 2048 };
-
-struct fixture {
-    char folder[64];
-    char message[MESSAGE_BYTES]; /* of the last open that was captured */
-};
-
-static int set_up(void **state)
-{
-    static struct fixture fixture;
-    strcpy(fixture.folder, "/tmp/grapevine-dataset-XXXXXX");
-    if (mkdtemp(fixture.folder) == NULL)
-        return -1;
-    *state = &fixture;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *fixture = *state;
-    char *command = text_format("rm -r %s", fixture->folder);
-    int result = system(command);
-    free(command);
-    return result;
-}
-
-/* Write bytes to FOLDER/NAME, gzipped where the name ends in .gz; folders of the name are made. */
-static void write_file(const struct fixture *fixture, const char *name, const void *bytes, size_t size)
-{
-    char *path = text_format("%s/%s", fixture->folder, name);
-    for (char *slash = path + strlen(fixture->folder); (slash = strchr(slash + 1, '/')) != NULL;) {
-        *slash = '\0';
-        mkdir(path, 0700);
-        *slash = '/';
-    }
-    gzFile file = gzopen(path, strstr(name, ".gz") != NULL ? "wb" : "wbT");
-    assert_non_null(file);
-    assert_int_equal(gzwrite(file, bytes, (unsigned)size), size);
-    assert_int_equal(gzclose(file), Z_OK);
-    free(path);
-}
-
-static void truncate_file(const struct fixture *fixture, const char *name, long by)
-{
-    char *path = text_format("%s/%s", fixture->folder, name);
-    struct stat about;
-    assert_int_equal(stat(path, &about), 0);
-    assert_int_equal(truncate(path, about.st_size - by), 0);
-    free(path);
-}
-
-static enum status open_set(const struct fixture *fixture, const char *name, bool train, size_t count,
-                            struct dataset **set)
-{
-    struct dataset_params params = {.name = name, .path = fixture->folder, .train = train, .count = count, .seed = 1};
-    return dataset_open(&params, set);
-}
-
-/* Open with standard error going to fixture->message; nothing may be set. */
-static enum status open_captured(struct fixture *fixture, const struct dataset_params *params)
-{
-    struct dataset *set = NULL;
-    FILE *capture = tmpfile();
-    fflush(stderr);
-    int saved = dup(STDERR_FILENO);
-    dup2(fileno(capture), STDERR_FILENO);
-    enum status status = dataset_open(params, &set);
-    dup2(saved, STDERR_FILENO);
-    close(saved);
-    rewind(capture);
-    size_t length = fread(fixture->message, 1, MESSAGE_BYTES - 1, capture);
-    fixture->message[length] = '\0';
-    fclose(capture);
-    assert_null(set);
-    return status;
-}
-
-/* One message, that contains each of the `count` texts. */
-static void expect_message(struct fixture *fixture, const char *name, bool train, const char *const *texts,
-                           size_t count)
-{
-    struct dataset_params params = {.name = name, .path = fixture->folder, .train = train};
-    assert_int_equal(open_captured(fixture, &params), STATUS_DATA);
-    for (size_t i = 0; i < count; i++)
-        if (strstr(fixture->message, texts[i]) == NULL)
-            fail_msg("no \"%s\" in: %s", texts[i], fixture->message);
-    assert_ptr_equal(strchr(fixture->message, '\n'), fixture->message + strlen(fixture->message) - 1);
-}
-
-#define EXPECT_MESSAGE(fixture, name, train, ...)                            \
-    expect_message(fixture, name, train, (const char *const[]){__VA_ARGS__}, \
-                   sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *))
-
-static uint8_t pixel_of(size_t picture, size_t place)
-{
-    return (uint8_t)(picture * 37 + place * 11 + place / 97);
-}
-
-/* Two records per file; picture i (counted over the files) has label i % 10. */
-static void write_cifar10_in(const struct fixture *fixture, const char *folder)
-{
-    uint8_t records[2][1 + CIFAR_PIXELS];
-    for (size_t file = 0; file < 6; file++) {
-        for (size_t i = 0; i < 2; i++) {
-            records[i][0] = (uint8_t)((2 * file + i) % 10);
-            for (size_t p = 0; p < CIFAR_PIXELS; p++)
-                records[i][1 + p] = pixel_of(2 * file + i, p);
-        }
-        char *name = file < 5 ? text_format("%s/data_batch_%zu.bin", folder, file + 1)
-                              : text_format("%s/test_batch.bin", folder);
-        write_file(fixture, name, records, sizeof records);
-        free(name);
-    }
-}
-
-static void write_cifar10(const struct fixture *fixture)
-{
-    write_cifar10_in(fixture, "cifar-10-batches-bin");
-}
+#include "dataset_fixture.h"
 
 static void cifar10_values_are_exact(void **state)
 {
@@ -198,43 +78,6 @@ static void cifar100_uses_the_fine_label(void **state)
     dataset_close(set);
 }
 
-/* Three pictures and labels 7, 0, 9. */
-static void write_digit_files(const struct fixture *fixture, const char *pictures_name, const char *labels_name)
-{
-    uint8_t pictures[16 + 3 * DIGIT_PIXELS] = {0, 0, 8, 3, 0, 0, 0, 3, 0, 0, 0, 28, 0, 0, 0, 28};
-    static const uint8_t labels[8 + 3] = {0, 0, 8, 1, 0, 0, 0, 3, 7, 0, 9};
-    for (size_t p = 0; p < 3 * DIGIT_PIXELS; p++)
-        pictures[16 + p] = pixel_of(p / DIGIT_PIXELS, p % DIGIT_PIXELS);
-    write_file(fixture, pictures_name, pictures, sizeof pictures);
-    write_file(fixture, labels_name, labels, sizeof labels);
-}
-
-/* The same under the names of a split. */
-static void write_digits(const struct fixture *fixture, const char *folder, const char *split, const char *suffix)
-{
-    char *pictures = text_format("%s/%s-images-idx3-ubyte%s", folder, split, suffix);
-    char *labels = text_format("%s/%s-labels-idx1-ubyte%s", folder, split, suffix);
-    write_digit_files(fixture, pictures, labels);
-    free(pictures);
-    free(labels);
-}
-
-static void check_digits(const struct fixture *fixture, const char *name, bool train, double mean, double deviation)
-{
-    struct dataset *set;
-    float out[DIGIT_PIXELS];
-    assert_int_equal(open_set(fixture, name, train, 0, &set), STATUS_OK);
-    assert_int_equal(set->count, 3);
-    assert_int_equal(set->channels, 1);
-    assert_int_equal(set->height, 28);
-    assert_int_equal(set->labels[0], 7);
-    assert_int_equal(set->labels[2], 9);
-    assert_int_equal(set->ops->fetch(set, 2, NULL, out), STATUS_OK);
-    for (size_t p = 0; p < DIGIT_PIXELS; p++)
-        assert_true(out[p] == (float)((pixel_of(2, p) / 255.0 - mean) / deviation));
-    dataset_close(set);
-}
-
 static void idx_is_read_gzipped_and_plain(void **state)
 {
     write_digits(*state, "mnist", "train", ".gz");
@@ -243,75 +86,6 @@ static void idx_is_read_gzipped_and_plain(void **state)
     check_digits(*state, "mnist", true, .1307, .3081);
     check_digits(*state, "mnist", false, .1307, .3081);
     check_digits(*state, "fashion-mnist", true, .2860, .3530);
-}
-
-static void remove_all(const struct fixture *fixture)
-{
-    char *command = text_format("rm -rf %s/*", fixture->folder);
-    assert_int_equal(system(command), 0);
-    free(command);
-}
-
-/* As torchvision, Kaggle and their archives lay files out, from the folder itself to the one above. */
-static void idx_is_found_under_usual_names(void **state)
-{
-    static const struct {
-        const char *set, *folder, *images, *labels;
-    } layouts[] = {
-        {"mnist", "MNIST/raw", "train-images-idx3-ubyte", "train-labels-idx1-ubyte"},
-        {"mnist", "MNIST/raw", "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"},
-        {"mnist", "raw", "train-images-idx3-ubyte", "train-labels-idx1-ubyte.gz"},
-        {"mnist", ".", "train-images.idx3-ubyte", "train-labels.idx1-ubyte"},
-        {"mnist", "mnist", "train-images.idx3-ubyte.gz", "train-labels.idx1-ubyte"},
-        {"mnist", ".", "train-images-idx3-ubyte/train-images-idx3-ubyte",
-         "train-labels-idx1-ubyte/train-labels-idx1-ubyte"},
-        {"mnist", ".", "train-images.idx3-ubyte/train-images.idx3-ubyte",
-         "train-labels.idx1-ubyte/train-labels.idx1-ubyte"},
-        {"fashion-mnist", "FashionMNIST/raw", "train-images-idx3-ubyte", "train-labels-idx1-ubyte"},
-        {"fashion-mnist", "fashion_mnist", "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"},
-        {"fashion-mnist", "a/b/fashion-mnist", "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"}};
-    struct fixture *fixture = *state;
-    for (size_t k = 0; k < sizeof layouts / sizeof layouts[0]; k++) {
-        bool fashion = strcmp(layouts[k].set, "mnist") != 0;
-        char *names[] = {text_format("%s/%s", layouts[k].folder, layouts[k].images),
-                         text_format("%s/%s", layouts[k].folder, layouts[k].labels)};
-        write_digit_files(fixture, names[0], names[1]);
-        check_digits(fixture, layouts[k].set, true, fashion ? .2860 : .1307, fashion ? .3530 : .3081);
-        remove_all(fixture);
-        free(names[0]);
-        free(names[1]);
-    }
-}
-
-static void cifar_is_found_below(void **state)
-{
-    static const char *const folders[] = {".", "cifar10", "cifar-10-batches-bin", "x/y/cifar-10-batches-bin",
-                                          "cifar10/cifar-10-batches-bin"};
-    struct fixture *fixture = *state;
-    for (size_t k = 0; k < sizeof folders / sizeof folders[0]; k++) {
-        struct dataset *set;
-        write_cifar10_in(fixture, folders[k]);
-        assert_int_equal(open_set(fixture, "cifar10", true, 0, &set), STATUS_OK);
-        assert_int_equal(set->count, 10);
-        dataset_close(set);
-        remove_all(fixture);
-    }
-    write_cifar10_in(fixture, "w/x/y/z/cifar-10-batches-bin"); /* too deep */
-    EXPECT_MESSAGE(fixture, "cifar10", true, "cifar-10-batches-bin/data_batch_1.bin: No such file");
-}
-
-static void pickles_are_named(void **state)
-{
-    struct fixture *fixture = *state;
-    write_file(fixture, "cifar-10-batches-py/data_batch_1", "\x80\2", 2);
-    EXPECT_MESSAGE(fixture, "cifar10", true, "cifar-10-batches-py: this is the set's Python version",
-                   "scripts/cifar_binary.py ", "scripts/get_data.sh cifar10");
-    write_file(fixture, "cifar100/cifar-100-python/train", "\x80\2", 2);
-    EXPECT_MESSAGE(fixture, "cifar100", false, "cifar-100-python: this is the set's Python version");
-    write_cifar10(fixture);
-    struct dataset *set;
-    assert_int_equal(open_set(fixture, "cifar10", true, 0, &set), STATUS_OK); /* both are there */
-    dataset_close(set);
 }
 
 static void names_are_checked(void **state)
@@ -509,9 +283,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(count_takes_the_first, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cifar100_uses_the_fine_label, set_up, tear_down),
         cmocka_unit_test_setup_teardown(idx_is_read_gzipped_and_plain, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(idx_is_found_under_usual_names, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(cifar_is_found_below, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(pickles_are_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(names_are_checked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cifar_troubles_are_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(idx_troubles_are_named, set_up, tear_down),
