@@ -67,6 +67,7 @@ struct dataset {
     /* (channels), of pixels scaled to [0, 1], where they were measured or given; NULL where they are the set's usual
      * ones. Owned by the set. */
     const double *mean, *deviation;
+    bool is_share;    /* it has no test images, and a share of the training images is tested on */
     const char *note; /* where its images come from, for the run's output and record; NULL: from where they usually do;
                        * owned by the set */
 };

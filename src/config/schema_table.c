@@ -77,7 +77,8 @@ const struct schema_row schema_table[] = {
     {KEY(data, condition), CLOSED(1, 1e9), .preset = "1", .summary = "gaussian: largest over smallest variance",
      .details = "Variances of the features fall geometrically from 1 to 1/condition."},
 
-    {KEY(data, folder), .is_path = true, .preset = "\"\"", .summary = "imagenet, photos, npy: the folder below data.path",
+    {KEY(data, folder), .is_path = true, .preset = "\"\"",
+     .summary = "imagenet, photos, npy: the folder below data.path",
      .details = "In it train/ and val/, each with a folder for every class or packed. Empty: the name of the set."},
     {KEY(data, size), .preset = "224", .summary = "imagenet, photos: rows and columns of training pictures",
      .details = "Or two of them, 160-224, for pictures that grow in steps of 32, each for an equal share of the run. "

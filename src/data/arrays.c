@@ -478,7 +478,8 @@ static enum status open_set(struct arrays *arrays, struct dataset_kind kind, str
     TRY_GOTO(read_split(arrays, &kind, &raw), release);
     TRY_GOTO(memory_set_count(&kind, params, raw.count, &raw.count), release);
     *out = memory_set_create(&kind, params->augment, &raw);
-    memory_set_describe(*out, &kind, is_open(&arrays->test) ? NULL : test_share_note(params, pair->images.path));
+    (*out)->is_share = !is_open(&arrays->test);
+    memory_set_describe(*out, &kind, (*out)->is_share ? test_share_note(params, pair->images.path) : NULL);
 release:
     raw_pictures_release(&raw);
     return status;

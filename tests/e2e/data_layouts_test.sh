@@ -143,6 +143,9 @@ test_arrays() {
     plans "no test arrays" '48 pictures to train, 0 held out, 12 to test, 3 classes' data.name=npy data.test_share=0.2 \
         "data.path=$scratch/arrays" data.folder=bare
     says "no test arrays" 'test images: 0.2 of the images of each class in .*/bare/images.npy, kept .* by seed 3'
+    verdict "a share that is used is not idle" "$(grep 'has no effect' "$scratch/err")"
+    plans "a share without effect" 'data.test_share has no effect: the set has test images' data.name=npy \
+        "data.path=$scratch/arrays" data.test_share=0.2
     rm "$scratch/arrays/npy/x_train.npy"
     refuse "tests alone" 1 2 'data.mean and data.deviation' eval "$run/final.safetensors" "$run/config.yaml"
     mean=$("$PYTHON" -c 'import json, sys; print(json.load(open(sys.argv[1]))["mean"])' "$run/summary.json")

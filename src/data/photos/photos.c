@@ -457,6 +457,7 @@ static enum status choose_places(struct photo_set *set, const struct dataset_kin
 
 static void write_note(struct photo_set *set, const struct photo_layout *layout, const struct dataset_params *params)
 {
+    set->base.is_share = layout->test == NULL;
     if (layout->test == NULL)
         set->note = test_share_note(params, layout->training);
     else if (layout->not_used != NULL)
