@@ -18,7 +18,8 @@ WARN     := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prot
 OPT      ?= -O3 -g -fno-math-errno -fno-trapping-math
 CPPFLAGS += -Iinclude -Isrc -DGRAPEVINE_VERSION='"$(VERSION)"'
 CFLAGS   += $(CSTD) $(OPT) $(WARN) $(EXTRA_CFLAGS) -fopenmp -MMD -MP
-LDLIBS   += -ldnnl -lyaml -lcjson -llapacke -lcholmod -ldsdp -ljpeg -lz -lm -lpthread -ldl -fopenmp
+LDLIBS   += -ldnnl -lyaml -lcjson -llapacke -lcholmod -ldsdp -ljpeg -lpng -lwebpdemux -lwebp -lz -lm -lpthread -ldl \
+            -fopenmp
 
 # --- sources: everything but main.c goes into one library; the runtime's MPI part is compiled with mpicc ---
 SRC_ALL  := $(sort $(wildcard src/*/*.c src/*/*/*.c kernels/*.c))

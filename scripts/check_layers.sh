@@ -36,6 +36,7 @@ suitesparse/ dsdp         | src/graph/
 lapacke.h                 | src/graph/ src/worker/
 cjson/ cJSON.h            | src/app/
 zlib.h jpeglib.h jerror.h | src/data/
+png.h webp/               | src/data/
 xxhash.h                  | src/runtime/ src/base/
 Random123/                | src/base/
 type_traits               | kernels/

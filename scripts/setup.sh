@@ -32,6 +32,8 @@ minimal|libdsdp-dev|DSDP-devel|-|-|-|best rates of graphs (mcs.anl.gov/hs/softwa
 minimal|librandom123-dev|-|-|-|-|counter-based random streams (headers: github.com/DEShawResearch/random123)
 minimal|libxxhash-dev|xxhash-devel|xxhash|xxhash-devel|xxhash|checksums of payloads
 minimal|libjpeg-dev|libjpeg-turbo-devel|libjpeg-turbo|libjpeg62-devel|jpeg-turbo|photographs (libjpeg-turbo)
+minimal|libpng-dev|libpng-devel|libpng|libpng16-devel|libpng|photographs (PNG)
+minimal|libwebp-dev|libwebp-devel|libwebp|libwebp-devel|webp|photographs (WebP)
 minimal|zlib1g-dev|zlib-devel|zlib|zlib-devel|zlib|compressed data sets
 plots|python3|python3|python|python3|python|pictures of runs
 plots|python3-matplotlib|python3-matplotlib|python-matplotlib|python3-matplotlib|python-matplotlib|pictures of runs

@@ -31,9 +31,9 @@ static inline int scaled(int size, int eighths)
 
 /* Rows of the region until one fails; how many there were. *region is then what it has been widened to. */
 static inline int decode(struct jpeg_decoder *decoder, const struct drawn *drawn, int eighths,
-                         struct jpeg_region *region, struct pixels *out)
+                         struct image_region *region, struct pixels *out)
 {
-    struct jpeg_about about;
+    struct image_about about;
     int rows = 0;
     *out = (struct pixels){0};
     if (!jpeg_open(decoder, drawn->bytes, drawn->size, &about) || !jpeg_begin(decoder, eighths, region))
@@ -47,10 +47,10 @@ static inline int decode(struct jpeg_decoder *decoder, const struct drawn *drawn
 
 static inline struct pixels decode_whole(struct jpeg_decoder *decoder, const struct drawn *drawn, int eighths)
 {
-    struct jpeg_about about;
+    struct image_about about;
     struct pixels whole;
     assert_true(jpeg_open(decoder, drawn->bytes, drawn->size, &about));
-    struct jpeg_region all = {.width = scaled(about.width, eighths), .height = scaled(about.height, eighths)};
+    struct image_region all = {.width = scaled(about.width, eighths), .height = scaled(about.height, eighths)};
     assert_int_equal(decode(decoder, drawn, eighths, &all, &whole), all.height);
     assert_int_equal(all.left, 0);
     assert_int_equal(all.width, scaled(about.width, eighths));
@@ -77,8 +77,8 @@ static inline void expect_usable(struct jpeg_decoder *decoder)
     static uint64_t expected;
     static struct drawn good;
     static const struct drawing drawing = {.seed = 1, .width = 45, .height = 37};
-    static const struct jpeg_region all = {.width = 45, .height = 37};
-    struct jpeg_region region = all;
+    static const struct image_region all = {.width = 45, .height = 37};
+    struct image_region region = all;
     struct pixels pixels;
     if (good.bytes == NULL) {
         struct jpeg_decoder *fresh = jpeg_decoder_create();

@@ -87,7 +87,7 @@ static inline void make_expected(uint32_t seed, int size, struct random_stream *
     static const float ones[] = {1, 1, 1}, zeros[] = {0, 0, 0};
     struct photo_maker *maker = photo_maker_create();
     struct drawn drawn = draw(seed);
-    struct jpeg_about about;
+    struct image_about about;
     assert_true(photo_open(maker, drawn.bytes, drawn.size, &about));
     struct photo_view view = stream != NULL ? photo_view_random(stream, about.width, about.height, size)
                                             : photo_view_center(about.width, about.height, size, (16 * size + 7) / 14);

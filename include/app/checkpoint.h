@@ -13,11 +13,12 @@
 
 /* What the file says about itself, in its `__metadata__`, beside the model's name and Grapevine's version. */
 struct checkpoint_info {
-    const char *data;        /* name of the data set */
-    const char *batch_norm;  /* policy that made the statistics: "recomputed", "averaged", "own" */
-    double epoch;            /* summed over workers */
-    int64_t batches_tracked; /* gradients behind the statistics */
-    enum log_level level;    /* of the message if it cannot be written */
+    const char *data;               /* name of the data set */
+    const char *batch_norm;         /* policy that made the statistics: "recomputed", "averaged", "own" */
+    double epoch;                   /* summed over workers */
+    int64_t batches_tracked;        /* gradients behind the statistics */
+    const double *mean, *deviation; /* of the data (channels), or NULL: the set's usual ones; not written then */
+    enum log_level level;           /* of the message if it cannot be written */
 };
 
 /* Write x (spec->parameter_size) and the statistics (spec->buffer_size), whole or not at all.

@@ -19,6 +19,9 @@ struct summary_injected {
 struct summary {
     const char *version, *command, *config; /* config: the file's path */
     const char *algorithm, *graph, *model, *data, *partition;
+    const double *mean, *deviation; /* (channels), or NULL: the data set's usual ones */
+    int channels;
+    const char *test_images; /* where they come from, NULL: from where they usually do */
     const char *transport, *device, *batch_norm;
     int workers;
     const bool *died; /* (workers); NULL: none has */

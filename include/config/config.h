@@ -36,15 +36,17 @@ struct config {
         bool augment;
         double alpha;                    /* of partition dirichlet */
         double validation;               /* share of the training pictures kept back */
+        double test_share;               /* of a set without test images: share of the training images for tests */
         int64_t train_count, test_count; /* shapes: pictures drawn; others: the first so many, 0: all */
-        int64_t dimension, classes;      /* gaussian: features of a sample, classes */
-        double condition;                /* gaussian: largest over smallest variance of a feature */
-        char *folder;                    /* imagenet, photos: of the set, below path; "": its usual name */
-        char *size;                      /* imagenet, photos: "224", or "160-224" for one that grows */
-        char *shuffle;                   /* auto | uniform | blocks */
-        double block_mib, pool_mib;      /* packed sets: read at once, shuffled together */
-        char *on_bad;                    /* skip | stop */
-        int64_t threads;                 /* that make pictures; 0: as many as there are cores for it */
+        int64_t dimension, classes;      /* gaussian: features of a sample; classes, 0: 10 (npy: as many as labels) */
+        struct config_list mean, deviation; /* npy: of each channel; none: measured */
+        double condition;                   /* gaussian: largest over smallest variance of a feature */
+        char *folder;                       /* imagenet, photos: of the set, below path; "": its usual name */
+        char *size;                         /* imagenet, photos: "224", or "160-224" for one that grows */
+        char *shuffle;                      /* auto | uniform | blocks */
+        double block_mib, pool_mib;         /* packed sets: read at once, shuffled together */
+        char *on_bad;                       /* skip | stop */
+        int64_t threads;                    /* that make pictures; 0: as many as there are cores for it */
     } data;
     struct {
         char *name, *init; /* init: a checkpoint to start from, "" for none */

@@ -64,6 +64,12 @@ struct dataset {
      * Else NULL and 0: any order is as good. */
     const uint32_t *block_ends; /* (block_count), owned by the set */
     size_t block_count, pool;
+    /* (channels), of pixels scaled to [0, 1], where they were measured or given; NULL where they are the set's usual
+     * ones. Owned by the set. */
+    const double *mean, *deviation;
+    bool is_share;    /* it has no test images, and a share of the training images is tested on */
+    const char *note; /* where its images come from, for the run's output and record; NULL: from where they usually do;
+                       * owned by the set */
 };
 
 /* How the pictures of a packed set are shuffled, where it matters that a disk is fastest in long reads. */
@@ -77,13 +83,18 @@ struct dataset_shuffle {
 };
 
 struct dataset_params {
-    const char *name; /* of dataset_names() */
-    const char *path; /* the folder that holds the sets' folders: data.path, else $GRAPEVINE_DATA; "" if neither */
-    bool train;       /* the training split, else the test split */
-    bool augment;     /* allow augmentation (training split) */
-    size_t count;     /* shapes, gaussian: pictures to draw, 0 for 8192 (training) or 2048 (test);
+    const char *name;  /* of dataset_names() */
+    const char *path;  /* the folder that holds the sets' folders: data.path, else $GRAPEVINE_DATA; "" if neither */
+    bool train;        /* the training split, else the test split */
+    bool augment;      /* allow augmentation (training split) */
+    size_t count;      /* shapes, gaussian: pictures to draw, 0 for 8192 (training) or 2048 (test);
                             * photographs: so many, evenly from all; others: the first `count` only; 0 for all */
-    uint64_t seed;    /* shapes, gaussian */
+    uint64_t seed;     /* shapes, gaussian, and the choice of: */
+    double test_share; /* where a set has no test images: the share of each class's training images that are for tests;
+                        * the training split lacks them */
+    const double *mean, *deviation; /* npy: of each channel, in [0, 1]; none: measured on the training images */
+    int mean_count, deviation_count;
+    /* class_count is for npy, too: 0 is the largest label plus one */
     int dimension, class_count; /* gaussian: features of a sample, a picture of shape (1, 1, dimension); classes */
     double condition;           /* gaussian: largest over smallest variance of a feature, ≥ 1 */
     /* imagenet, photos: */
@@ -100,7 +111,7 @@ struct dataset_params {
 enum status dataset_open(const struct dataset_params *params, struct dataset **out);
 void dataset_close(struct dataset *set);
 
-/* NULL-terminated: shapes gaussian cifar10 cifar100 mnist fashion-mnist imagenet photos. */
+/* NULL-terminated: shapes gaussian cifar10 cifar100 mnist fashion-mnist imagenet photos npy. */
 const char *const *dataset_names(void);
 
 #endif

@@ -10,9 +10,10 @@ FUZZ_READS := $(sort $(wildcard src/base/*.c src/config/*.c src/graph/*.c src/da
 FUZZ_FLAGS := -std=c11 -D_GNU_SOURCE -O1 -g -DGRAPEVINE_VERSION='"$(VERSION)"' -Iinclude -Isrc -Itests \
               -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -Wno-unknown-pragmas
 
-$(FUZZ_BIN): $(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz_fixture.h $(FUZZ_READS)
+$(FUZZ_BIN): $(BUILD)/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h) $(FUZZ_READS)
 	@mkdir -p $(@D)
-	clang $(FUZZ_FLAGS) -o $@ $< $(FUZZ_READS) -lyaml -lcjson -llapacke -lcholmod -ldsdp -ljpeg -lz -lm -lpthread
+	clang $(FUZZ_FLAGS) -o $@ $< $(FUZZ_READS) -lyaml -lcjson -llapacke -lcholmod -ldsdp -ljpeg -lpng \
+	    -lwebpdemux -lwebp -lz -lm -lpthread
 
 .PHONY: fuzz fuzz-run
 fuzz: ## fuzz every reader of foreign bytes for MINUTES (1) each

@@ -13,7 +13,10 @@
 #include "base/memory.h"
 #include "base/text.h"
 
-enum { NAMED_MAX = 3 }; /* tensors of each kind that a message names */
+enum {
+    NAMED_MAX = 3, /* tensors of each kind that a message names */
+    PAIRS_MAX = 9  /* of metadata; the last two are mean and deviation */
+};
 
 static const char mean_suffix[] = ".running_mean";
 static const char tracked_suffix[] = ".num_batches_tracked";
@@ -39,6 +42,14 @@ static struct safetensors_entry float_entry(const struct net_tensor *tensor, con
                                       .data = vector + tensor->offset};
 }
 
+/* "0.4914 0.4822 0.4465", in `out`. */
+static const char *add_channels(struct text *out, const double *values, int channels)
+{
+    for (int c = 0; c < channels; c++)
+        text_add(out, "%s%.17g", c > 0 ? " " : "", values[c]);
+    return text_view(out);
+}
+
 enum status checkpoint_write(const char *path, const struct net_spec *spec, const float *parameters,
                              const float *buffers, const struct checkpoint_info *info)
 {
@@ -58,15 +69,23 @@ enum status checkpoint_write(const char *path, const struct net_spec *spec, cons
     char epoch[32], classes[32];
     snprintf(epoch, sizeof epoch, "%.6g", info->epoch);
     snprintf(classes, sizeof classes, "%d", spec->class_count);
-    const struct safetensors_pair metadata[] = {{"format", "pt"},
-                                                {"model", spec->name},
-                                                {"classes", classes},
-                                                {"data", info->data},
-                                                {"epoch", epoch},
-                                                {"batch_norm", info->batch_norm},
-                                                {"grapevine", GRAPEVINE_VERSION}};
-    enum status status =
-        safetensors_write(path, entries, count, metadata, sizeof metadata / sizeof metadata[0], info->level);
+    struct text mean = {0}, deviation = {0};
+    struct safetensors_pair metadata[PAIRS_MAX] = {{"format", "pt"},
+                                                   {"model", spec->name},
+                                                   {"classes", classes},
+                                                   {"data", info->data},
+                                                   {"epoch", epoch},
+                                                   {"batch_norm", info->batch_norm},
+                                                   {"grapevine", GRAPEVINE_VERSION}};
+    size_t pairs = PAIRS_MAX - 2;
+    if (info->mean != NULL) {
+        metadata[pairs++] = (struct safetensors_pair){"mean", add_channels(&mean, info->mean, spec->channels)};
+        metadata[pairs++] =
+            (struct safetensors_pair){"deviation", add_channels(&deviation, info->deviation, spec->channels)};
+    }
+    enum status status = safetensors_write(path, entries, count, metadata, pairs, info->level);
+    text_release(&mean);
+    text_release(&deviation);
     for (size_t i = 0; i < tracked_count; i++)
         free(tracked[i]);
     free(tracked);

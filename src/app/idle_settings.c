@@ -97,9 +97,16 @@ static bool ends_before_state(const struct plan *plan)
     return plan->config->run.state_every_epochs >= plan->config->train.epochs;
 }
 
+static bool has_test_images(const struct plan *plan)
+{
+    const struct dataset *set = plan->test != NULL ? plan->test : plan->train;
+    return set != NULL && !set->is_share;
+}
+
 #define ONE_OF(...) .words = {__VA_ARGS__}
 #define NONE_OF(...) .not_words = true, .words = {__VA_ARGS__}
 #define PHOTOGRAPHS .decides = "data.name", ONE_OF("imagenet", "photos")
+#define OWN_IMAGES .decides = "data.name", ONE_OF("imagenet", "photos", "npy")
 #define PAIRS .decides = "algorithm.name", NONE_OF("allreduce")
 #define MODELLED .decides = "simulate.time", ONE_OF("modelled")
 
@@ -114,9 +121,12 @@ static const struct rule rules[] = {
     {.key = "data.train_count", .readers = LOOKS_AT_TRAINING},
     {.key = "data.test_count", .readers = TRAINS | READER_EVAL},
     {.key = "data.dimension", .decides = "data.name", ONE_OF("gaussian")},
-    {.key = "data.classes", .decides = "data.name", ONE_OF("gaussian")},
+    {.key = "data.classes", .decides = "data.name", ONE_OF("gaussian", "npy")},
+    {.key = "data.mean", .decides = "data.name", ONE_OF("npy")},
+    {.key = "data.deviation", .decides = "data.name", ONE_OF("npy")},
+    {.key = "data.test_share", OWN_IMAGES, .idle = has_test_images, .reason = "the set has test images"},
     {.key = "data.condition", .decides = "data.name", ONE_OF("gaussian")},
-    {.key = "data.folder", PHOTOGRAPHS},
+    {.key = "data.folder", OWN_IMAGES},
     {.key = "data.size", PHOTOGRAPHS},
     {.key = "data.shuffle", .readers = LOOKS_AT_TRAINING, PHOTOGRAPHS},
     {.key = "data.block_mib", .readers = LOOKS_AT_TRAINING, PHOTOGRAPHS},

@@ -137,7 +137,7 @@ void command_pack_help(FILE *out)
         .about =
             "SRC has folders train and val (one may be missing), or is one split itself. A split has a folder for "
             "each\n"
-            "class with the photographs (.jpg, .jpeg) in it, or, with --labels, all of them together. The classes of\n"
+            "class with the images (.jpg, .png, .webp) in it, or, with --labels, all of them together. The classes of\n"
             "val are those of train. In DST each split gets shard-00000.bin, ..., index.bin and report.tsv, and "
             "stands\n"
             "for the split in SRC. A pack that was ended goes on when it is given again.\n",

@@ -41,7 +41,12 @@ static enum status open_set(const struct plan *plan, bool train, bool augment, s
         .augment = augment,
         .count = (size_t)(train ? config->data.train_count : config->data.test_count),
         .seed = (uint64_t)config->seed,
+        .test_share = config->data.test_share,
         .dimension = (int)config->data.dimension,
+        .mean = config->data.mean.items,
+        .deviation = config->data.deviation.items,
+        .mean_count = config->data.mean.count,
+        .deviation_count = config->data.deviation.count,
         .class_count = (int)config->data.classes,
         .condition = config->data.condition,
         .folder = config->data.folder,
@@ -116,7 +121,10 @@ struct partition_params plan_partition_params(const struct plan *plan, int worke
 
 enum status plan_open_test_data(struct plan *plan)
 {
-    return open_set(plan, false, false, &plan->test);
+    TRY(open_set(plan, false, false, &plan->test));
+    if (plan->test->note != NULL)
+        log_info("test images: %s", plan->test->note);
+    return STATUS_OK;
 }
 
 enum status plan_open_training_data(struct plan *plan)

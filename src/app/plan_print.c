@@ -88,6 +88,8 @@ void plan_print(const struct plan *plan, FILE *out)
     fprintf(out, "data             %s: %zu pictures to train, %zu held out, %zu to test, %d classes, partition %s\n",
             plan->config->data.name, plan->train->count - plan->held_out.count, plan->held_out.count, plan->test->count,
             plan->test->class_count, plan->config->data.partition);
+    if (plan->test->note != NULL)
+        fprintf(out, "test images      %s\n", plan->test->note);
     fprintf(out, "model            %s, %zu parameters (%s)\n", plan->spec->name, plan->spec->parameter_size,
             text_bytes(bytes, (double)x_bytes));
     fprintf(out, "algorithm        %s on %d worker%s\n", plan->algo->name, plan->place.worker_count,

@@ -34,8 +34,11 @@ char *run_output_directory(const struct config *config, const char *config_path)
 
 static struct checkpoint_info checkpoint_info(const struct run_output *output, double epoch)
 {
+    const struct dataset *set = output->plan->test;
     return (struct checkpoint_info){
         .data = output->config->data.name,
+        .mean = set->mean,
+        .deviation = set->deviation,
         .batch_norm = "own",
         .epoch = epoch,
         .batches_tracked = (int64_t)(epoch * output->plan->gradients_per_epoch) / output->workers,
@@ -123,6 +126,10 @@ static struct summary summarize(const struct run_output *output, const struct ru
         .model = plan->spec->name,
         .data = config->data.name,
         .partition = config->data.partition,
+        .mean = plan->test->mean,
+        .deviation = plan->test->deviation,
+        .channels = plan->test->channels,
+        .test_images = plan->test->note,
         .transport = result->transport,
         .device = plan->ops->name,
         .batch_norm = config->batch_norm.policy,

@@ -139,6 +139,12 @@ static void add_set_up(cJSON *root, const struct summary *summary)
     add_text(root, "model", summary->model);
     add_text(root, "data", summary->data);
     add_text(root, "partition", summary->partition);
+    if (summary->mean != NULL) {
+        add_numbers(root, "mean", summary->mean, summary->channels);
+        add_numbers(root, "deviation", summary->deviation, summary->channels);
+    }
+    if (summary->test_images != NULL)
+        add_text(root, "test_images", summary->test_images);
     add_text(root, "time", summary->time);
     add_text(root, "transport", summary->transport);
     add_text(root, "device", summary->device);

@@ -35,13 +35,15 @@ const struct schema_row schema_table[] = {
                 "byte for byte."},
 
     {KEY(data, name), .summary = "data set",
-     .details = "shapes and gaussian (drawn, need no file), cifar10, cifar100, mnist, fashion-mnist, imagenet, photos. "
+     .details = "shapes and gaussian (drawn, need no file), cifar10, cifar100, mnist, fashion-mnist, imagenet, photos, "
+                "npy. "
                 "gaussian: normal features with a chosen spread, labels of a noisy linear teacher; for the convex "
-                "models. imagenet, photos: JPEG photographs in class folders, as they are or packed (`grapevine "
-                "pack`). Required."},
+                "models. imagenet, photos: images (JPEG, PNG, WebP) in class folders, as they are or packed "
+                "(`grapevine pack`). npy: NumPy arrays, as train_images.npy and train_labels.npy. Required."},
     {KEY(data, path), OF_RANK, .is_path = true, .preset = "\"\"", .summary = "folder that holds the data sets' folders",
      .details = "Empty: $GRAPEVINE_DATA. Below it: cifar-10-batches-bin/, cifar-100-binary/, mnist/, "
-                "fashion-mnist/, which scripts/get_data.sh fetches, imagenet/{train,val}/, photos/{train,val}/."},
+                "fashion-mnist/, which scripts/get_data.sh fetches, imagenet/{train,val}/, photos/{train,val}/; for "
+                "photographs also the folder that holds train/ or the class folders itself."},
     {KEY(data, augment), .preset = "true", .summary = "augment training pictures",
      .details = "Random crop from a padding of 4, and a horizontal flip for colour pictures; photographs: a crop of "
                 "random area and ratio, resized, and a flip. Never on test pictures."},
@@ -54,6 +56,10 @@ const struct schema_row schema_table[] = {
      .details = "Small: each worker sees few classes; large: nearly alike."},
     {KEY(data, validation), BELOW(0, 1), .preset = "0", .summary = "share of training pictures kept for validation",
      .details = "0.1 keeps a tenth back, the same pictures for every worker. run.keep_best needs it above 0."},
+    {KEY(data, test_share), BELOW(0, 1), .preset = "0.1", .summary = "share for tests where there are none",
+     .details = "Photographs without a folder for tests (val, valid, validation, test), arrays without test arrays: so "
+                "many of each class are tested on, and not trained on; which is a function of `seed` and of the names. "
+                "Without effect where test images are there."},
     {KEY(data, train_count), CLOSED(0, 1e9), .preset = "0", .summary = "training pictures",
      .details = "shapes, gaussian: how many are drawn. Other sets: only the first so many are used (photographs: so "
                 "many evenly from all). 0: all, or the set's usual number."},
@@ -61,12 +67,18 @@ const struct schema_row schema_table[] = {
      .details = "As data.train_count."},
 
     {KEY(data, dimension), CLOSED(1, 1e6), .preset = "32", .summary = "gaussian: features of a sample"},
-    {KEY(data, classes), CLOSED(1, 1e4), .preset = "10", .summary = "gaussian: classes"},
+    {KEY(data, classes), CLOSED(0, 1e5), .preset = "0", .summary = "gaussian, npy: classes",
+     .details = "0: 10 of gaussian; of npy the largest label plus one."},
+    {KEY(data, mean), CLOSED(0, 1), .preset = "[]", .summary = "npy: mean of each channel",
+     .details = "Of pixels scaled to [0, 1], as [0.49, 0.48, 0.45]. Empty: measured on the training images; the run's "
+                "summary.json and checkpoints have it. Goes with data.deviation."},
+    {KEY(data, deviation), ABOVE(0, 1), .preset = "[]", .summary = "npy: standard deviation of each channel",
+     .details = "As data.mean."},
     {KEY(data, condition), CLOSED(1, 1e9), .preset = "1", .summary = "gaussian: largest over smallest variance",
      .details = "Variances of the features fall geometrically from 1 to 1/condition."},
 
     {KEY(data, folder), .is_path = true, .preset = "\"\"",
-     .summary = "imagenet, photos: folder of the set, below data.path",
+     .summary = "imagenet, photos, npy: the folder below data.path",
      .details = "In it train/ and val/, each with a folder for every class or packed. Empty: the name of the set."},
     {KEY(data, size), .preset = "224", .summary = "imagenet, photos: rows and columns of training pictures",
      .details = "Or two of them, 160-224, for pictures that grow in steps of 32, each for an equal share of the run. "

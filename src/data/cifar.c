@@ -1,15 +1,20 @@
 /* CIFAR-10 and CIFAR-100, binary version: records of label bytes followed by 3072 bytes of red, green and blue planes.
  *
- * Any whole number of records is a valid file, so that small folders serve for tests; the published files have the
- * sizes named in the messages. */
+ * Any whole number of records is a valid file, so that small folders serve for tests, if all training files have as
+ * many, and if it is no published one that was cut short; unless data.train_count or data.test_count asks for a part
+ * anyway. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
+#include "base/text.h"
+#include "data/known_sets.h"
 #include "data/memory_set.h"
+#include "data/set_folder.h"
 
 enum { CIFAR_PICTURE_BYTES = 3 * 32 * 32, CIFAR_FILES_MAX = 5 };
 
@@ -17,7 +22,10 @@ struct cifar_layout {
     const char *train_files[CIFAR_FILES_MAX]; /* (train_file_count) */
     size_t train_file_count;
     const char *test_file;
+    const char *python_file;            /* of the version in Python's pickles: is in its folder */
     size_t label_bytes;                 /* the last of them is the class */
+    const char *other_name;             /* the other set of the family, */
+    size_t other_label_bytes;           /* and its label_bytes */
     size_t train_records, test_records; /* per published file */
 };
 
@@ -25,7 +33,10 @@ static const struct cifar_layout cifar10_layout = {
     .train_files = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"},
     .train_file_count = 5,
     .test_file = "test_batch.bin",
+    .python_file = "data_batch_1",
     .label_bytes = 1,
+    .other_name = "cifar100",
+    .other_label_bytes = 2,
     .train_records = 10000,
     .test_records = 10000,
 };
@@ -35,7 +46,10 @@ static const struct cifar_layout cifar100_layout = {
     .train_files = {"train.bin"},
     .train_file_count = 1,
     .test_file = "test.bin",
+    .python_file = "train",
     .label_bytes = 2,
+    .other_name = "cifar10",
+    .other_label_bytes = 1,
     .train_records = 50000,
     .test_records = 10000,
 };
@@ -68,6 +82,11 @@ static enum status report(const struct cifar_reader *reader, const char *path, c
     return STATUS_DATA;
 }
 
+static size_t other_record(const struct cifar_reader *reader)
+{
+    return reader->layout->other_label_bytes + CIFAR_PICTURE_BYTES;
+}
+
 static enum status count_records(const struct cifar_reader *reader, const char *path, size_t *records)
 {
     char trouble[128];
@@ -77,6 +96,11 @@ static enum status count_records(const struct cifar_reader *reader, const char *
         return report(reader, path, trouble);
     }
     size_t size = (size_t)about.st_size;
+    if (S_ISREG(about.st_mode) && size > 0 && size % reader->record_bytes != 0 && size % other_record(reader) == 0) {
+        snprintf(trouble, sizeof trouble, "found %zu bytes, which fit the records of %s (%zu bytes)", size,
+                 reader->layout->other_name, other_record(reader));
+        return report(reader, path, trouble);
+    }
     if (!S_ISREG(about.st_mode) || size == 0 || size % reader->record_bytes != 0) {
         snprintf(trouble, sizeof trouble, "found %zu bytes, not a whole number of records: short or corrupt", size);
         return report(reader, path, trouble);
@@ -120,6 +144,41 @@ static enum status read_file(const struct cifar_reader *reader, const char *path
     return status;
 }
 
+/* Files that were cut between two records: the first that differs from most others, or from the published one. */
+static enum status expect_equal(const struct cifar_reader *reader, char *const paths[], const size_t *records)
+{
+    char trouble[192];
+    size_t files = file_count(reader), most = 0;
+    for (size_t i = 0; i < files; i++)
+        most = records[i] > most ? records[i] : most;
+    for (size_t i = 0; i < files && reader->params->count == 0; i++) {
+        if (records[i] == most)
+            continue;
+        snprintf(trouble, sizeof trouble,
+                 "found %zu records, where another file of the set has %zu: cut short (if that "
+                 "is meant, data.%s_count says how many images are wanted)",
+                 records[i], most, reader->params->train ? "train" : "test");
+        return report(reader, paths[i], trouble);
+    }
+    return STATUS_OK;
+}
+
+/* labels (count): those that were read of file i, which has `records`. */
+static enum status expect_known(const struct cifar_reader *reader, size_t i, const char *path, size_t records,
+                                const int32_t *labels, size_t count)
+{
+    char trouble[192];
+    TRY(known_file_expect(reader->kind->name, file_name(reader, i), path, labels, count));
+    const struct known_file *known = known_file_find(labels, count);
+    if (known == NULL || reader->params->count > 0 || records == known_file_count(known))
+        return STATUS_OK;
+    snprintf(trouble, sizeof trouble,
+             "found the first %zu of the %zu records of the published file: cut short (if that "
+             "is meant, data.%s_count says how many images are wanted)",
+             records, known_file_count(known), reader->params->train ? "train" : "test");
+    return report(reader, path, trouble);
+}
+
 static enum status read_all(const struct cifar_reader *reader, char *const paths[], struct raw_pictures *raw)
 {
     size_t records[CIFAR_FILES_MAX], available = 0, count, files = file_count(reader);
@@ -127,23 +186,60 @@ static enum status read_all(const struct cifar_reader *reader, char *const paths
         TRY(count_records(reader, paths[i], &records[i]));
         available += records[i];
     }
+    TRY(expect_equal(reader, paths, records));
     TRY(memory_set_count(reader->kind, reader->params, available, &count));
     raw_pictures_init(raw, reader->kind, count);
     for (size_t i = 0, first = 0; i < files && first < count; i++) {
         size_t wanted = records[i] < count - first ? records[i] : count - first;
         TRY(read_file(reader, paths[i], wanted, raw, first));
+        TRY(expect_known(reader, i, paths[i], records[i], raw->labels + first, wanted));
         first += wanted;
     }
     return STATUS_OK;
+}
+
+/* Python's version of the set, which torchvision downloads: in data.path, or data.path itself. */
+static char *find_pickles(const struct cifar_reader *reader)
+{
+    const char *path = reader->params->path, *name = reader->kind->python_folder;
+    char *places[] = {text_format("%s/%s", path, name), text_format("%s/%s/%s", path, reader->kind->name, name),
+                      text_format("%s", path)};
+    char *found = NULL;
+    for (int k = 0; k < 3; k++) {
+        char *file = text_format("%s/%s", places[k], reader->layout->python_file);
+        if (found == NULL && access(file, F_OK) == 0)
+            found = places[k];
+        else
+            free(places[k]);
+        free(file);
+    }
+    return found;
+}
+
+/* Where the set is not there, but its Python version is, that is the message. */
+static enum status expect_binary(const struct cifar_reader *reader, const char *first)
+{
+    char *pickles = access(first, F_OK) == 0 ? NULL : find_pickles(reader);
+    if (pickles == NULL)
+        return STATUS_OK;
+    log_error("%s: this is the set's Python version (pickles), and the binary one is read; make it of these files: "
+              "scripts/cifar_binary.py %s, or download it: scripts/get_data.sh %s %s",
+              pickles, pickles, reader->kind->name, reader->params->path);
+    free(pickles);
+    return STATUS_DATA;
 }
 
 static enum status cifar_open(const struct cifar_reader *reader, struct dataset **out)
 {
     char *paths[CIFAR_FILES_MAX] = {0};
     struct raw_pictures raw = {0};
+    char *folder = set_folder_find(reader->kind, reader->params, file_name(reader, 0));
     for (size_t i = 0; i < file_count(reader); i++)
-        paths[i] = dataset_file_path(reader->kind, reader->params, file_name(reader, i));
-    enum status status = read_all(reader, paths, &raw);
+        paths[i] = set_file_find(folder, file_name(reader, i));
+    free(folder);
+    enum status status = expect_binary(reader, paths[0]);
+    if (status == STATUS_OK)
+        status = read_all(reader, paths, &raw);
     if (status == STATUS_OK)
         *out = memory_set_create(reader->kind, reader->params->augment, &raw);
     raw_pictures_release(&raw);

@@ -41,19 +41,31 @@ static const char *const mnist_classes[] = {"0", "1", "2", "3", "4", "5", "6", "
 static const char *const fashion_classes[] = {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
                                               "Sandal",      "Shirt",   "Sneaker",  "Bag",   "Ankle boot"};
 
+/* The folders of torchvision and Kaggle. */
+static const char *const mnist_folders[] = {"MNIST/raw", "MNIST", "raw", NULL};
+static const char *const fashion_folders[] = {
+    "FashionMNIST/raw", "FashionMNIST", "fashion_mnist", "fashionmnist", "fashion", "raw", NULL};
+static const char *const cifar10_folders[] = {"cifar10", "cifar-10", "CIFAR10", NULL};
+static const char *const cifar100_folders[] = {"cifar100", "cifar-100", "CIFAR100", NULL};
+
 /* The data sets, one line each:
- * name, reader, folder, channels, height, width, classes, class names, flip, mean, deviation */
-#define DATASETS(ENTRY)                                                                                            \
-    ENTRY("shapes", shapes_open, NULL, 3, 32, 32, 10, shapes_classes, true, {.5, .5, .5}, {.25, .25, .25})         \
-    ENTRY("gaussian", gaussian_open, NULL, 1, 1, 0, 0, NULL, false, {0}, {1})                                      \
-    ENTRY("cifar10", cifar10_open, "cifar-10-batches-bin", 3, 32, 32, 10, cifar10_classes, true,                   \
-          {.4914, .4822, .4465}, {.2023, .1994, .2010})                                                            \
-    ENTRY("cifar100", cifar100_open, "cifar-100-binary", 3, 32, 32, 100, cifar100_classes, true,                   \
-          {.5071, .4865, .4409}, {.2673, .2564, .2762})                                                            \
-    ENTRY("mnist", idx_open, "mnist", 1, 28, 28, 10, mnist_classes, false, {.1307}, {.3081})                       \
-    ENTRY("fashion-mnist", idx_open, "fashion-mnist", 1, 28, 28, 10, fashion_classes, true, {.2860}, {.3530})      \
-    ENTRY("imagenet", photos_open, "imagenet", 3, 224, 224, 0, NULL, true, {.485, .456, .406}, {.229, .224, .225}) \
-    ENTRY("photos", photos_open, "photos", 3, 224, 224, 0, NULL, true, {.485, .456, .406}, {.229, .224, .225})
+ * name, reader, folder, channels, height, width, classes, class names, flip, mean, deviation, other folders, and the
+ * folder of a version that is not read */
+#define DATASETS(ENTRY)                                                                                                \
+    ENTRY("shapes", shapes_open, NULL, 3, 32, 32, 10, shapes_classes, true, {.5, .5, .5}, {.25, .25, .25}, NULL, NULL) \
+    ENTRY("gaussian", gaussian_open, NULL, 1, 1, 0, 0, NULL, false, {0}, {1}, NULL, NULL)                              \
+    ENTRY("cifar10", cifar10_open, "cifar-10-batches-bin", 3, 32, 32, 10, cifar10_classes, true,                       \
+          {.4914, .4822, .4465}, {.2023, .1994, .2010}, cifar10_folders, "cifar-10-batches-py")                        \
+    ENTRY("cifar100", cifar100_open, "cifar-100-binary", 3, 32, 32, 100, cifar100_classes, true,                       \
+          {.5071, .4865, .4409}, {.2673, .2564, .2762}, cifar100_folders, "cifar-100-python")                          \
+    ENTRY("mnist", idx_open, "mnist", 1, 28, 28, 10, mnist_classes, false, {.1307}, {.3081}, mnist_folders, NULL)      \
+    ENTRY("fashion-mnist", idx_open, "fashion-mnist", 1, 28, 28, 10, fashion_classes, true, {.2860}, {.3530},          \
+          fashion_folders, NULL)                                                                                       \
+    ENTRY("imagenet", photos_open, "imagenet", 3, 224, 224, 0, NULL, true, {.485, .456, .406}, {.229, .224, .225},     \
+          NULL, NULL)                                                                                                  \
+    ENTRY("photos", photos_open, "photos", 3, 224, 224, 0, NULL, true, {.485, .456, .406}, {.229, .224, .225}, NULL,   \
+          NULL)                                                                                                        \
+    ENTRY("npy", arrays_open, "npy", 0, 0, 0, 0, NULL, false, {0}, {1}, NULL, NULL)
 
 #define KIND(...) {__VA_ARGS__},
 #define NAME(name, ...) name,
@@ -85,7 +97,7 @@ enum status dataset_open(const struct dataset_params *params, struct dataset **o
             kind = &kinds[i];
     if (kind == NULL)
         return report_unknown(params->name);
-    bool own = strcmp(kind->name, "photos") == 0; /* the user's */
+    bool own = strcmp(kind->name, "photos") == 0 || strcmp(kind->name, "npy") == 0; /* the user's */
     if (kind->folder != NULL && (params->path == NULL || params->path[0] == '\0')) {
         log_error("data set %s: its folder is not known; set data.path or $GRAPEVINE_DATA to the folder that holds "
                   "%s/%s%s%s",

@@ -13,7 +13,7 @@
 #include "base/random.h"
 #include "data/memory_set.h"
 
-enum { TRAIN_COUNT = 8192, TEST_COUNT = 2048, TEACHER = 2 };
+enum { TRAIN_COUNT = 8192, TEST_COUNT = 2048, CLASSES = 10, TEACHER = 2 };
 
 static const double noise_deviation = 0.5;
 static const double bytes_max = 4294967296.0; /* of all samples and the teacher */
@@ -119,8 +119,12 @@ static enum status check(const struct dataset_params *params, size_t count)
     return STATUS_USAGE;
 }
 
-enum status gaussian_open(const struct dataset_kind *kind, const struct dataset_params *params, struct dataset **out)
+enum status gaussian_open(const struct dataset_kind *kind, const struct dataset_params *asked, struct dataset **out)
 {
+    struct dataset_params usual = *asked;
+    const struct dataset_params *params = &usual;
+    if (asked->class_count == 0)
+        usual.class_count = CLASSES;
     size_t count = params->count > 0 ? params->count : params->train ? TRAIN_COUNT : TEST_COUNT;
     TRY(check(params, count));
     struct gaussian_set *set = memory_zalloc(1, sizeof *set);

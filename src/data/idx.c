@@ -1,4 +1,5 @@
-/* MNIST and Fashion-MNIST: idx files of unsigned bytes, gzipped as they are published or unpacked.
+/* MNIST and Fashion-MNIST: idx files of unsigned bytes, gzipped as they are published or unpacked, in the
+ * folders and under the names that set_folder.h knows.
  *
  * An idx file is a magic number (0x0800 + dimensions), one big-endian 32-bit length per dimension, and the bytes.
  * Any number of pictures is valid, so that small folders serve for tests; files are read to their end, so that gzip's
@@ -7,12 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "data/known_sets.h"
 #include "data/memory_set.h"
+#include "data/set_folder.h"
 
 /* A length above this is a damaged header, not a set of this family; the largest published file has 60,000. */
 enum { IDX_COUNT_MAX = 1000000, IDX_DIMENSIONS_MAX = 3 };
@@ -33,21 +35,12 @@ static enum status report(const struct idx_file *file, const char *trouble)
     return STATUS_DATA;
 }
 
-/* Open "NAME.gz", or NAME where only that is there. */
+/* Open the file of this name in any of its forms (set_folder.h). */
 static enum status idx_file_open(struct idx_file *file, const char *name)
 {
-    char packed[64];
-    snprintf(packed, sizeof packed, "%s.gz", name);
-    file->path = dataset_file_path(file->kind, file->params, packed);
-    if (access(file->path, F_OK) != 0) {
-        char *plain = dataset_file_path(file->kind, file->params, name);
-        if (access(plain, F_OK) == 0) {
-            free(file->path);
-            file->path = plain;
-        } else {
-            free(plain);
-        }
-    }
+    char *folder = set_folder_find(file->kind, file->params, name);
+    file->path = set_file_find(folder, name);
+    free(folder);
     errno = 0;
     file->stream = gzopen(file->path, "rb");
     if (file->stream == NULL)
@@ -132,7 +125,7 @@ static enum status read_pictures(struct idx_file *file, uint8_t *pixels)
     return expect_end(file);
 }
 
-static enum status read_labels(struct idx_file *file, uint8_t *bytes, int32_t *labels)
+static enum status read_labels(struct idx_file *file, const char *name, uint8_t *bytes, int32_t *labels)
 {
     TRY(read_bytes(file, bytes, file->count, "labels"));
     TRY(expect_end(file));
@@ -145,7 +138,7 @@ static enum status read_labels(struct idx_file *file, uint8_t *bytes, int32_t *l
         }
         labels[i] = bytes[i];
     }
-    return STATUS_OK;
+    return known_file_expect(file->kind->name, name, file->path, labels, file->count);
 }
 
 static enum status read_both(struct idx_file *pictures, struct idx_file *labels, struct raw_pictures *raw)
@@ -175,7 +168,7 @@ static enum status read_both(struct idx_file *pictures, struct idx_file *labels,
     raw_pictures_init(raw, kind, pictures->count);
     TRY(read_pictures(pictures, raw->pixels));
     uint8_t *bytes = memory_zalloc(raw->count, 1);
-    enum status status = read_labels(labels, bytes, raw->labels);
+    enum status status = read_labels(labels, name, bytes, raw->labels);
     free(bytes);
     raw->count = count;
     return status;

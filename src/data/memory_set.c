@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/memory.h"
@@ -12,6 +13,9 @@ struct memory_set {
     struct dataset base;     /* first, so that a dataset is a memory_set */
     struct raw_pictures raw; /* owned */
     bool augment, flip;
+    char *note;                                     /* owned: base.note */
+    double mean[MEMORY_SET_CHANNELS_MAX];           /* base.mean, where it is told */
+    double deviation[MEMORY_SET_CHANNELS_MAX];      /* base.deviation, likewise */
     struct picture_bytes bytes;                     /* what stands below and above, for devices */
     float normalised[MEMORY_SET_CHANNELS_MAX][256]; /* of a pixel value, rounded once from float64 */
 };
@@ -98,6 +102,7 @@ static void memory_set_destroy(struct dataset *base)
 {
     struct memory_set *set = (struct memory_set *)base;
     raw_pictures_release(&set->raw);
+    free(set->note);
     free(set);
 }
 
@@ -152,6 +157,18 @@ struct dataset *memory_set_create(const struct dataset_kind *kind, bool augment,
     return &set->base;
 }
 
+void memory_set_describe(struct dataset *base, const struct dataset_kind *kind, char *note)
+{
+    struct memory_set *set = (struct memory_set *)base;
+    assert(base->ops == &memory_set_ops && set->note == NULL);
+    memcpy(set->mean, kind->mean, sizeof set->mean);
+    memcpy(set->deviation, kind->deviation, sizeof set->deviation);
+    base->mean = set->mean;
+    base->deviation = set->deviation;
+    set->note = note;
+    base->note = note;
+}
+
 enum status memory_set_count(const struct dataset_kind *kind, const struct dataset_params *params, size_t available,
                              size_t *count)
 {
@@ -163,11 +180,6 @@ enum status memory_set_count(const struct dataset_kind *kind, const struct datas
     }
     *count = params->count > 0 ? params->count : available;
     return STATUS_OK;
-}
-
-char *dataset_file_path(const struct dataset_kind *kind, const struct dataset_params *params, const char *file)
-{
-    return text_format("%s/%s/%s", params->path, kind->folder, file);
 }
 
 char *dataset_remedy(const struct dataset_kind *kind, const struct dataset_params *params)

@@ -22,6 +22,8 @@ struct dataset_kind {
     bool flip;                                 /* a picture and its mirror image belong to the same class */
     double mean[MEMORY_SET_CHANNELS_MAX];      /* (channels), of pixels scaled to [0, 1] */
     double deviation[MEMORY_SET_CHANNELS_MAX]; /* (channels), likewise */
+    const char *const *folders;                /* other usual names of `folder`, NULL-terminated; or NULL */
+    const char *python_folder;                 /* what a version of the set that is not read is called; or NULL */
 };
 
 /* Pictures as a reader leaves them. */
@@ -37,12 +39,12 @@ void raw_pictures_release(struct raw_pictures *raw);
 /* Take over `raw` (emptied) and make a data set of it. */
 struct dataset *memory_set_create(const struct dataset_kind *kind, bool augment, struct raw_pictures *raw);
 
+/* The set says which mean and deviation of `kind` it has, and `note` (taken over, or NULL). */
+void memory_set_describe(struct dataset *set, const struct dataset_kind *kind, char *note);
+
 /* STATUS_USAGE (logged) when more pictures are asked for than the files hold; else *count is what to read. */
 enum status memory_set_count(const struct dataset_kind *kind, const struct dataset_params *params, size_t available,
                              size_t *count);
-
-/* "PATH/FOLDER/FILE", owned by the caller. */
-char *dataset_file_path(const struct dataset_kind *kind, const struct dataset_params *params, const char *file);
 
 /* The last half of a message about a file: how to get the set, and where it is looked for. Owned by the caller. */
 char *dataset_remedy(const struct dataset_kind *kind, const struct dataset_params *params);
@@ -51,6 +53,7 @@ enum status cifar10_open(const struct dataset_kind *kind, const struct dataset_p
 enum status cifar100_open(const struct dataset_kind *kind, const struct dataset_params *params, struct dataset **out);
 enum status idx_open(const struct dataset_kind *kind, const struct dataset_params *params, struct dataset **out);
 enum status gaussian_open(const struct dataset_kind *kind, const struct dataset_params *params, struct dataset **out);
+enum status arrays_open(const struct dataset_kind *kind, const struct dataset_params *params, struct dataset **out);
 enum status photos_open(const struct dataset_kind *kind, const struct dataset_params *params, struct dataset **out);
 enum status shapes_open(const struct dataset_kind *kind, const struct dataset_params *params, struct dataset **out);
 

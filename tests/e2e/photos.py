@@ -120,19 +120,21 @@ class Pack:
 
 
 def sound_files(split):
-    """The files of the class folders that Pillow finds to be whole JPEGs of 1 or 3 components."""
+    """The files of the class folders that Pillow finds to be whole: JPEGs of 1 or 3 components, PNGs and WebPs."""
     found = {}
     for folder, _, names in os.walk(os.fsencode(split)):
         for name in names:
             path = os.path.join(folder, name)
-            if not name.lower().endswith((b".jpg", b".jpeg")) or name.startswith(b".") or not os.path.isfile(path):
+            ending = os.path.splitext(name)[1].lower()
+            known = ending in (b".jpg", b".jpeg", b".png", b".webp")
+            if not known or name.startswith(b".") or not os.path.isfile(path):
                 continue
             try:
                 image = Image.open(path)
                 image.load()
             except OSError:
                 continue
-            if image.format == "JPEG" and image.mode in ("L", "RGB"):
+            if image.format in ("PNG", "WEBP") or (image.format == "JPEG" and image.mode in ("L", "RGB")):
                 with open(path, "rb") as file:
                     found[os.path.relpath(path, os.fsencode(split))] = image, file.read()
     return found

@@ -53,7 +53,7 @@ static void make_picture(struct photo_maker *maker, bool center, int size, unsig
                          FILE *out)
 {
     static const float ones[PHOTO_CHANNELS] = {1, 1, 1}, zeros[PHOTO_CHANNELS] = {0};
-    struct jpeg_about about;
+    struct image_about about;
     size_t bytes_count, count = PHOTO_CHANNELS * (size_t)size * (size_t)size;
     uint8_t *bytes = read_whole(path, &bytes_count);
     float *pixels = malloc(count * sizeof *pixels);

@@ -30,7 +30,7 @@ static void headers_are_told(void **state)
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct drawn drawn = drawing_encode(&rows[i].drawing);
-        struct jpeg_about about = {0};
+        struct image_about about = {0};
         assert_true(jpeg_open(*state, drawn.bytes, drawn.size, &about));
         assert_int_equal(about.width, rows[i].drawing.width);
         assert_int_equal(about.height, rows[i].drawing.height);
@@ -64,7 +64,7 @@ static void pixels_are_those_that_were_drawn(void **state)
 /* --- parts --- */
 
 /* Inside, the same bytes; in the column at a cut, near ones. */
-static void expect_part(const struct pixels *whole, const struct pixels *part, const struct jpeg_region *region)
+static void expect_part(const struct pixels *whole, const struct pixels *part, const struct image_region *region)
 {
     int right = region->left + region->width;
     for (int y = 0; y < region->height; y++)
@@ -79,10 +79,10 @@ static void expect_part(const struct pixels *whole, const struct pixels *part, c
         }
 }
 
-static struct jpeg_region random_region(struct random_stream *stream, const struct pixels *whole)
+static struct image_region random_region(struct random_stream *stream, const struct pixels *whole)
 {
-    struct jpeg_region region = {.left = (int)random_below(stream, (uint32_t)whole->width),
-                                 .top = (int)random_below(stream, (uint32_t)whole->height)};
+    struct image_region region = {.left = (int)random_below(stream, (uint32_t)whole->width),
+                                  .top = (int)random_below(stream, (uint32_t)whole->height)};
     region.width = 1 + (int)random_below(stream, (uint32_t)(whole->width - region.left));
     region.height = 1 + (int)random_below(stream, (uint32_t)(whole->height - region.top));
     return region;
@@ -94,12 +94,12 @@ static void expect_parts(struct jpeg_decoder *decoder, const struct drawing *dra
     struct pixels whole = decode_whole(decoder, &drawn, eighths), part;
     struct random_stream stream = random_stream(5, RANDOM_TEST, 0, (uint64_t)eighths);
     for (int i = 0; i < count; i++) {
-        struct jpeg_region asked = random_region(&stream, &whole);
+        struct image_region asked = random_region(&stream, &whole);
         if (i % 4 == 0) { /* whole rows: the same to the last bit */
             asked.left = 0;
             asked.width = whole.width;
         }
-        struct jpeg_region region = asked;
+        struct image_region region = asked;
         assert_int_equal(decode(decoder, &drawn, eighths, &region, &part), asked.height);
         assert_true(region.left >= 0 && region.left <= asked.left && region.left + region.width <= whole.width);
         assert_true(region.left + region.width >= asked.left + asked.width);
@@ -172,7 +172,7 @@ static void scaled_pictures_are_means(void **state)
 
 static void expect_same_pixels(struct jpeg_decoder *decoder, const struct drawn *one, const struct drawn *other)
 {
-    struct jpeg_about about;
+    struct image_about about;
     struct pixels left = decode_whole(decoder, one, 8), right = decode_whole(decoder, other, 8);
     assert_int_equal(left.width, right.width);
     assert_int_equal(left.height, right.height);
@@ -186,7 +186,7 @@ static void other_codings_of_the_same_coefficients(void **state)
 {
     struct drawing drawing = {.seed = 4, .width = 200, .height = 90}, other = drawing;
     struct drawn drawn = drawing_encode(&drawing), coded;
-    struct jpeg_about about;
+    struct image_about about;
     other.restart_rows = 1;
     coded = drawing_encode(&other);
     expect_same_pixels(*state, &drawn, &coded);
@@ -250,7 +250,7 @@ static struct drawn encode(const uint8_t *pixels, int width, int height, int com
 /* Of the same kind as a file that libjpeg makes with these settings, no larger, and of the same pixels. */
 static void encoded_as_said(void **state)
 {
-    struct jpeg_about about;
+    struct image_about about;
     size_t last = 0;
     for (int components = 1; components <= 3; components += 2)
         for (int quality = 10; quality <= 100; quality += 30) {
@@ -276,7 +276,7 @@ static void smallest_and_longest_are_encoded(void **state)
 {
     static const int sizes[][2] = {{1, 1}, {65500, 1}, {1, 65500}, {17, 3}};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        struct jpeg_about about;
+        struct image_about about;
         uint8_t *pixels = drawing_pixels(8, sizes[i][0], sizes[i][1], 3);
         struct drawn drawn = encode(pixels, sizes[i][0], sizes[i][1], 3, 90);
         assert_true(jpeg_sound(*state, drawn.bytes, drawn.size, &about));

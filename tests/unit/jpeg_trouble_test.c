@@ -15,10 +15,10 @@
 /* All that jpeg_open, jpeg_begin and jpeg_row do with a picture, at one scale. */
 static bool decodes(struct jpeg_decoder *decoder, const struct drawn *drawn, int eighths)
 {
-    struct jpeg_about about;
+    struct image_about about;
     if (!jpeg_open(decoder, drawn->bytes, drawn->size, &about))
         return false;
-    struct jpeg_region all = {.width = scaled(about.width, eighths), .height = scaled(about.height, eighths)};
+    struct image_region all = {.width = scaled(about.width, eighths), .height = scaled(about.height, eighths)};
     if (!jpeg_begin(decoder, eighths, &all))
         return false;
     uint8_t *row = malloc((size_t)all.width * 3);
@@ -32,7 +32,7 @@ static bool decodes(struct jpeg_decoder *decoder, const struct drawn *drawn, int
 /* Both ways of looking find it, in the words of `trouble`, or in whatever words if that is NULL. */
 static void expect_trouble(struct jpeg_decoder *decoder, const struct drawn *drawn, const char *trouble)
 {
-    struct jpeg_about about;
+    struct image_about about;
     for (int sound = 0; sound < 2; sound++) {
         bool good = sound == 1 ? jpeg_sound(decoder, drawn->bytes, drawn->size, &about) : decodes(decoder, drawn, 8);
         const char *words = jpeg_trouble(decoder);
@@ -62,24 +62,24 @@ static void expect_drawing_trouble(struct jpeg_decoder *decoder, const struct dr
     free(drawn.bytes);
 }
 
-static void other_files_are_named(void **state)
+static void other_files_are_refused(void **state)
 {
     static const struct {
         const char *bytes, *trouble;
         size_t size;
     } files[] = {
-        {"", "is empty", 0},
+        {"", "is not a JPEG", 0},
         {"bees\n", "is not a JPEG", 5},
         {"\xff", "is not a JPEG", 1},
         {"\xff\xd8", "", 2},
         {"\0\0\0\0\0\0\0\0", "is not a JPEG", 8},
-        {"GIF89a\1\0\1\0", "is a GIF", 10},
-        {"\x89PNG\r\n\x1a\n", "is a PNG", 8},
-        {"BM6\0\0\0", "is a BMP", 6},
-        {"RIFF\4\0\0\0WEBP", "is a WebP", 12},
-        {"II*\0", "is a TIFF", 4},
-        {"MM\0*", "is a TIFF", 4},
-        {"<!DOCTYPE html>", "is a web page or XML", 15},
+        {"GIF89a\1\0\1\0", "is not a JPEG", 10},
+        {"\x89PNG\r\n\x1a\n", "is not a JPEG", 8},
+        {"BM6\0\0\0", "is not a JPEG", 6},
+        {"RIFF\4\0\0\0WEBP", "is not a JPEG", 12},
+        {"II*\0", "is not a JPEG", 4},
+        {"MM\0*", "is not a JPEG", 4},
+        {"<!DOCTYPE html>", "is not a JPEG", 15},
         {"\xff\xd8\xff\xd9", "", 4},
         {"\xff\xd8\xff\xff\xff\xff", "the data end early", 6},
     };
@@ -130,7 +130,7 @@ static void without_its_end(void **state)
     for (int progressive = 0; progressive < 2; progressive++) {
         struct drawing drawing = {.width = 60, .height = 50, .progressive = progressive == 1};
         struct drawn whole = drawing_encode(&drawing);
-        struct jpeg_about about;
+        struct image_about about;
         for (size_t missing = 1; missing <= 2; missing++) {
             struct drawn part = copy(&whole, whole.size - missing);
             assert_false(jpeg_sound(*state, part.bytes, part.size, &about));
@@ -159,7 +159,7 @@ static void what_is_not_asked_for_may_be_missing(void **state)
 {
     struct drawing drawing = {.seed = 3, .width = 200, .height = 300};
     struct drawn whole = drawing_encode(&drawing), half = copy(&whole, whole.size / 2);
-    struct jpeg_region region = {.width = 200, .height = 300}, top = {.top = 20, .width = 200, .height = 60};
+    struct image_region region = {.width = 200, .height = 300}, top = {.top = 20, .width = 200, .height = 60};
     struct pixels all = decode_whole(*state, &whole, 8), part;
     int rows = decode(*state, &half, 8, &region, &part);
     assert_in_range(rows, 80, 200);
@@ -273,7 +273,7 @@ static void scans_have_a_limit(void **state)
     }
     struct drawing drawing = {.width = 40, .height = 30, .scans = scans, .scan_count = JPEG_SCANS_MAX};
     struct drawn most = drawing_encode(&drawing);
-    struct jpeg_about about;
+    struct image_about about;
     assert_true(decodes(*state, &most, 8));
     assert_true(jpeg_sound(*state, most.bytes, most.size, &about));
     assert_true(about.progressive);
@@ -321,7 +321,7 @@ enum { SMALL_DRAWINGS = sizeof small_drawings / sizeof small_drawings[0] };
 /* Whether it is found good or bad is another matter: nothing crashes. Large ones are left to the tests above. */
 static void look_at(struct jpeg_decoder *decoder, const struct drawn *drawn)
 {
-    struct jpeg_about about;
+    struct image_about about;
     if (!jpeg_open(decoder, drawn->bytes, drawn->size, &about)) {
         assert_true(jpeg_trouble(decoder)[0] != '\0');
         return;
@@ -333,7 +333,7 @@ static void look_at(struct jpeg_decoder *decoder, const struct drawn *drawn)
     decodes(decoder, drawn, 8);
     if (!jpeg_open(decoder, drawn->bytes, drawn->size, &about))
         return;
-    struct jpeg_region part = {.left = scaled(about.width, 4) / 2, .top = scaled(about.height, 4) / 2};
+    struct image_region part = {.left = scaled(about.width, 4) / 2, .top = scaled(about.height, 4) / 2};
     part.width = (scaled(about.width, 4) - part.left + 1) / 2;
     part.height = (scaled(about.height, 4) - part.top + 1) / 2;
     uint8_t *row = malloc((size_t)scaled(about.width, 4) * 3);
@@ -388,8 +388,8 @@ static void pictures_may_be_left_unread(void **state)
     struct drawing drawing = {.seed = 9, .width = 70, .height = 80, .progressive = true};
     struct drawn drawn = drawing_encode(&drawing);
     for (int rows = -2; rows < 80; rows++) {
-        struct jpeg_about about;
-        struct jpeg_region all = {.width = 70, .height = 80};
+        struct image_about about;
+        struct image_region all = {.width = 70, .height = 80};
         uint8_t row[70 * 3];
         assert_true(jpeg_open(*state, drawn.bytes, drawn.size, &about));
         if (rows >= -1)
@@ -407,7 +407,7 @@ static void pictures_may_be_left_unread(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_DECODER(other_files_are_named),
+        WITH_DECODER(other_files_are_refused),
         WITH_DECODER(colors_that_are_not_read),
         WITH_DECODER(truncated_anywhere),
         WITH_DECODER(without_its_end),

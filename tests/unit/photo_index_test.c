@@ -327,11 +327,12 @@ static void test_no_file(void **state)
 static void test_class_folders(void **state)
 {
     static const char *const files[] = {"b/z.JPEG",  "b/a.jpg",     "b/.hidden.jpg",    "b/readme.txt",   "b/jpg",
-                                        "a b/x.JPG", "a b/y.png",   "a b/Y.jpeg",       "b/d.jpg/in.jpg", "a/1.Jpg",
-                                        "top.jpg",   ".git/in.jpg", "b/no\nbreak.jpeg", "b/..jpg"};
-    static const char *const names[] = {"a/1.Jpg",    "a b/Y.jpeg",       "a b/x.JPG", "b/a.jpg",
-                                        "b/link.jpg", "b/no\nbreak.jpeg", "b/z.JPEG"};
-    static const int labels[] = {0, 1, 1, 2, 2, 2, 2};
+                                        "a b/x.JPG", "a b/y.PNG",   "a b/Y.jpeg",       "b/d.jpg/in.jpg", "a/1.Jpg",
+                                        "top.jpg",   ".git/in.jpg", "b/no\nbreak.jpeg", "b/..jpg",        "a b/z.webp",
+                                        "a b/y.gif"};
+    static const char *const names[] = {"a/1.Jpg", "a b/Y.jpeg", "a b/x.JPG",        "a b/y.PNG", "a b/z.webp",
+                                        "b/a.jpg", "b/link.jpg", "b/no\nbreak.jpeg", "b/z.JPEG"};
+    static const int labels[] = {0, 1, 1, 1, 1, 2, 2, 2, 2};
     struct photo_fixture *fixture = *state;
     struct photo_index index;
     size_t foreign;
@@ -348,13 +349,13 @@ static void test_class_folders(void **state)
     assert_null(index.shard_bytes);
     assert_int_equal(index.class_count, 3);
     assert_string_equal(index.class_names[1], "a b");
-    assert_int_equal(index.count, 7);
-    for (size_t i = 0; i < 7; i++) {
+    assert_int_equal(index.count, 9);
+    for (size_t i = 0; i < 9; i++) {
         assert_string_equal(photo_name(&index, i), names[i]);
         assert_int_equal(index.photos[i].label, labels[i]);
         assert_int_equal(index.photos[i].size, 0);
     }
-    /* hidden ones (3), readme.txt, jpg, y.png, d.jpg, which is a folder, top.jpg */
+    /* hidden ones (3), readme.txt, jpg, y.gif, d.jpg, which is a folder, top.jpg */
     assert_int_equal(foreign, 8);
     photo_index_release(&index);
 }

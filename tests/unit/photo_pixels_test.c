@@ -106,7 +106,7 @@ static struct difference differences(const float *ours, const double *theirs, si
 
 static float *render(struct photo_maker *maker, const struct drawn *drawn, const struct photo_view *view)
 {
-    struct jpeg_about about;
+    struct image_about about;
     size_t count = PHOTO_CHANNELS * (size_t)view->rows * (size_t)view->columns;
     float *out = malloc(count * sizeof *out);
     for (size_t i = 0; i < count; i++)
@@ -264,7 +264,7 @@ static void planes_are_normalised(void **state)
     struct drawn drawn = drawing_encode(&drawing);
     struct photo_view view = photo_view_center(80, 60, 32, 36);
     float *plain = render(*state, &drawn, &view), normal[PHOTO_CHANNELS * 32 * 32];
-    struct jpeg_about about;
+    struct image_about about;
     assert_true(photo_open(*state, drawn.bytes, drawn.size, &about));
     assert_true(about.width == 80 && about.height == 60 && about.components == 3);
     assert_true(photo_render(*state, &view, factor, shift, normal));
@@ -315,7 +315,7 @@ static void makers_remember_nothing(void **state)
     }
     struct random_stream stream = stream_of(99);
     for (int times = 0; times < 200; times++) {
-        struct jpeg_about about;
+        struct image_about about;
         float unused[PHOTO_CHANNELS * 100 * 100];
         uint32_t i = random_below(&stream, COUNT), bad = random_below(&stream, COUNT);
         if (times % 3 == 0 && photo_open(*state, drawn[bad].bytes, drawn[bad].size / 2, &about))
@@ -336,10 +336,10 @@ static void troubles_are_told(void **state)
     struct drawing drawing = drawing_of(3, 200, 150);
     struct drawn drawn = drawing_encode(&drawing);
     struct photo_view view = photo_view_center(200, 150, 32, 36);
-    struct jpeg_about about = {.width = -1};
+    struct image_about about = {.width = -1};
     float out[PHOTO_CHANNELS * 32 * 32];
     assert_false(photo_open(*state, (const uint8_t *)"GIF89a", 6, &about));
-    assert_string_equal(photo_trouble(*state), "is a GIF, not a JPEG");
+    assert_string_equal(photo_trouble(*state), "is a GIF, not a JPEG, PNG or WebP");
     assert_int_equal(about.width, -1);
     assert_true(photo_open(*state, drawn.bytes, drawn.size / 2, &about));
     assert_false(photo_render(*state, &view, ones, zeros, out));
@@ -356,7 +356,7 @@ static void decoding_alone(void **state)
     struct drawing drawing = drawing_of(0, 640, 480);
     struct drawn drawn = drawing_encode(&drawing);
     struct photo_view whole = photo_view_shrunk(640, 480, 480), middle = photo_view_center(640, 480, 100, 120);
-    struct jpeg_about about;
+    struct image_about about;
     assert_true(photo_open(*state, drawn.bytes, drawn.size, &about));
     assert_int_equal(photo_decode(*state, &whole), 640 * 480 * 3);
     assert_true(photo_open(*state, drawn.bytes, drawn.size, &about));
@@ -367,7 +367,7 @@ static void decoding_alone(void **state)
 /* --- shrunk --- */
 
 static struct drawn shrink(struct photo_maker *maker, const struct drawn *drawn, int short_side, int quality,
-                           struct jpeg_about *about)
+                           struct image_about *about)
 {
     struct drawn small = {0};
     const char *trouble = NULL;
@@ -380,7 +380,7 @@ static void expect_shrunk(struct photo_maker *maker, int kind, int width, int he
 {
     struct drawing drawing = drawing_of(kind, width, height);
     struct drawn drawn = drawing_encode(&drawing);
-    struct jpeg_about about, told;
+    struct image_about about, told;
     struct drawn small = shrink(maker, &drawn, short_side, 100, &told);
     struct photo_view view = photo_view_shrunk(width, height, short_side);
     struct jpeg_decoder *decoder = jpeg_decoder_create();
@@ -427,7 +427,7 @@ static void quality_is_heeded(void **state)
     struct drawn drawn = drawing_encode(&drawing);
     size_t last = 0;
     for (int quality = 10; quality <= 100; quality += 30) {
-        struct jpeg_about about;
+        struct image_about about;
         struct drawn small = shrink(*state, &drawn, 100, quality, &about);
         assert_true(small.size > last * 5 / 4);
         last = small.size;
@@ -441,7 +441,7 @@ static void shrinking_is_a_function(void **state)
 {
     struct drawing drawing = drawing_of(3, 310, 222), other = drawing_of(1, 900, 500);
     struct drawn drawn = drawing_encode(&drawing), before = drawing_encode(&other), small[2];
-    struct jpeg_about about;
+    struct image_about about;
     for (int i = 0; i < 2; i++) {
         small[i] = shrink(*state, &drawn, 111, 85, &about);
         free(shrink(*state, &before, 50, 20, &about).bytes);
@@ -460,7 +460,7 @@ static void damaged_ones_are_not_shrunk(void **state)
     struct drawn drawn = drawing_encode(&drawing);
     for (size_t size = 0; size + 2 < drawn.size; size += 41) {
         struct drawn small = {0};
-        struct jpeg_about about;
+        struct image_about about;
         const char *trouble = NULL;
         assert_false(photo_shrink(*state, drawn.bytes, size, 50, 90, &small.bytes, &small.size, &about, &trouble));
         assert_true(trouble != NULL && trouble[0] != '\0');

@@ -50,8 +50,9 @@ static void bad_ones_are_replaced_and_named_once(void **state)
         for (size_t i = 0; i < TRAINING; i++)
             expect_drawing(set, i, expected[i]);
     const char *message = capture_end(&fixture->capture);
-    photo_expect_message(message, "photos/train/bee/a.jpeg: is a GIF, not a JPEG; another picture of its class takes|"
-                                  "bee/c.JPG: is empty|ant/3.JPEG: the data end early|cow/z.jpg: is no regular file");
+    photo_expect_message(
+        message, "photos/train/bee/a.jpeg: is a GIF, not a JPEG, PNG or WebP; another picture of its class takes|"
+                 "bee/c.JPG: is empty|ant/3.JPEG: the data end early|cow/z.jpg: is no regular file");
     assert_int_equal(count_of(message, "photos/train"), 4);
     dataset_close(set);
 }
@@ -126,7 +127,7 @@ static void not_all_are_named(void **state)
     enum status status = set->ops->fetch(set, 0, NULL, out);
     const char *message = capture_end(&fixture->capture);
     assert_int_equal(status, STATUS_OK);
-    assert_int_equal(count_of(message, "is not a JPEG; another"), 20);
+    assert_int_equal(count_of(message, "is not a JPEG, PNG or WebP; another"), 20);
     assert_int_equal(count_of(message, "more than 20 pictures cannot be read; the others are not named"), 1);
     dataset_close(set);
 }

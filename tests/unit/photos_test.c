@@ -97,7 +97,7 @@ static void folders_by_other_names(void **state)
     struct dataset_params params = params_of(fixture, true);
     char *from = photo_path(fixture, "photos"), *to = photo_path(fixture, "insects");
     assert_int_equal(rename(from, to), 0);
-    expect_refused(*state, &params, STATUS_DATA, "photos/train|No such file");
+    expect_refused(*state, &params, STATUS_DATA, "photos/train|no photographs are in it");
     params.folder = "insects";
     dataset_close(open_set(&params));
     free(from);

@@ -13,20 +13,20 @@
 #include <zlib.h>
 
 #include "base/memory.h"
-#include "data/photos/jpeg.h"
+#include "data/photos/image.h"
 #include "data/photos/photo_index.h"
 #include "data/photos/photo_pixels.h"
 
 struct photo_checker {
-    struct jpeg_decoder *decoder; /* owned */
-    struct photo_maker *maker;    /* owned */
+    struct image_decoder *decoder; /* owned */
+    struct photo_maker *maker;     /* owned */
     uint32_t short_side, quality;
 };
 
 struct photo_checker *photo_checker_create(uint32_t short_side, uint32_t quality)
 {
     struct photo_checker *checker = memory_zalloc(1, sizeof *checker);
-    *checker = (struct photo_checker){.decoder = jpeg_decoder_create(),
+    *checker = (struct photo_checker){.decoder = image_decoder_create(),
                                       .maker = short_side > 0 ? photo_maker_create() : NULL,
                                       .short_side = short_side,
                                       .quality = quality};
@@ -37,7 +37,7 @@ void photo_checker_destroy(struct photo_checker *checker)
 {
     if (checker == NULL)
         return;
-    jpeg_decoder_destroy(checker->decoder);
+    image_decoder_destroy(checker->decoder);
     photo_maker_destroy(checker->maker);
     free(checker);
 }
@@ -126,7 +126,7 @@ static bool read_file(const char *path, uint32_t size, struct photo_checked *out
     return whole;
 }
 
-static bool shrink(struct photo_checker *checker, struct photo_checked *out, struct jpeg_about *about)
+static bool shrink(struct photo_checker *checker, struct photo_checked *out, struct image_about *about)
 {
     uint8_t *bytes;
     size_t size;
@@ -142,9 +142,9 @@ static bool shrink(struct photo_checker *checker, struct photo_checked *out, str
 
 static bool check_picture(struct photo_checker *checker, struct photo_checked *out)
 {
-    struct jpeg_about about;
-    if (!jpeg_sound(checker->decoder, out->bytes, out->size, &about))
-        return leave_out(out, "%s", jpeg_trouble(checker->decoder));
+    struct image_about about;
+    if (!image_sound(checker->decoder, out->bytes, out->size, &about))
+        return leave_out(out, "%s", image_trouble(checker->decoder));
     uint32_t shorter = (uint32_t)(about.width < about.height ? about.width : about.height);
     if (checker->short_side > 0 && shorter > checker->short_side && !shrink(checker, out, &about))
         return false;

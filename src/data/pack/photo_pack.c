@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "data/photos/photo_layout.h"
 #include "data/pack/photo_crew.h"
 #include "data/pack/photo_lock.h"
 #include "data/pack/photo_shards.h"
@@ -56,12 +57,14 @@ static bool is_folder(const char *path)
     return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
 }
 
-static void add_split_if_there(struct pack *pack, const char *name, const char *labels)
+static bool add_split_if_there(struct pack *pack, const char *name, const char *labels)
 {
     char *folder = text_format("%s/%s", pack->params->source, name);
-    if (is_folder(folder))
+    bool there = is_folder(folder);
+    if (there)
         add_split(pack, name, folder, labels);
     free(folder);
+    return there;
 }
 
 static enum status find_splits(struct pack *pack)
@@ -73,8 +76,9 @@ static enum status find_splits(struct pack *pack)
         return STATUS_DATA;
     }
     if (params->split == NULL) {
-        add_split_if_there(pack, "train", NULL);
-        add_split_if_there(pack, "val", params->labels);
+        bool training = add_split_if_there(pack, "train", NULL), tests = false;
+        for (int k = 0; k < PHOTO_TEST_FOLDERS && !tests; k++)
+            tests = (training || k == 0) && add_split_if_there(pack, photo_test_folders[k], params->labels);
     }
     if (pack->split_count == 0)
         add_split(pack, params->split != NULL ? params->split : "train", params->source, params->labels);

@@ -12,6 +12,7 @@
 #include <jerror.h> /* its list depends on what the other has defined */
 
 #include "base/memory.h"
+#include "data/photos/image_format.h"
 
 struct jpeg_decoder {
     struct jpeg_decompress_struct library;
@@ -39,7 +40,7 @@ static void leave(j_common_ptr library)
 {
     struct jpeg_decoder *decoder = decoder_of(library);
     if (decoder->errors.msg_code == JERR_NO_BACKING_STORE)
-        snprintf(decoder->trouble, sizeof decoder->trouble, "takes more than %d MiB to decode", JPEG_MEMORY_MAX >> 20);
+        snprintf(decoder->trouble, sizeof decoder->trouble, "takes more than %d MiB to decode", IMAGE_MEMORY_MAX >> 20);
     else if (!decoder->damaged)
         decoder->errors.format_message(library, decoder->trouble);
     longjmp(decoder->caller, 1);
@@ -86,7 +87,7 @@ static void make_library(struct jpeg_decoder *decoder)
 {
     jpeg_create_decompress(&decoder->library); /* keeps err and client_data */
     decoder->library.progress = &decoder->progress;
-    decoder->library.mem->max_memory_to_use = JPEG_MEMORY_MAX;
+    decoder->library.mem->max_memory_to_use = IMAGE_MEMORY_MAX;
 }
 
 struct jpeg_decoder *jpeg_decoder_create(void)
@@ -117,45 +118,18 @@ const char *jpeg_trouble(const struct jpeg_decoder *decoder)
     return decoder->trouble;
 }
 
-/* What else it may be, for those who wonder why. */
-static const char *foreign_kind(const uint8_t *bytes, size_t size)
+static bool jpeg_matches(const uint8_t *bytes, size_t size)
 {
-    static const struct {
-        const char *magic, *words;
-        size_t length;
-    } kinds[] = {
-        {"GIF8", "is a GIF, not a JPEG", 4},
-        {"\x89PNG", "is a PNG, not a JPEG", 4},
-        {"BM", "is a BMP, not a JPEG", 2},
-        {"RIFF", "is a WebP, not a JPEG", 4},
-        {"II*", "is a TIFF, not a JPEG", 3},
-        {"MM\0*", "is a TIFF, not a JPEG", 4},
-        {"<", "is a web page or XML, not a JPEG", 1},
-    };
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-        if (size >= kinds[i].length && memcmp(bytes, kinds[i].magic, kinds[i].length) == 0)
-            return kinds[i].words;
-    return "is not a JPEG";
-}
-
-static bool check_kind(struct jpeg_decoder *decoder, const uint8_t *bytes, size_t size)
-{
-    if (size == 0)
-        say(decoder, "is empty");
-    else if (size < 3 || bytes[0] != 0xff || bytes[1] != 0xd8)
-        say(decoder, foreign_kind(bytes, size));
-    else
-        return true;
-    return false;
+    return size >= 3 && bytes[0] == 0xff && bytes[1] == 0xd8;
 }
 
 static bool check_header(struct jpeg_decoder *decoder)
 {
     const struct jpeg_decompress_struct *library = &decoder->library;
     J_COLOR_SPACE space = library->jpeg_color_space;
-    if ((uint64_t)library->image_width * library->image_height > JPEG_PIXELS_MAX)
+    if ((uint64_t)library->image_width * library->image_height > IMAGE_PIXELS_MAX)
         snprintf(decoder->trouble, sizeof decoder->trouble, "has %u x %u pixels, more than %d", library->image_width,
-                 library->image_height, JPEG_PIXELS_MAX);
+                 library->image_height, IMAGE_PIXELS_MAX);
     else if (space == JCS_CMYK || space == JCS_YCCK)
         say(decoder, "is CMYK; RGB and grayscale are read");
     else if (space != JCS_GRAYSCALE && space != JCS_YCbCr && space != JCS_RGB)
@@ -166,12 +140,14 @@ static bool check_header(struct jpeg_decoder *decoder)
     return false;
 }
 
-bool jpeg_open(struct jpeg_decoder *decoder, const uint8_t *bytes, size_t size, struct jpeg_about *about)
+bool jpeg_open(struct jpeg_decoder *decoder, const uint8_t *bytes, size_t size, struct image_about *about)
 {
     struct jpeg_decompress_struct *library = &decoder->library;
     decoder->damaged = false;
-    if (!check_kind(decoder, bytes, size))
+    if (!jpeg_matches(bytes, size)) {
+        say(decoder, "is not a JPEG");
         return false;
+    }
     if (setjmp(decoder->caller) != 0)
         return false;
     jpeg_destroy_decompress(library); /* a picture that lacks tables would be decoded with those of the last one */
@@ -180,10 +156,11 @@ bool jpeg_open(struct jpeg_decoder *decoder, const uint8_t *bytes, size_t size, 
     jpeg_read_header(library, TRUE);
     if (!check_header(decoder))
         return false;
-    *about = (struct jpeg_about){.width = (int)library->image_width,
-                                 .height = (int)library->image_height,
-                                 .components = library->num_components,
-                                 .progressive = library->progressive_mode};
+    *about = (struct image_about){.width = (int)library->image_width,
+                                  .height = (int)library->image_height,
+                                  .components = library->num_components,
+                                  .progressive = library->progressive_mode,
+                                  .scales = true};
     return true;
 }
 
@@ -214,7 +191,7 @@ static bool can_cut_columns(const struct jpeg_decompress_struct *library)
     return true;
 }
 
-bool jpeg_begin(struct jpeg_decoder *decoder, int eighths, struct jpeg_region *region)
+bool jpeg_begin(struct jpeg_decoder *decoder, int eighths, struct image_region *region)
 {
     struct jpeg_decompress_struct *library = &decoder->library;
     assert(eighths >= 1 && eighths <= 8);
@@ -269,7 +246,7 @@ static bool decode_all(struct jpeg_decoder *decoder)
     return !decoder->damaged;
 }
 
-bool jpeg_sound(struct jpeg_decoder *decoder, const uint8_t *bytes, size_t size, struct jpeg_about *about)
+bool jpeg_sound(struct jpeg_decoder *decoder, const uint8_t *bytes, size_t size, struct image_about *about)
 {
     return jpeg_open(decoder, bytes, size, about) && decode_all(decoder);
 }
@@ -301,3 +278,52 @@ void jpeg_encode(const uint8_t *pixels, int width, int height, int components, i
     jpeg_destroy_compress(&library);
     *size = bytes;
 }
+
+/* --- as one of the formats --- */
+
+static void *format_create(void)
+{
+    return jpeg_decoder_create();
+}
+
+static void format_destroy(void *decoder)
+{
+    jpeg_decoder_destroy(decoder);
+}
+
+static bool format_open(void *decoder, const uint8_t *bytes, size_t size, struct image_about *about)
+{
+    return jpeg_open(decoder, bytes, size, about);
+}
+
+static bool format_begin(void *decoder, int eighths, struct image_region *region)
+{
+    return jpeg_begin(decoder, eighths, region);
+}
+
+static bool format_row(void *decoder, uint8_t *row)
+{
+    return jpeg_row(decoder, row);
+}
+
+static bool format_sound(void *decoder, const uint8_t *bytes, size_t size, struct image_about *about)
+{
+    return jpeg_sound(decoder, bytes, size, about);
+}
+
+static const char *format_trouble(const void *decoder)
+{
+    return jpeg_trouble(decoder);
+}
+
+static const char *const jpeg_endings[] = {".jpg", ".jpeg", NULL};
+
+const struct image_format_ops jpeg_format = {.endings = jpeg_endings,
+                                             .matches = jpeg_matches,
+                                             .create = format_create,
+                                             .destroy = format_destroy,
+                                             .open = format_open,
+                                             .begin = format_begin,
+                                             .row = format_row,
+                                             .sound = format_sound,
+                                             .trouble = format_trouble};

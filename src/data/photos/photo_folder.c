@@ -5,12 +5,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "data/photos/image.h"
 #include "data/photos/photo_builder.h"
 
 struct entry {
@@ -33,8 +33,7 @@ struct search {
 
 bool photo_folder_is_name(const char *name)
 {
-    const char *dot = strrchr(name, '.');
-    return name[0] != '.' && dot != NULL && (strcasecmp(dot, ".jpg") == 0 || strcasecmp(dot, ".jpeg") == 0);
+    return name[0] != '.' && image_has_ending(name);
 }
 
 /* A link or, on some file systems, anything needs a look to be known. A photograph's name is taken at its word instead:
@@ -110,7 +109,7 @@ static const char *foreign_reason(const struct entry *entry)
         return "is hidden";
     if (entry->folder)
         return "is a folder";
-    return photo_folder_is_name(entry->name) ? NULL : "has the name of no photograph (.jpg, .jpeg)";
+    return photo_folder_is_name(entry->name) ? NULL : "has the name of no photograph (" IMAGE_ENDINGS_TEXT ")";
 }
 
 /* All that lies in FOLDER/CLASS, or in FOLDER where class is NULL. */
@@ -135,8 +134,8 @@ static enum status search_class(struct search *search, const char *class, int la
         take_photographs(search, class, &list, label);
         release_entries(&list);
         if (search->builder.index.count == before && !empty_too) {
-            log_error("%s: a folder is a class, and there is no photograph (.jpg, .jpeg) in this one: add some, or "
-                      "take it away",
+            log_error("%s: a folder is a class, and there is no photograph (" IMAGE_ENDINGS_TEXT
+                      ") in this one: add some, or take it away",
                       path);
             status = STATUS_DATA;
         }
@@ -197,7 +196,7 @@ static enum status search_classes(struct search *search, const struct photo_inde
 static enum status finish(struct search *search, enum status status, struct photo_index *out)
 {
     if (status == STATUS_OK && search->builder.index.count == 0) {
-        log_error("%s: no photograph (.jpg, .jpeg) lies in it", search->folder);
+        log_error("%s: no photograph (" IMAGE_ENDINGS_TEXT ") lies in it", search->folder);
         status = STATUS_DATA;
     }
     if (status != STATUS_OK) {

@@ -1,7 +1,7 @@
 /* Photographs that lie in a folder as files: in one folder for each class, or all together. Private to data/.
  *
- * A photograph is a file, or a link, whose name ends in .jpg or .jpeg, in capitals or not, and does not begin with a
- * dot: nobody looks inside. Whatever else there is, is told of and left out. */
+ * A photograph is a file, or a link, whose name ends as an image's does (image.h), in capitals or not, and does not
+ * begin with a dot: nobody looks inside. Whatever else there is, is told of and left out. */
 #ifndef GRAPEVINE_SRC_DATA_PHOTOS_PHOTO_FOLDER_H
 #define GRAPEVINE_SRC_DATA_PHOTOS_PHOTO_FOLDER_H
 

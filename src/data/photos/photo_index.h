@@ -34,8 +34,8 @@ struct photo_index {
     uint64_t *shard_bytes; /* owned (shard_count); NULL in a folder */
 };
 
-/* A split as it is found in `folder`: packed where index.bin lies there, else class folders with JPEG files in them
- * (names that end in .jpg or .jpeg, in capitals or not; others, hidden ones and folders are counted in *foreign, which
+/* A split as it is found in `folder`: packed where index.bin lies there, else class folders with images in them
+ * (by the endings of their names, in capitals or not; others, hidden ones and folders are counted in *foreign, which
  * may be NULL). Photographs of a folder come in the order of their classes, then of their names. `classes`: the split
  * whose class numbers are to be used (a training split, for its test split; a class that it lacks is an error), NULL:
  * this split's own. STATUS_DATA (logged): nothing there, an index that is damaged or does not fit its shards' sizes. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "data/photos/jpeg.h"
 
 /* Arrays that grow with what is asked for and stay. */
 struct axis_memory {
@@ -16,8 +17,8 @@ struct axis_memory {
 };
 
 struct photo_maker {
-    struct jpeg_decoder *decoder;
-    struct jpeg_about about;
+    struct image_decoder *decoder; /* owned */
+    struct image_about about;
     struct axis_memory down, across; /* weights of rows and of columns */
     uint8_t *ring;                   /* owned (ring_bytes): the decoded rows that still count */
     size_t ring_bytes;
@@ -30,14 +31,14 @@ struct photo_maker {
 /* What of the scaled picture is decoded for a view, and how it is resized. */
 struct photo_work {
     int eighths;
-    struct jpeg_region region;
+    struct image_region region;
     struct resample_span down, across;
 };
 
 struct photo_maker *photo_maker_create(void)
 {
     struct photo_maker *maker = memory_zalloc(1, sizeof *maker);
-    maker->decoder = jpeg_decoder_create();
+    maker->decoder = image_decoder_create();
     return maker;
 }
 
@@ -52,7 +53,7 @@ void photo_maker_destroy(struct photo_maker *maker)
 {
     if (maker == NULL)
         return;
-    jpeg_decoder_destroy(maker->decoder);
+    image_decoder_destroy(maker->decoder);
     release_axis(&maker->down);
     release_axis(&maker->across);
     free(maker->ring);
@@ -61,9 +62,9 @@ void photo_maker_destroy(struct photo_maker *maker)
     free(maker);
 }
 
-bool photo_open(struct photo_maker *maker, const uint8_t *bytes, size_t size, struct jpeg_about *about)
+bool photo_open(struct photo_maker *maker, const uint8_t *bytes, size_t size, struct image_about *about)
 {
-    if (!jpeg_open(maker->decoder, bytes, size, &maker->about))
+    if (!image_open(maker->decoder, bytes, size, &maker->about))
         return false;
     *about = maker->about;
     return true;
@@ -71,14 +72,16 @@ bool photo_open(struct photo_maker *maker, const uint8_t *bytes, size_t size, st
 
 const char *photo_trouble(const struct photo_maker *maker)
 {
-    return jpeg_trouble(maker->decoder);
+    return image_trouble(maker->decoder);
 }
 
 /* --- what to decode --- */
 
 /* Scales at which libjpeg has fast inverse transforms; the others cost more than they save. */
-static int choose_eighths(const struct photo_view *view)
+static int choose_eighths(const struct image_about *about, const struct photo_view *view)
 {
+    if (!about->scales)
+        return 8;
     double step = fmin(view->width / view->out_width, view->height / view->out_height);
     int eighths = 1;
     while (eighths < 8 && step * eighths / 8 < view->decoded)
@@ -110,7 +113,7 @@ static struct resample_span cut(struct resample_span span, int first, int count)
 
 static struct photo_work plan_work(const struct photo_maker *maker, const struct photo_view *view)
 {
-    struct photo_work work = {.eighths = choose_eighths(view)};
+    struct photo_work work = {.eighths = choose_eighths(&maker->about, view)};
     double scale = work.eighths / 8.0;
     work.down = (struct resample_span){.begin = view->top * scale,
                                        .length = view->height * scale,
@@ -189,7 +192,7 @@ static bool make_row(struct photo_maker *maker, const struct photo_work *work, i
     const float *weights = down->weights + (size_t)i * (size_t)down->taps;
     int first = down->first[i], taps = down->taps;
     for (; *decoded < first + taps; ++*decoded)
-        if (!jpeg_row(maker->decoder, ring_row(maker, work, *decoded)))
+        if (!image_row(maker->decoder, ring_row(maker, work, *decoded)))
             return false;
     while (taps > 1 && weights[taps - 1] == 0) /* as many as the row needs that needs most */
         taps--;
@@ -203,7 +206,7 @@ static bool make_row(struct photo_maker *maker, const struct photo_work *work, i
 static bool begin(struct photo_maker *maker, const struct photo_view *view, struct photo_work *work)
 {
     *work = plan_work(maker, view);
-    if (!jpeg_begin(maker->decoder, work->eighths, &work->region))
+    if (!image_begin(maker->decoder, work->eighths, &work->region))
         return false;
     work->down = cut(work->down, work->region.top, work->region.height);
     work->across = cut(work->across, work->region.left, work->region.width);
@@ -238,7 +241,7 @@ size_t photo_decode(struct photo_maker *maker, const struct photo_view *view)
     if (!begin(maker, view, &work))
         return 0;
     for (int row = 0; row < work.region.height; row++)
-        if (!jpeg_row(maker->decoder, ring_row(maker, &work, row)))
+        if (!image_row(maker->decoder, ring_row(maker, &work, row)))
             return 0;
     return (size_t)work.region.width * (size_t)work.region.height * PHOTO_CHANNELS;
 }
@@ -269,11 +272,12 @@ static bool shrink_pixels(struct photo_maker *maker, const struct photo_view *vi
 }
 
 bool photo_shrink(struct photo_maker *maker, const uint8_t *bytes, size_t size, int short_side, int quality,
-                  uint8_t **out, size_t *out_size, struct jpeg_about *about, const char **trouble)
+                  uint8_t **out, size_t *out_size, struct image_about *about, const char **trouble)
 {
-    *trouble = photo_trouble(maker);
-    if (!photo_open(maker, bytes, size, about))
+    if (!photo_open(maker, bytes, size, about)) {
+        *trouble = photo_trouble(maker);
         return false;
+    }
     struct photo_view view = photo_view_shrunk(about->width, about->height, short_side);
     uint8_t *pixels = memory_zalloc((size_t)view.columns * (size_t)view.rows, (size_t)about->components);
     bool made = shrink_pixels(maker, &view, about->components, pixels);
@@ -284,5 +288,6 @@ bool photo_shrink(struct photo_maker *maker, const uint8_t *bytes, size_t size, 
         jpeg_encode(pixels, about->width, about->height, about->components, quality, out, out_size);
     }
     free(pixels);
+    *trouble = photo_trouble(maker);
     return made;
 }

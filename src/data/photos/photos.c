@@ -21,7 +21,9 @@
 #include "data/memory_set.h"
 #include "data/photos/photo_blocks.h"
 #include "data/photos/photo_index.h"
+#include "data/photos/photo_layout.h"
 #include "data/photos/photo_pixels.h"
+#include "data/test_share.h"
 
 enum {
     BAD_NAMED_MAX = 20,   /* messages about pictures that cannot be read */
@@ -41,6 +43,7 @@ struct photo_reader {
 struct photo_set {
     struct dataset base; /* first, so that a dataset is a photo_set */
     struct photo_index index;
+    char *note;       /* owned: base.note */
     uint32_t *places; /* owned (base.count): picture i is photograph places[i] of the index */
     int32_t *labels;  /* owned (base.count) */
     int *shards;      /* owned (index.shard_count): files that are open */
@@ -151,7 +154,7 @@ static bool read_photo(const struct photo_set *set, struct photo_reader *reader,
 
 /* --- pictures --- */
 
-static struct photo_view choose_view(const struct photo_set *set, const struct jpeg_about *about, int size,
+static struct photo_view choose_view(const struct photo_set *set, const struct image_about *about, int size,
                                      struct random_stream *augment)
 {
     if (augment != NULL && set->augment)
@@ -164,7 +167,7 @@ static struct photo_view choose_view(const struct photo_set *set, const struct j
 static const char *make_picture(const struct photo_set *set, struct photo_reader *reader, size_t index, int size,
                                 struct random_stream *augment, float *out)
 {
-    struct jpeg_about about;
+    struct image_about about;
     size_t bytes;
     if (!read_photo(set, reader, set->places[index], &bytes))
         return reader->trouble;
@@ -244,7 +247,7 @@ static enum status fetch(const struct dataset *base, size_t index, struct random
 }
 
 /* The view that has every pixel of the picture. */
-static struct photo_view whole_view(const struct jpeg_about *about)
+static struct photo_view whole_view(const struct image_about *about)
 {
     return (struct photo_view){.width = about->width,
                                .height = about->height,
@@ -259,7 +262,7 @@ static struct photo_view whole_view(const struct jpeg_about *about)
 static uint64_t make_part(const struct photo_set *set, struct photo_reader *reader, size_t index, int size,
                           enum dataset_part part, struct random_stream *augment, float *out)
 {
-    struct jpeg_about about;
+    struct image_about about;
     size_t bytes;
     if (!read_photo(set, reader, set->places[index], &bytes))
         return 0;
@@ -333,6 +336,7 @@ static void destroy(struct dataset *base)
     pthread_mutex_destroy(&set->mutex);
     photo_blocks_release(&set->blocks);
     photo_index_release(&set->index);
+    free(set->note);
     free(set->places);
     free(set->labels);
     free(set->shards);
@@ -354,21 +358,29 @@ static const struct dataset_ops photo_set_ops = {.fetch = fetch,
                                                  .digest = digest,
                                                  .destroy = destroy};
 
-/* The classes of a test split in folders are those of the training split beside it. */
-static enum status open_index(const char *root, bool train, struct photo_index *out)
+static enum status report_no_training(const struct photo_layout *layout)
+{
+    log_error("%s: photographs for tests are there (%s), but no folder train/, and no other is trained on",
+              layout->root, layout->test);
+    return STATUS_DATA;
+}
+
+/* The classes of a test split are those of the training split beside it; of one that is alone its own. */
+static enum status open_index(const struct photo_layout *layout, bool train, struct photo_index *out)
 {
     size_t foreign = 0;
     struct photo_index classes = {0};
-    char *folder = text_format("%s/%s", root, train ? "train" : "val");
-    char *training = text_format("%s/train", root);
-    enum status status = train ? STATUS_OK : photo_index_open(training, NULL, NULL, &classes);
-    if (status == STATUS_OK)
-        status = photo_index_open(folder, train ? NULL : &classes, &foreign, out);
+    bool training = train || layout->test == NULL;
+    const char *folder = training ? layout->training : layout->test;
+    if (folder == NULL)
+        return report_no_training(layout);
+    if (!training && layout->training != NULL)
+        TRY(photo_index_open(layout->training, NULL, NULL, &classes));
+    enum status status = photo_index_open(folder, classes.class_count > 0 ? &classes : NULL, &foreign, out);
     if (status == STATUS_OK && foreign > 0)
-        log_info("%s: %zu files that are no JPEGs by name are not part of the set", folder, foreign);
+        log_info("%s: %zu files that are no images by name (" IMAGE_ENDINGS_TEXT ") are not part of the set", folder,
+                 foreign);
     photo_index_release(&classes);
-    free(folder);
-    free(training);
     return status;
 }
 
@@ -390,30 +402,78 @@ static enum status open_shards(struct photo_set *set)
     return STATUS_OK;
 }
 
-/* All photographs, or so many of them, evenly from the whole set: in folders they are sorted by class. */
-static void choose_places(struct photo_set *set, size_t count)
+static uint64_t digest_name(const void *context, uint64_t seed, size_t i)
 {
-    set->base.count = count;
-    set->places = memory_zalloc(count, sizeof set->places[0]);
-    set->labels = memory_zalloc(count, sizeof set->labels[0]);
-    set->bad = memory_zalloc(count, sizeof set->bad[0]);
-    for (size_t i = 0; i < count; i++) {
-        size_t place = i * set->index.count / count;
-        set->places[i] = (uint32_t)place;
-        set->labels[i] = set->index.photos[place].label;
+    const char *name = photo_name(context, i);
+    return digest_bytes(seed, name, strlen(name));
+}
+
+/* All photographs, or those of one side of what is kept for tests: *places (*count), owned by the caller. */
+static enum status list_places(const struct photo_index *index, const struct dataset_params *params, bool shared,
+                               uint32_t **places, size_t *count)
+{
+    if (shared) {
+        int32_t *labels = memory_zalloc(index->count, sizeof *labels);
+        for (size_t i = 0; i < index->count; i++)
+            labels[i] = index->photos[i].label;
+        const struct test_share share = {.count = index->count,
+                                         .class_count = index->class_count,
+                                         .labels = labels,
+                                         .digest = digest_name,
+                                         .context = index,
+                                         .where = index->folder};
+        enum status status = test_share_choose(&share, params, places, count);
+        free(labels);
+        return status;
     }
+    *count = index->count;
+    *places = memory_zalloc(*count, sizeof **places);
+    for (size_t i = 0; i < *count; i++)
+        (*places)[i] = (uint32_t)i;
+    return STATUS_OK;
+}
+
+/* All of them, or so many, evenly from the whole set: in folders they are sorted by class. */
+static enum status choose_places(struct photo_set *set, const struct dataset_kind *kind,
+                                 const struct dataset_params *params, bool shared)
+{
+    size_t available, count = 0;
+    uint32_t *all;
+    TRY(list_places(&set->index, params, shared, &all, &available));
+    enum status status = memory_set_count(kind, params, available, &count);
+    if (status == STATUS_OK) {
+        set->base.count = count;
+        set->places = memory_zalloc(count, sizeof set->places[0]);
+        set->labels = memory_zalloc(count, sizeof set->labels[0]);
+        set->bad = memory_zalloc(count, sizeof set->bad[0]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        set->places[i] = all[i * available / count];
+        set->labels[i] = set->index.photos[set->places[i]].label;
+    }
+    free(all);
+    return status;
+}
+
+static void write_note(struct photo_set *set, const struct photo_layout *layout, const struct dataset_params *params)
+{
+    set->base.is_share = layout->test == NULL;
+    if (layout->test == NULL)
+        set->note = test_share_note(params, layout->training);
+    else if (layout->not_used != NULL)
+        set->note = text_format("%s; %s/%s is not used", layout->test, layout->root, layout->not_used);
+    set->base.note = set->note;
 }
 
 static enum status fill(struct photo_set *set, const struct dataset_kind *kind, const struct dataset_params *params,
-                        const char *root)
+                        const struct photo_layout *layout)
 {
-    size_t count;
-    TRY(open_index(root, params->train, &set->index));
-    TRY(memory_set_count(kind, params, set->index.count, &count));
+    TRY(open_index(layout, params->train, &set->index));
+    TRY(choose_places(set, kind, params, layout->test == NULL));
     TRY(open_shards(set));
-    choose_places(set, count);
+    write_note(set, layout, params);
     if (set->index.packed)
-        photo_blocks_init(&set->blocks, &set->index, set->places, count, &params->shuffle);
+        photo_blocks_init(&set->blocks, &set->index, set->places, set->base.count, &params->shuffle);
     set->base.labels = set->labels;
     set->base.class_count = set->index.class_count;
     set->base.class_names = (const char *const *)set->index.class_names;
@@ -427,10 +487,10 @@ static enum status fill(struct photo_set *set, const struct dataset_kind *kind, 
 
 enum status photos_open(const struct dataset_kind *kind, const struct dataset_params *params, struct dataset **out)
 {
+    struct photo_layout layout;
+    TRY(photo_layout_find(kind, params, &layout));
     struct photo_set *set = memory_zalloc(1, sizeof *set);
     int size = params->size > 0 ? params->size : kind->height;
-    bool named = params->folder != NULL && params->folder[0] != '\0';
-    char *root = text_format("%s/%s", params->path, named ? params->folder : kind->folder);
     set->base = (struct dataset){.ops = &photo_set_ops, .channels = PHOTO_CHANNELS, .height = size, .width = size};
     set->augment = params->augment;
     set->stops = params->stops_at_bad;
@@ -439,8 +499,8 @@ enum status photos_open(const struct dataset_kind *kind, const struct dataset_pa
         set->shift[c] = (float)(-kind->mean[c] / kind->deviation[c]);
     }
     pthread_mutex_init(&set->mutex, NULL);
-    enum status status = fill(set, kind, params, root);
-    free(root);
+    enum status status = fill(set, kind, params, &layout);
+    photo_layout_release(&layout);
     if (status == STATUS_OK)
         *out = &set->base;
     else
