@@ -2,8 +2,8 @@
  * they differ, and whether their results differ by more than seeds make them differ.
  *
  * A difference is *outside* what seeds spread where Welch's t-test gives it a probability below --level (0.05: with
- * many seeds, two standard deviations); distances are tested by their logarithms. Where neither side has two runs nobody
- * knows what seeds spread. */
+ * many seeds, two standard deviations); distances are tested by their logarithms. Where neither side has two runs
+ * nobody knows what seeds spread. */
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
