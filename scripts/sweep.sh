@@ -13,8 +13,8 @@
 #                   --time=, --cpus-per-task=, ...) are passed on. With --train, `train` under srun on N tasks. They
 #                   are put back into the queue when their time is up, and go on
 #   --jobs J        runs at a time (default: cores / threads of a run)
-#   --name NAME     (default: the configuration's base name) runs are in runs/sweeps/NAME/<key=value,...>, with those keys
-#                   that have several values; logs in runs/sweeps/NAME/logs
+#   --name NAME     (default: the configuration's base name) runs are in runs/sweeps/NAME/<key=value,...>, with those
+#                   keys that have several values; logs in runs/sweeps/NAME/logs
 #   --out DIR       in DIR instead of runs/sweeps/NAME
 #   --dry-run       print the commands, run nothing
 #

@@ -395,6 +395,16 @@ static enum status train(struct trainer *trainer)
     return judge_gradient(trainer);
 }
 
+/* No more gradients here. x stands at this worker's own time, the number of its gradients: what is applied between two
+ * of them is advanced to that. */
+static void keep_last(struct trainer *trainer)
+{
+    communicator_lock(trainer->communicator);
+    trainer_keep_last(trainer);
+    event(trainer, EVENT_DONE, trainer->books.steps, progress_of(trainer));
+    communicator_unlock(trainer->communicator);
+}
+
 /* Until the run's gradients are done, or it is left; *left: the latter, on all ranks. */
 static enum status train_and_close(struct trainer *trainer, bool *left)
 {
@@ -404,6 +414,8 @@ static enum status train_and_close(struct trainer *trainer, bool *left)
     *left = status == STATUS_REQUEUE;
     if (*left)
         status = take_results(trainer, trainer->books.steps, 0);
+    else if (status == STATUS_OK && trainer->communicator != NULL)
+        keep_last(trainer);
     if (trainer->communicator != NULL && status == STATUS_OK) {
         status = communicator_finish(trainer->communicator);
         *left = communicator_left(trainer->communicator);
@@ -446,13 +458,6 @@ static enum status open_communication(struct trainer *trainer)
         communicator_resume(trainer->communicator, &trainer->saved);
     trainer->theory = theory_report_create(trainer->params, trainer->job->worker);
     return communicator_start(trainer->communicator);
-}
-
-static const char *transport_of(const struct trainer *trainer)
-{
-    if (trainer->communicator != NULL)
-        return communicator_transport_name(trainer->communicator);
-    return trainer->reducer != NULL ? reducer_name(trainer->reducer) : "none";
 }
 
 /* Where both threads of all ranks do not have a core each, the communication thread must not queue behind gradients: a
@@ -510,9 +515,8 @@ static enum status close_run(void *context)
     runtime_result_release(out);
     runtime_result_init(out, (size_t)trainer->job->worker_count);
     TRY(trainer_gather(trainer, ending->training_s, out));
-    out->transport = transport_of(trainer);
     double begin_s = stopwatch_now();
-    TRY(closing_average_and_test(trainer->params, trainer->job, trainer->worker, out));
+    TRY(closing_average_and_test(trainer->params, trainer->job, trainer->worker, trainer->last, out));
     out->finalisation_s = stopwatch_now() - begin_s;
     return STATUS_OK;
 }
@@ -587,6 +591,7 @@ enum status runtime_mpi_run(const struct runtime_params *params, struct job *job
         communicator_saved_init(&trainer.saved, params->graph, job->worker);
     enum status status = run_all(&trainer, out);
     communicator_saved_release(&trainer.saved);
+    memory_free_aligned(trainer.last);
     injection_death_stop(&death);
     reducer_destroy(trainer.reducer);
     theory_report_destroy(trainer.theory);
