@@ -78,6 +78,15 @@ def read_reports(folder):
     return reports, marks
 
 
+def find_runs(paths):
+    """Run directories; of a folder that is none but holds some, these."""
+    found = []
+    for path in map(Path, paths):
+        inside = [] if (path / "config.yaml").is_file() else sorted(p.parent for p in path.glob("*/config.yaml"))
+        found += inside or [path]
+    return found
+
+
 class Run:
     """What a run directory holds; of an unfinished one, what there is yet."""
 

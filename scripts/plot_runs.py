@@ -14,10 +14,10 @@
     staleness          meetings that land during a gradient, age of snapshots when applied (run.record=true)
     timeline           both threads of every worker (run.trace=true), from a window of time in seconds
 
-Runs that differ in their seeds alone are one curve: the mean over them, in a band of one standard deviation (of
-distances: the geometric mean, and a factor). A vertical line is where a run went on with other workers. --panels draws
-one picture, `panels`, of those named: accuracy, loss, consensus, theory (consensus beside its prediction), optimum.
---width is that of a page (7 inches), of a column (3.4), or so many inches.
+A RUN may be a folder of runs. Runs that differ in their seeds alone are one curve: the mean over them, in a band of one
+standard deviation (of distances: the geometric mean, and a factor). A vertical line is where a run went on with other
+workers. --panels draws one picture, `panels`, of those named: accuracy, loss, consensus, theory (consensus beside its
+prediction), optimum. --width is that of a page (7 inches), of a column (3.4), or so many inches.
 
 Pictures go to DIR (default: plots/ in the run directory of one run, runs/plots of several); the same runs make the same
 bytes. One that the runs have no data for is left out, and a line says why. Exit status 0; 2 usage, or no run directory;
@@ -31,8 +31,8 @@ import sys
 from pathlib import Path
 
 sys.dont_write_bytecode = True  # of plot_data, beside this file
-from plot_data import (Missing, Run, band, binned, complain, final_test, make_arms, network_curve, read_lines,
-                       replica_tests, together)  # fmt: skip
+from plot_data import (Missing, Run, band, binned, complain, final_test, find_runs, make_arms, network_curve,
+                       read_lines, replica_tests, together)  # fmt: skip
 
 try:
     import matplotlib
@@ -576,7 +576,7 @@ def draw_all(runs, options, out):
 
 def main():
     options = parse_arguments()
-    runs = [Run(path) for path in options.runs]
+    runs = [Run(path) for path in find_runs(options.runs)]
     Look.width = options.width
     out = options.out or (runs[0].path / "plots" if len(runs) == 1 else Path("runs/plots"))
     try:

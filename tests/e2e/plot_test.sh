@@ -142,8 +142,7 @@ PYTHON
         test "$(grep -oF '>A²CiD², ring<' "$scratch/panels/panels.svg" | wc -l)" = 1
     check "no seed in a label" test -z "$(grep -F 'seed 1' "$scratch/panels/panels.svg")"
     mv "$scratch/panels/panels.svg" "$scratch/panels/first.svg"
-    plot "$scratch/arm/s1" "$scratch/arm/s2" "$scratch/other" --panels accuracy,consensus,loss --x time --format svg \
-        --out "$scratch/panels"
+    plot "$scratch/arm" "$scratch/other" --panels accuracy,consensus,loss --x time --format svg --out "$scratch/panels"
     check "the same bytes again" cmp "$scratch/panels/first.svg" "$scratch/panels/panels.svg"
     plot "$scratch/resumed" --panels loss --x gradients --format pdf --width column
     check "pdf" test "$(head -c 5 "$scratch/resumed/plots/panels.pdf")" = "%PDF-"
@@ -184,7 +183,7 @@ test_pictures() {
 }
 
 test_refusals() {
-    for mistake in "$scratch" "" "$scratch/record --window 3" "$scratch/record --window 2..1" \
+    for mistake in "$scratch/kept" "$scratch/none" "" "$scratch/record --window 3" "$scratch/record --window 2..1" \
         "$scratch/record --format gif" "$scratch/record --out /proc/none" "$scratch/record --width wide" \
         "$scratch/record --panels accuracy,none" "$scratch/record --x hours"; do
         # shellcheck disable=SC2086  # several words
