@@ -142,10 +142,9 @@ void config_write(const struct config *config, FILE *out);
 typedef void config_value_fn(void *context, const char *name, const char *value);
 void config_each_shared(const struct config *config, config_value_fn *visit, void *context);
 
-/* Keys in the order of the schema, and the value of one as YAML, added to `out`. */
+/* All keys, in the order of the schema. */
 size_t config_key_count(void);
 const char *config_key_name(size_t key);
-void config_add_value(const struct config *config, size_t key, struct text *out);
 
 /* Add "train.epochs: 10, was 5; ..." for each key whose values differ; returns how many do. */
 int config_differences(const struct config *before, const struct config *now, struct text *list);

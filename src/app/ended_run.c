@@ -98,7 +98,7 @@ static char *value_of(const struct ended_run *run, const struct config *config, 
     if (strcmp(name, "train.workers") == 0 && ended_run_has(run, "workers"))
         return text_format("%.0f", ended_run_figure(run, "workers"));
     struct text text = {0};
-    config_add_value(config, key - 1, &text);
+    config_add_value(config, name, &text);
     char *value = plain(text_view(&text));
     text_release(&text);
     return value;

@@ -44,11 +44,6 @@ const char *config_key_name(size_t key)
     return schema_row(key)->name;
 }
 
-void config_add_value(const struct config *config, size_t key, struct text *out)
-{
-    config_value_write(schema_row(key), config, out);
-}
-
 /* Adds to the list (NULL: none) where the values differ. */
 static bool differs(const struct schema_row *row, const struct config *before, const struct config *now,
                     struct text *list)

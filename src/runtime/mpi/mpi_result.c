@@ -58,7 +58,7 @@ static uint64_t add_the_dead(const struct trainer *trainer, struct runtime_resul
     return meetings;
 }
 
-void trainer_keep_last(struct trainer *trainer)
+void trainer_copy_x(struct trainer *trainer)
 {
     const struct worker *worker = trainer->worker;
     size_t count = worker_parameter_size(worker);

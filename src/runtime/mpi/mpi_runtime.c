@@ -1,5 +1,4 @@
-/* runtime_mpi_run: the compute loop of one worker, beside its communication thread, from the first gradient to the
- * result.
+/* runtime_mpi_run: one worker's compute loop, beside its communication thread, from the first gradient to the result.
  *
  * One loop serves every algorithm: those that meet one peer have a communicator (pair meetings), those that meet
  * everyone a reducer (averaged gradients), a lone worker neither. */
@@ -190,11 +189,6 @@ static struct communicator_counts counts_of(const struct trainer *trainer)
     return trainer->communicator != NULL ? communicator_counts(trainer->communicator) : (struct communicator_counts){0};
 }
 
-static double last_update_square(const struct trainer *trainer)
-{
-    return worker_update_square(trainer->worker, trainer->books.update_progress);
-}
-
 static void report_step(struct trainer *trainer)
 {
     struct since_report *since = &trainer->books.since;
@@ -223,7 +217,8 @@ static void report_step(struct trainer *trainer)
         .pending = counts.pending,
     };
     if (trainer->theory != NULL)
-        theory_report_fill(trainer->theory, trainer->communicator, last_update_square(trainer), &report);
+        theory_report_fill(trainer->theory, trainer->communicator,
+                           worker_update_square(trainer->worker, trainer->books.update_progress), &report);
     trainer->observer->on_step(trainer->observer->context, &report);
     *since =
         (struct since_report){.begin_s = time_s, .distance_sum = counts.distance_sum, .exchanges = counts.exchanges};
@@ -395,12 +390,11 @@ static enum status train(struct trainer *trainer)
     return judge_gradient(trainer);
 }
 
-/* No more gradients here. x stands at this worker's own time, the number of its gradients: what is applied between two
- * of them is advanced to that. */
-static void keep_last(struct trainer *trainer)
+/* No more gradients here. x stands at this worker's own time, to which also what is applied between two is advanced. */
+static void end_gradients(struct trainer *trainer)
 {
     communicator_lock(trainer->communicator);
-    trainer_keep_last(trainer);
+    trainer_copy_x(trainer);
     event(trainer, EVENT_DONE, trainer->books.steps, progress_of(trainer));
     communicator_unlock(trainer->communicator);
 }
@@ -415,7 +409,7 @@ static enum status train_and_close(struct trainer *trainer, bool *left)
     if (*left)
         status = take_results(trainer, trainer->books.steps, 0);
     else if (status == STATUS_OK && trainer->communicator != NULL)
-        keep_last(trainer);
+        end_gradients(trainer);
     if (trainer->communicator != NULL && status == STATUS_OK) {
         status = communicator_finish(trainer->communicator);
         *left = communicator_left(trainer->communicator);

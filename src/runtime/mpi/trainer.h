@@ -37,7 +37,7 @@ struct trainer {
 /* --- mpi_result.c --- */
 
 /* trainer->last ← x, under the lock. */
-void trainer_keep_last(struct trainer *trainer);
+void trainer_copy_x(struct trainer *trainer);
 /* Collective: the figures of all ranks, into a result that is new. */
 enum status trainer_gather(struct trainer *trainer, double training_s, struct runtime_result *out);
 
