@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Pictures of one run or several, from their run directories alone. Needs matplotlib (scripts/setup.sh --plots).
 
-    plot_runs.py RUN [RUN ...] [--out DIR] [--format png|svg] [--window FROM..TO]
+    plot_runs.py RUN [RUN ...] [--out DIR] [--format png|svg|pdf] [--width column|page|INCHES] [--window FROM..TO]
+    plot_runs.py RUN [RUN ...] --panels accuracy,consensus [--x time|epoch|gradients] [...]
 
     training_by_epoch  training loss and test accuracy over epochs, summed over workers
     training_by_time   the same over time: real, or virtual where `simulate` ran
-    consensus          how far the replicas are apart, measured and predicted
+    consensus          how far the replicas are apart: measured, estimated from their meetings, and predicted
     optimum            distance to the minimiser, and gap of the objective (convex models)
     meetings           who met whom
     workers            per worker: gradients done, and share of the time that it waited
@@ -13,8 +14,14 @@
     staleness          meetings that land during a gradient, age of snapshots when applied (run.record=true)
     timeline           both threads of every worker (run.trace=true), from a window of time in seconds
 
-Pictures go to DIR (default: plots/ in the run directory of one run, runs/plots of several). One that the runs have no
-data for is left out, and a line says why. Exit status 0; 2 usage, or no run directory; 4 no matplotlib.
+A RUN may be a folder of runs. Runs that differ in their seeds alone are one curve: the mean over them, in a band of one
+standard deviation (of distances: the geometric mean, and a factor). A vertical line is where a run went on with other
+workers. --panels draws one picture, `panels`, of those named: accuracy, loss, consensus, theory (consensus beside its
+prediction), optimum. --width is that of a page (7 inches), of a column (3.4), or so many inches.
+
+Pictures go to DIR (default: plots/ in the run directory of one run, runs/plots of several); the same runs make the same
+bytes. One that the runs have no data for is left out, and a line says why. Exit status 0; 2 usage, or no run directory;
+4 no matplotlib.
 """
 import argparse
 import json
@@ -22,6 +29,10 @@ import math
 import re
 import sys
 from pathlib import Path
+
+sys.dont_write_bytecode = True  # of plot_data, beside this file
+from plot_data import (Missing, Run, band, binned, complain, final_test, find_runs, make_arms, network_curve,
+                       read_lines, replica_tests, together)  # fmt: skip
 
 try:
     import matplotlib
@@ -34,12 +45,11 @@ except ImportError:
               "/usr/bin/python3", file=sys.stderr)
         sys.exit(4)
 
-WIDTH_INCHES = 7.0  # a page's
+WIDTHS = {"page": 7.0, "column": 3.4}  # inches
 # Okabe and Ito's colours, which colour-blind people tell apart; styles and markers say the same once more.
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 STYLES = ["-", "--", "-.", (0, (3, 1, 1, 1, 1, 1)), (0, (5, 1))]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
-BIN_COUNT = 150  # points of a smoothed curve
 COUNTS_SHOWN = 8  # workers up to which a matrix has its numbers
 TIMELINE_WORKERS = 16
 TIMELINE_GRADIENTS = 8  # in the default window
@@ -49,115 +59,51 @@ SPAN_COLORS = {
     "apply": "#0072B2", "reduce": "#882255",
 }  # fmt: skip
 SPAN_LABELS = {kind: "update, cast, load" for kind in ("update", "cast", "load")}  # short: one color for all
-
-
-class Missing(Exception):
-    """The runs lack what a picture shows; the text says what."""
-
-
-def complain(message):
-    print(f"plot_runs: {message}", file=sys.stderr)
-    sys.exit(2)
-
-
-# --- reading ---
-
-
-def read_config(path):
-    """{"train.workers": "4", ...} of a resolved config.yaml: sections and keys, no deeper."""
-    flat, section = {}, ""
-    for line in path.read_text().splitlines():
-        match = re.match(r"( *)([a-z_]+):\s*(.*)$", line)
-        if not match:
-            continue
-        indent, key, value = match.groups()
-        if indent:
-            flat[f"{section}.{key}"] = value
-        elif value:
-            flat[key] = value
-        else:
-            section = key
-    return flat
-
-
-def read_lines(path):
-    """The JSON objects of a file, without a last line that is cut off."""
-    with open(path, encoding="utf-8") as lines:
-        for line in lines:
-            try:
-                yield json.loads(line)
-            except json.JSONDecodeError:
-                return
-
-
-class Run:
-    """What a run directory holds; of an unfinished one, what there is yet."""
-
-    def __init__(self, path):
-        self.path = Path(path)
-        if not (self.path / "config.yaml").is_file():
-            complain(f"{path} is no run directory: it has no config.yaml")
-        self.config = read_config(self.path / "config.yaml")
-        summary = self.path / "summary.json"
-        self.summary = json.loads(summary.read_text()) if summary.is_file() else {}
-        parts = [p for p in [self.path / "metrics.jsonl"] if p.is_file()] or self.path.glob("metrics-*.jsonl")
-        reports = sorted((r for part in parts for r in read_lines(part)), key=lambda report: report["time"])
-        self.steps = [r for r in reports if "loss" in r]
-        self.tests = [r for r in reports if r.get("test_accuracy") is not None]
-        self.network = [r for r in reports if r.get("network")]
-        self.ranks = sorted({r["rank"] for r in self.steps})
-        self.workers = self.summary.get("workers", len(self.ranks) or int(self.config["train.workers"]))
-        self.time_unit = self.find_time_unit()
-
-    def find_time_unit(self):
-        simulated = self.summary.get("command", "").startswith("grapevine simulate")
-        if not simulated:
-            return "seconds"
-        return "virtual seconds" if self.config.get("simulate.time") == "modelled" else "expected gradients"
-
-    def name(self):
-        algorithm = self.config["algorithm.name"]
-        algorithm = {"acid": "A²CiD²", "allreduce": "all-reduce"}.get(algorithm, algorithm)
-        graph = "" if algorithm == "all-reduce" else f", {self.config['graph.name']}"
-        return f"{algorithm}{graph}, n = {self.workers}"
-
-
-def name_apart(runs):
-    """Sets run.label: algorithm, graph and n, and the keys in which runs of the same name differ."""
-    for run in runs:
-        same = [r for r in runs if r.name() == run.name()]
-        differing = [key for key in run.config if len({r.config.get(key) for r in same}) > 1 and key != "run.dir"]
-        values = {key.split(".")[-1]: run.config.get(key, "").strip('"') for key in differing[:2]}
-        run.label = ", ".join([run.name()] + [f"{key} {value}" for key, value in values.items() if value])
-        if len(same) > 1 and not differing:
-            run.label += f", {run.path.name}"
+# How a consensus distance is known: key of the lines about the network, title, line.
+DISTANCES = [("consensus_distance", "measured", {"linewidth": 1.6}),
+             ("consensus_estimated", "estimated from pairs", {"linestyle": (0, (4, 1.5)), "linewidth": 1.1}),
+             ("consensus_predicted", "predicted", {"linestyle": (0, (1, 1.5)), "linewidth": 1.1})]  # fmt: skip
+X_KEYS = {"time": "time", "epoch": "epoch", "gradients": "global_step"}
 
 
 # --- drawing ---
 
 
+class Look:
+    """Of all pictures: set by the command line."""
+
+    width = WIDTHS["page"]
+
+
 def style(index):
-    """Of the k-th run; earlier ones lie on top, so that the broken lines show where curves agree."""
+    """Of the k-th arm; earlier ones lie on top, so that the broken lines show where curves agree."""
     return {"color": COLORS[index % len(COLORS)], "linestyle": STYLES[index % len(STYLES)], "zorder": 3 - 0.01 * index}
 
 
+def marks(index, size):
+    return {"marker": MARKERS[index % len(MARKERS)], "markersize": size}
+
+
 def new_figure(columns=1, height=2.8, **options):
-    figure, axes = plt.subplots(1, columns, figsize=(WIDTH_INCHES, height), squeeze=False, layout="constrained",
-                                **options)  # fmt: skip
-    return figure, list(axes[0])
+    """Panels side by side; below each other where that would be too narrow."""
+    narrow = columns > 1 and Look.width / columns < 2.4
+    shape = (columns, 1) if narrow else (1, columns)
+    figure, axes = plt.subplots(*shape, figsize=(Look.width, height * (0.8 * columns if narrow else 1)), squeeze=False,
+                                layout="constrained", **options)  # fmt: skip
+    return figure, list(axes.flat)
 
 
-def add_legend(figure, axes):
+def add_legend(figure, axes, title=None):
     """One legend for all panels, above them, in as many columns as fit."""
-    handles, labels = {}, []
+    handles = {}
     for ax in axes:
         for handle, label in zip(*ax.get_legend_handles_labels()):
             handles.setdefault(label, handle)
     labels = list(handles)
     if labels:
-        columns = max(1, min(len(labels), 100 // (max(map(len, labels)) + 8)))
+        columns = max(1, min(len(labels), int(17 * Look.width) // (max(map(len, labels)) + 8)))
         figure.legend(handles.values(), labels, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns,
-                      frameon=False)  # fmt: skip
+                      frameon=False, title=title)  # fmt: skip
 
 
 def describe(ax, title, x, y):
@@ -166,116 +112,209 @@ def describe(ax, title, x, y):
     ax.set_axisbelow(True)
 
 
-def binned(reports, x, y, smallest):
-    """Means of x and y over bins of `smallest` consecutive reports: more where there would be over BIN_COUNT bins, less
-    where under four."""
-    pairs = [(r[x], r[y]) for r in reports if r.get(y) is not None]
-    size = max(1, min(smallest, len(pairs) // 4), math.ceil(len(pairs) / BIN_COUNT))
-    bins = [pairs[k : k + size] for k in range(0, len(pairs) - size + 1, size)]
-    return [sum(a for a, _ in b) / len(b) for b in bins], [sum(c for _, c in b) / len(b) for b in bins]
+def x_title(arms, x):
+    if x == "time":
+        units = sorted({run.time_unit for arm in arms for run in arm.runs})
+        if len(units) > 1:
+            raise Missing(f"these runs measure time differently ({', '.join(units)})")
+        return f"time in {units[0]}"
+    return {"epoch": "epochs, summed over workers", "gradients": "gradients of all workers"}[x]
 
 
-def replica_tests(run, x):
-    """The k-th tests of all replicas as one: mean x, accuracy weighted by pictures."""
-    by_rank = {}
-    for report in run.tests:
-        if not report["averaged"]:
-            by_rank.setdefault(report["rank"], []).append(report)
-    points = []
-    for together in zip(*by_rank.values()):
-        pictures = sum(r["pictures"] for r in together)
-        accuracy = sum(r["test_accuracy"] * r["pictures"] for r in together) / pictures
-        points.append((sum(r[x] for r in together) / len(together), 100 * accuracy))
-    return points
+def draw_band(ax, arm, curve, banded=True, **line):
+    """A curve of band(): its mean, and the band where there are several runs."""
+    xs, mean, low, high = curve
+    if len(arm.runs) > 1 and banded:
+        ax.fill_between(xs, low, high, color=line["color"], alpha=0.18, linewidth=0, zorder=1.5)
+    return ax.plot(xs, mean, **line)
 
 
-def draw_training(runs, x, x_title):
-    runs = [run for run in runs if run.steps]
-    if not runs:
-        raise Missing("no step reports in metrics.jsonl (run.log_every is 0?)")
+def draw_resumptions(ax, arms, key):
+    """Where a run went on with other workers."""
+    for arm in arms:
+        for run in arm.runs:
+            for mark in run.marks:
+                ax.axvline(mark[key], color=style(arm.index)["color"], linewidth=0.8, linestyle=":", zorder=1)
+
+
+# --- panels: each draws arms into axes, and returns whether there was anything ---
+
+
+def panel_loss(ax, arms, x):
+    key = X_KEYS[x]
+    for arm in arms:
+        curve = band([binned(run.steps, key, "loss", run.workers) for run in arm.runs])
+        draw_band(ax, arm, curve, label=arm.label, **style(arm.index))
+    describe(ax, "Training loss, mean over workers", x_title(arms, x), "cross-entropy")
+    ax.set_ylim(bottom=0)
+    draw_resumptions(ax, arms, key)
+    return any(run.steps for arm in arms for run in arm.runs)
+
+
+def panel_accuracy(ax, arms, x):
+    key, drawn = X_KEYS[x], False
+    for arm in arms:
+        xs, mean, spread = together([replica_tests(run, key) for run in arm.runs])
+        low, high = [m - s for m, s in zip(mean, spread)], [m + s for m, s in zip(mean, spread)]
+        if xs:
+            draw_band(ax, arm, (xs, mean, low, high), label=arm.label, **marks(arm.index, 3.5), **style(arm.index))
+        ends = [points[0] for points in (final_test(run, key) for run in arm.runs) if points]
+        if ends:
+            at, accuracy, spread = together([[end] for end in ends])
+            ax.errorbar(at, accuracy, yerr=spread if len(ends) > 1 else None, marker="*", markersize=11, capsize=2,
+                        color=style(arm.index)["color"], linestyle="none", markeredgecolor="black",
+                        markeredgewidth=0.5, zorder=4, label="" if xs else arm.label)  # fmt: skip
+        drawn = drawn or bool(xs or ends)
+    describe(ax, "Test accuracy: replicas, ★ averaged model", x_title(arms, x), "accuracy, %")
+    draw_resumptions(ax, arms, key)
+    return drawn
+
+
+def draw_end(ax, arm, key):
+    """What a real run measures, once: at its end."""
+    ends = [(run.network[-1][key], run.summary["consensus_distance"]) for run in arm.runs
+            if run.network and (run.summary.get("consensus_distance") or 0) > 0
+            and "consensus_distance" not in run.network[-1]]  # fmt: skip
+    for at, distance in ends:
+        ax.plot([at], [distance], color=style(arm.index)["color"], markeredgecolor="black", markeredgewidth=0.5,
+                **marks(arm.index, 6), linestyle="none", zorder=4)  # fmt: skip
+    return bool(ends)
+
+
+def panel_consensus(ax, arms, x, distances=tuple(DISTANCES[:2])):
+    key, kinds = X_KEYS[x], {}
+    for arm in arms:
+        color, drawn = style(arm.index)["color"], {}
+        for name, title, look in distances:
+            curve = band([network_curve(run, name, key) for run in arm.runs], logarithmic=True)
+            if curve[0]:
+                draw_band(ax, arm, curve, title != "predicted", color=color, zorder=3 - 0.01 * arm.index, **look)
+                drawn[title] = look
+        pairs = [binned(run.steps, key, "pair_distance", run.workers) for run in arm.runs]
+        if not drawn and any(any(ys) for _, ys in pairs):
+            draw_band(ax, arm, band(pairs), color=color, linewidth=0.9)
+            drawn["of pairs that met"] = {"linewidth": 0.9}
+        if draw_end(ax, arm, key):
+            drawn["measured, at the end"] = {"linestyle": "none", "marker": "o"}
+        if drawn:
+            ax.plot([], [], color=color, label=arm.label)
+        kinds.update(drawn)
+    ax.set_yscale("log")
+    describe(ax, "Consensus distance", x_title(arms, x), "(1/n) Σ ‖x$_i$ − x̄‖²")
+    draw_resumptions(ax, arms, key)
+    if len(kinds) > 1 or "measured" not in kinds:  # what lines mean, whatever their colour
+        handles = [plt.Line2D([], [], color="#555555", label=title, **look) for title, look in kinds.items()]
+        ax.legend(handles=handles, loc="best", fontsize=7.5)
+    return bool(kinds)
+
+
+def panel_theory(ax, arms, x):
+    return panel_consensus(ax, arms, x, DISTANCES)
+
+
+def panel_optimum(ax, arms, x):
+    for arm in arms:
+        curve = band([network_curve(run, "optimum_distance", X_KEYS[x]) for run in arm.runs], logarithmic=True)
+        if curve[0]:
+            draw_band(ax, arm, curve, label=arm.label, **style(arm.index))
+    ax.set_yscale("log")
+    describe(ax, "Distance to the minimiser", x_title(arms, x), "‖x̄ − x*‖²")
+    return bool(ax.lines)
+
+
+PANELS = {"accuracy": panel_accuracy, "loss": panel_loss, "consensus": panel_consensus, "theory": panel_theory,
+          "optimum": panel_optimum}  # fmt: skip
+EMPTY = {
+    "accuracy": "no test in metrics.jsonl (run.eval_every_epochs is 0, and the run has not ended?)",
+    "loss": "no step reports in metrics.jsonl (run.log_every is 0?)",
+    "consensus": "no consensus distance in metrics.jsonl (all-reduce keeps replicas equal)",
+    "optimum": "the minimiser is known for convex models only",
+}
+EMPTY["theory"] = EMPTY["consensus"]
+
+
+def in_common(arms):
+    """What all curves share: n, which their labels then leave out, and how many seeds. The title of the legend."""
+    counts, workers = {len(arm.runs) for arm in arms}, {arm.first.workers for arm in arms}
+    words = []
+    if len(workers) == 1:
+        words.append(f"n = {arms[0].first.workers}")
+        for arm in arms:
+            arm.label = arm.label.replace(f", n = {arm.first.workers}", "")
+    if max(counts) > 1:
+        seeds = f"{max(counts)} seeds, " if len(counts) == 1 else ""
+        words.append(f"{seeds}mean and standard deviation")
+    return "; ".join(words)
+
+
+def draw_panels(arms, names, x):
+    title = in_common(arms)
+    figure, axes = new_figure(len(names), 3.0)
+    for name, ax in zip(names, axes):
+        if not PANELS[name](ax, arms, x):
+            raise Missing(f"{name}: {EMPTY[name]}")
+    limits = [ax.get_xlim() for ax in axes]
+    for ax in axes:
+        ax.set_xlim(min(low for low, _ in limits), max(high for _, high in limits))
+    add_legend(figure, axes, title)
+    return figure
+
+
+# --- pictures ---
+
+
+def draw_training(arms, x):
+    arms = [arm for arm in arms if any(run.steps for run in arm.runs)]
+    if not arms:
+        raise Missing(EMPTY["loss"])
+    x_title(arms, x)
     figure, (left, right) = new_figure(2)
-    for k, run in enumerate(runs):
-        left.plot(*binned(run.steps, x, "loss", run.workers), label=run.label, **style(k))
-        points = replica_tests(run, x)
-        if points:
-            right.plot(*zip(*points), marker=MARKERS[k % len(MARKERS)], markersize=3.5, label=run.label, **style(k))
-        final = [(r[x], 100 * r["test_accuracy"]) for r in run.tests if r["averaged"]]
-        if final:
-            right.plot(*zip(*final), marker="*", markersize=11, color=style(k)["color"], linestyle="none",
-                       markeredgecolor="black", markeredgewidth=0.5)  # fmt: skip
-    describe(left, "Training loss, mean over workers", x_title, "cross-entropy")
-    describe(right, "Test accuracy: replicas, ★ averaged model", x_title, "accuracy, %")
-    left.set_ylim(bottom=0)
+    panel_loss(left, arms, x)
+    panel_accuracy(right, arms, x)
     add_legend(figure, [left, right])
     return figure
 
 
-def draw_by_epoch(runs):
-    return draw_training(runs, "epoch", "epochs, summed over workers")
+def draw_by_epoch(arms, _):
+    return draw_training(arms, "epoch")
 
 
-def draw_by_time(runs):
-    units = {run.time_unit for run in runs if run.steps}
-    if len(units) > 1:
-        raise Missing(f"these runs measure time differently ({', '.join(sorted(units))})")
-    return draw_training(runs, "time", f"time in {next(iter(units), 'seconds')}")
+def draw_by_time(arms, _):
+    return draw_training(arms, "time")
 
 
-def positive(reports, key):
-    """Epochs and values of a key, where it is known and positive."""
-    found = [(r["epoch"], r[key]) for r in reports if (r.get(key) or 0) > 0]
-    return list(zip(*found)) if found else None
-
-
-def draw_consensus(runs):
+def draw_consensus(arms, _):
     figure, (ax,) = new_figure(height=3.2)
-    drawn = False
-    for k, run in enumerate(runs):
-        color = style(k)["color"]
-        measured = positive(run.network, "consensus_distance") or positive(run.network, "consensus_estimated")
-        if measured:
-            ax.plot(*measured, color=color, label=run.label)
-        else:
-            epochs, distances = binned(run.steps, "epoch", "pair_distance", run.workers)
-            if any(distances):
-                ax.plot(epochs, distances, color=color, linewidth=0.9, label=f"{run.label}: pairs that met")
-                measured = True
-        predicted = positive(run.network, "consensus_predicted")
-        if predicted:
-            ax.plot(*predicted, color=color, linestyle="--", label=f"{run.label}: predicted")
-        drawn = drawn or measured or predicted
-    if not drawn:
-        raise Missing("no consensus distance in metrics.jsonl (all-reduce keeps replicas equal)")
-    ax.set_yscale("log")
-    describe(ax, "Consensus distance", "epochs, summed over workers", "(1/n) Σ ‖x$_i$ − x̄‖²")
+    if not panel_theory(ax, arms, "epoch"):
+        raise Missing(EMPTY["consensus"])
     add_legend(figure, [ax])
     return figure
 
 
-def draw_optimum(runs):
+def draw_optimum(arms, _):
     figure, axes = new_figure(2)
     for ax, key, title, unit in ((axes[0], "optimum_distance", "Distance to the minimiser", "‖x̄ − x*‖²"),
                                  (axes[1], "optimum_gap", "Gap of the objective", "F(x̄) − F(x*)")):  # fmt: skip
-        for k, run in enumerate(runs):
-            points = positive(run.network, key)
-            if points:
-                ax.plot(*points, label=run.label, **style(k))
+        for arm in arms:
+            curve = band([network_curve(run, key, "epoch") for run in arm.runs], logarithmic=True)
+            if curve[0]:
+                draw_band(ax, arm, curve, label=arm.label, **style(arm.index))
         ax.set_yscale("log")
-        describe(ax, title, "epochs, summed over workers", unit)
+        describe(ax, title, x_title(arms, "epoch"), unit)
     if not any(ax.lines for ax in axes):
-        raise Missing("the minimiser is known for convex models only")
+        raise Missing(EMPTY["optimum"])
     add_legend(figure, axes)
     return figure
 
 
-def draw_meetings(runs):
+def draw_meetings(_, runs):
     runs = [run for run in runs if any(map(any, run.summary.get("meetings", [])))]
     if not runs:
         raise Missing("nobody met anybody in pairs (summary.json, meetings)")
     columns = min(3, len(runs))
     rows = math.ceil(len(runs) / columns)
     figure, axes = plt.subplots(rows, columns, squeeze=False, layout="constrained",
-                                figsize=(max(4.0, WIDTH_INCHES * columns / 3), 2.9 * rows))  # fmt: skip
+                                figsize=(max(min(4.0, Look.width), Look.width * columns / 3), 2.9 * rows))  # fmt: skip
     for ax in axes.flat[len(runs) :]:
         ax.remove()
     colors = matplotlib.colormaps["cividis_r"].copy()
@@ -303,18 +342,18 @@ def write_counts(ax, meetings):
                         color="white" if count > most / 2 else "black")  # fmt: skip
 
 
-def draw_workers(runs):
+def draw_workers(_, runs):
     runs = [run for run in runs if run.summary.get("gradients_per_worker")]
     if not runs:
         raise Missing("no summary.json: the run has not ended")
     figure, (left, right) = new_figure(2)
     for k, run in enumerate(runs):
-        marks = {"marker": MARKERS[k % len(MARKERS)], "markersize": 4, "color": style(k)["color"], "linestyle": "none"}
+        look = {**marks(k, 4), "color": style(k)["color"], "linestyle": "none"}
         beside = 0.5 * (k - (len(runs) - 1) / 2) / len(runs)  # so that equal values do not hide each other
         workers = [worker + beside for worker in range(run.workers)]
-        left.plot(workers, run.summary["gradients_per_worker"], label=run.label, **marks)
+        left.plot(workers, run.summary["gradients_per_worker"], label=run.label, **look)
         idle = [math.nan if share is None else 100 * share for share in run.summary["idle"]]  # ideal time has none
-        right.plot(workers, idle, clip_on=False, **marks)
+        right.plot(workers, idle, clip_on=False, **look)
     describe(left, "Gradients done", "worker", "gradients")
     describe(right, "Waiting for others", "worker", "% of the time")
     for ax in (left, right):
@@ -327,11 +366,11 @@ def draw_workers(runs):
 
 def steps_over_time(run, count=200):
     """Times, and for each worker its gradients at those times, between its reports."""
-    end = min(max(r["time"] for r in run.steps if r["rank"] == rank) for rank in run.ranks)
+    end = min(max(r["time"] for r in run.last_steps if r["rank"] == rank) for rank in run.ranks)
     times = [end * k / count for k in range(count + 1)]
     curves = []
     for rank in run.ranks:
-        points = [(0.0, 0.0)] + [(r["time"], r["step"]) for r in run.steps if r["rank"] == rank]
+        points = [(0.0, 0.0)] + [(r["time"], r["step"]) for r in run.last_steps if r["rank"] == rank]
         curve, k = [], 0
         for t in times:
             while k + 2 < len(points) and points[k + 1][0] < t:
@@ -342,7 +381,7 @@ def steps_over_time(run, count=200):
     return times, curves
 
 
-def draw_lag(runs):
+def draw_lag(_, runs):
     runs = [run for run in runs if len(run.ranks) > 1]
     if not runs:
         raise Missing("needs the step reports of two workers")
@@ -387,15 +426,15 @@ def event_ages(run):
     return landed, ages
 
 
-def draw_staleness(runs):
+def draw_staleness(_, runs):
     figure, (left, right) = new_figure(2)
     for k, run in enumerate(runs):
         landed, ages = event_ages(run)
         if not landed:
             continue
-        marks = {"marker": MARKERS[k % len(MARKERS)], "markersize": 4, "label": run.label}
         counts = range(max(landed) + 1)
-        left.plot(counts, [100 * landed.count(c) / len(landed) for c in counts], **marks, **style(k))
+        left.plot(counts, [100 * landed.count(c) / len(landed) for c in counts], label=run.label, **marks(k, 4),
+                  **style(k))  # fmt: skip
         if ages:
             ages.sort()
             shares = [100 * (i + 1) / len(ages) for i in range(len(ages))]
@@ -480,29 +519,54 @@ def parse_window(text):
     return begin, end
 
 
+def parse_width(text):
+    try:
+        inches = WIDTHS.get(text) or float(text)
+    except ValueError:
+        inches = 0
+    if not 1 <= inches <= 40:
+        complain(f'--width: "{text}" is none of column, page and a number of inches from 1 to 40')
+    return inches
+
+
+def parse_panels(text):
+    names = text.split(",")
+    for name in names:
+        if name not in PANELS:
+            complain(f'--panels: there is no "{name}"; there are {", ".join(PANELS)}')
+    return names
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
                                      usage=argparse.SUPPRESS)  # fmt: skip
     parser.error = complain
     parser.add_argument("runs", nargs="+")
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--format", choices=["png", "svg"], default="png")
+    parser.add_argument("--format", choices=["png", "svg", "pdf"], default="png")
+    parser.add_argument("--width", type=parse_width, default=WIDTHS["page"])
+    parser.add_argument("--x", choices=list(X_KEYS), default="epoch")
+    parser.add_argument("--panels", type=parse_panels)
     parser.add_argument("--window", type=parse_window)
     return parser.parse_args()
 
 
 def save(figure, path):
-    figure.savefig(path, dpi=200, bbox_inches="tight")  # the legend stands above the figure
+    undated = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}.get(path.suffix)
+    figure.savefig(path, dpi=200, bbox_inches="tight", metadata=undated)  # the legend stands above the figure
     plt.close(figure)
     print(path)
 
 
 def draw_all(runs, options, out):
-    pictures = {name: (draw, (runs,)) for name, draw in PICTURES.items()}
+    arms = make_arms(runs)
+    pictures = {name: (draw, (arms, runs)) for name, draw in PICTURES.items()}
     traced = [run for run in runs if (run.path / "trace.json").is_file()]
     for run in traced or runs[:1]:
         number = f"-{runs.index(run) + 1}" if len(runs) > 1 and traced else ""
         pictures[f"timeline{number}"] = (draw_timeline, (run, options.window))
+    if options.panels:
+        pictures = {"panels": (draw_panels, (arms, options.panels, options.x))}
     for name, (draw, arguments) in pictures.items():
         try:
             save(draw(*arguments), out / f"{name}.{options.format}")
@@ -513,15 +577,16 @@ def draw_all(runs, options, out):
 
 def main():
     options = parse_arguments()
-    runs = [Run(path) for path in options.runs]
-    name_apart(runs)
+    runs = [Run(path) for path in find_runs(options.runs)]
+    Look.width = options.width
     out = options.out or (runs[0].path / "plots" if len(runs) == 1 else Path("runs/plots"))
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         complain(f"--out: cannot make {out}: {error.strerror}")
     plt.rcParams.update({"font.size": 9, "axes.titlesize": 9.5, "legend.fontsize": 8.5, "lines.linewidth": 1.4,
-                         "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "none"})  # fmt: skip
+                         "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "none",
+                         "svg.hashsalt": "grapevine"})  # fmt: skip
     draw_all(runs, options, out)
     return 0
 

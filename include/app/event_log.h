@@ -34,7 +34,7 @@ struct event_log_header {
     uint64_t config; /* digest of config.yaml */
 };
 
-/* "begin", "update", "snapshot", "apply", "give_up", "lost". */
+/* "begin", "update", "snapshot", "apply", "give_up", "lost", "done". */
 const char *event_log_kind_name(enum event_kind kind);
 /* events-<worker>.jsonl in the directory; owned by the caller. */
 char *event_log_path(const char *directory, int worker);

@@ -49,7 +49,7 @@ struct summary {
     double test_accuracy, test_loss;     /* of the averaged model; accuracy as a fraction of 1 */
     double test_accuracy_own_statistics; /* before the batch-norm statistics were treated */
     double test_accuracy_top5, test_accuracy_top5_own_statistics; /* likewise; NAN: few classes, left out */
-    double consensus_distance;           /* (1/n) Σ ‖x_i − x̄‖², before the final averaging */
+    double consensus_distance;           /* (1/n) Σ ‖x_i − x̄‖² at the end of training (runtime.h) */
     double consensus_predicted;          /* the level that updates as large as the last lead to */
     double chi1_realised, chi2_realised; /* at the rates that edges had; these three NAN: not known, left out */
     double optimum_distance, optimum_gap; /* ‖x − x*‖², F(x) − F(x*) of the averaged model; NAN: not known, left out */

@@ -148,6 +148,10 @@ void config_each_shared(const struct config *config, config_value_fn *visit, voi
  * nearest key): there is no such key. */
 enum status config_get(const struct config *config, const char *key, struct text *value);
 
+/* All keys, in the order of the schema. */
+size_t config_key_count(void);
+const char *config_key_name(size_t key);
+
 /* Add "train.epochs: 10, was 5; ..." for each key whose values differ; returns how many do. */
 int config_differences(const struct config *before, const struct config *now, struct text *list);
 

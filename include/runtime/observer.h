@@ -60,7 +60,7 @@ struct network_report {
     double time_s;
     uint64_t global_step;
     double epoch;
-    double consensus_distance;     /* (1/n) Σ ‖x_i − x̄‖² */
+    double consensus_distance;     /* (1/n) Σ ‖x_i − x̄‖², every x_i advanced to time_s */
     double consensus_predicted;    /* the level at which updates of the present size balance mixing (graph/mixing.h) */
     double chi1, chi2;             /* of the rates at which edges really met since the run began */
     double exchanges_per_gradient; /* of a worker, since the run began */
@@ -76,7 +76,9 @@ enum event_kind {
     EVENT_SNAPSHOT, /* snapshot for a meeting, of x advanced to t */
     EVENT_APPLY,    /* difference of a meeting applied at t */
     EVENT_GIVE_UP,  /* a wait of a meeting ran out; the meeting may still be served later */
-    EVENT_LOST      /* a meeting was lost (injected): nothing was exchanged; it has no number, `meeting` is 0 */
+    EVENT_LOST,     /* a meeting was lost (injected): nothing was exchanged; it has no number, `meeting` is 0 */
+    EVENT_DONE /* the worker makes no more gradients: the run's consensus distance is of x advanced to t. Only where
+                     * workers meet in pairs: exchanges that are still due follow */
 };
 struct event_report {
     enum event_kind kind;

@@ -109,8 +109,9 @@ struct runtime_result {
     double *idle;                   /* (worker_count): share of the time that compute waited for others */
     double *data_wait;              /* (worker_count): share of the time that compute waited for data */
     double *samples_per_second;     /* (worker_count) */
-    double consensus_distance;      /* (1/n) Σ ‖x_i − x̄‖², before the final averaging */
-    double consensus_predicted;     /* the level that updates as large as the last lead to (graph/mixing.h) */
+    double consensus_distance;  /* (1/n) Σ ‖x_i − x̄‖² at the end of training: each x_i after its worker's last
+                                     * gradient, advanced to then, before the exchanges that are still due */
+    double consensus_predicted; /* the level that updates as large as the last lead to (graph/mixing.h) */
     double chi1_realised, chi2_realised; /* of the rates at which edges have met, the whole run. All three NAN where not
                                           * known: nobody meets in pairs */
     struct evaluation tested;            /* of the averaged model, statistics treated as batch_norm says */

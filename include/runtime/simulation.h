@@ -68,7 +68,8 @@ struct simulation_params {
 enum status runtime_sim_run(const struct simulation_params *params, struct worker *const *workers, int worker_count,
                             const struct observer *observer, struct runtime_result *out);
 
-/* How many snapshots the meetings in flight may take at once: memory that a run needs beside its workers. */
+/* How many vectors as long as x a run needs at once beside its workers': snapshots of the meetings in flight, and one
+ * for pieces of all x at one time. */
 size_t simulation_snapshots_most(const struct simulation_params *params, int worker_count);
 
 #endif

@@ -28,8 +28,8 @@ struct event_log {
 const char *event_log_kind_name(enum event_kind kind)
 {
     static const char *const names[] = {
-        [EVENT_BEGIN] = "begin", [EVENT_UPDATE] = "update",   [EVENT_SNAPSHOT] = "snapshot",
-        [EVENT_APPLY] = "apply", [EVENT_GIVE_UP] = "give_up", [EVENT_LOST] = "lost"};
+        [EVENT_BEGIN] = "begin",     [EVENT_UPDATE] = "update", [EVENT_SNAPSHOT] = "snapshot", [EVENT_APPLY] = "apply",
+        [EVENT_GIVE_UP] = "give_up", [EVENT_LOST] = "lost",     [EVENT_DONE] = "done"};
     return names[kind];
 }
 
@@ -104,7 +104,7 @@ void event_log_add(struct event_log *log, const struct event_report *report)
     char more[128] = "";
     if (report->kind == EVENT_UPDATE)
         snprintf(more, sizeof more, ", \"progress\": %.17g, \"lr\": %.17g", report->progress, report->learning_rate);
-    else if (report->kind != EVENT_BEGIN)
+    else if (report->kind != EVENT_BEGIN && report->kind != EVENT_DONE)
         snprintf(more, sizeof more, ", \"peer\": %d, \"meeting\": %" PRIu64, report->peer, report->meeting);
     write_line(log, "{\"n\": %" PRIu64 ", \"event\": \"%s\", \"t\": %.17g, \"step\": %" PRIu64 ", \"time\": %.6f%s}\n",
                ++log->count, event_log_kind_name(report->kind), report->t, report->step, report->time_s, more);

@@ -125,7 +125,7 @@ static enum status read_kind(const struct reader *reader, enum event_kind *out)
 {
     char name[EVENT_LOG_NAME_BYTES];
     TRY(read_name(reader, "event", name));
-    for (int kind = EVENT_BEGIN; kind <= EVENT_LOST; kind++)
+    for (int kind = EVENT_BEGIN; kind <= EVENT_DONE; kind++)
         if (strcmp(name, event_log_kind_name((enum event_kind)kind)) == 0) {
             *out = (enum event_kind)kind;
             return STATUS_OK;
@@ -146,7 +146,7 @@ static enum status read_event(struct reader *reader, uint64_t expected, struct e
     TRY(read_whole(reader, "step", 0, &event->step));
     TRY(read_number(reader, "time", &event->time_s));
     event->peer = -1;
-    if (event->kind == EVENT_BEGIN)
+    if (event->kind == EVENT_BEGIN || event->kind == EVENT_DONE)
         return STATUS_OK;
     if (event->kind == EVENT_UPDATE) {
         TRY(read_number(reader, "progress", &event->progress));

@@ -34,6 +34,16 @@ void config_each_shared(const struct config *config, config_value_fn *visit, voi
     }
 }
 
+size_t config_key_count(void)
+{
+    return schema_count();
+}
+
+const char *config_key_name(size_t key)
+{
+    return schema_row(key)->name;
+}
+
 /* Adds to the list (NULL: none) where the values differ. */
 static bool differs(const struct schema_row *row, const struct config *before, const struct config *now,
                     struct text *list)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # scripts/plot_runs.py: every picture from a run and a hand-made record, those without data left out with a reason, and
 # the figures that it computes from records whose values are known.
-# shellcheck source=tests/script_fixture.bash
+# shellcheck source=tests/script_fixture.bash disable=SC2317  # the parts are called by name
 . "$(dirname "$0")/../script_fixture.bash"
 
 if ! "$PYTHON" -c 'import matplotlib' 2>/dev/null; then
@@ -68,6 +68,89 @@ assert slow == times and fast == [2 * t for t in times]
 PYTHON
 }
 
+# A run by hand: $1 its folder, $2 seed, $3 a number that its losses and distances are multiples of. Two workers, four
+# lines each, tests at 1 and 2; an MPI run, whose distances are estimates until the end.
+make_seed() {
+    local run=$scratch/$1 k
+    mkdir -p "$run"
+    printf '%s\n' "seed: $2" '' 'algorithm:' '  name: acid' '' 'graph:' '  name: ring' '' 'train:' '  workers: 2' '' \
+        'run:' "  dir: $run" >"$run/config.yaml"
+    for k in 1 2 3 4; do
+        local at="\"time\": $k, \"step\": $k, \"global_step\": $((2 * k)), \"epoch\": $k"
+        echo "{\"network\": true, $at, \"consensus_estimated\": $3, \"consensus_predicted\": 7}"
+        echo "{\"rank\": 0, $at, \"loss\": $(($3 * k))}"
+        echo "{\"rank\": 1, $at, \"loss\": $(($3 * k))}"
+    done >"$run/metrics.jsonl"
+    for k in 0 1; do
+        echo '{"rank": '$k', "time": 2, "global_step": 4, "epoch": 2, "pictures": 8, "averaged": false,' \
+            '"test_accuracy": 0.'"$3}"
+    done >>"$run/metrics.jsonl"
+    echo '{"command": "grapevine train", "workers": 2, "consensus_distance": 0.5}' >"$run/summary.json"
+}
+
+# Seeds are one arm, whose band is what Python says; a run that went on with other workers is one curve.
+test_arms() {
+    make_seed arm/s1 1 2
+    make_seed arm/s2 2 4
+    make_seed other 1 3
+    sed -i 's/acid/gossip/' "$scratch/other/config.yaml"
+    make_seed resumed 1 2
+    mkdir "$scratch/kept"
+    mv "$scratch/resumed/metrics.jsonl" "$scratch/kept/metrics.jsonl"
+    # After 4 gradients the run went on with three workers; what two had done beyond that is forgotten.
+    cp "$scratch/kept/metrics.jsonl" "$scratch/resumed/before-000000000004-metrics-0.jsonl"
+    for k in 0 1 2; do
+        echo '{"rank": '$k', "time": 1.5, "step": 1, "global_step": 7, "epoch": 3.5, "loss": 1}'
+    done >"$scratch/resumed/metrics.jsonl"
+    run_command "$PYTHON" - "$scratch" <<'PYTHON'
+import math, statistics, sys
+sys.path.insert(0, "scripts")
+sys.dont_write_bytecode = True
+import plot_data
+scratch = sys.argv[1]
+runs = [plot_data.Run(f"{scratch}/{name}") for name in ("arm/s1", "other", "arm/s2", "resumed")]
+arms = plot_data.make_arms(runs[:3])
+assert [[run.path.name for run in arm.runs] for arm in arms] == [["s1", "s2"], ["other"]]
+assert [arm.label for arm in arms] == ["A²CiD², ring, n = 2", "gossip, ring, n = 2"], [arm.label for arm in arms]
+assert runs[2].label == "A²CiD², ring, n = 2, seed 2" and runs[1].label == arms[1].label
+
+x, mean, low, high = plot_data.band([plot_data.binned(run.steps, "time", "loss", 2) for run in arms[0].runs])
+assert (x[0], x[-1], mean[0], mean[-1]) == (1, 4, 3, 12), (x[0], x[-1], mean[0], mean[-1])
+assert math.isclose(high[-1] - mean[-1], statistics.stdev([8, 16])) and math.isclose(mean[0] - low[0], math.sqrt(2))
+_, mean, low, high = plot_data.band([plot_data.network_curve(run, "consensus_estimated", "epoch")
+                                     for run in arms[0].runs], logarithmic=True)
+assert math.isclose(mean[7], math.sqrt(8)) and math.isclose(high[7] / mean[7], mean[7] / low[7])
+at, mean, spread = plot_data.together([plot_data.replica_tests(run, "global_step") for run in arms[0].runs])
+assert (at, mean) == ([4], [30]) and math.isclose(spread[0], statistics.stdev([20, 40])), (at, mean, spread)
+
+resumed = runs[3]
+assert [mark["global_step"] for mark in resumed.marks] == [4]
+steps = [(r["time"], r["rank"], r["global_step"]) for r in resumed.steps]
+assert steps == [(1, 0, 2), (1, 1, 2), (2, 0, 4), (2, 1, 4), (3.5, 0, 7), (3.5, 1, 7), (3.5, 2, 7)], steps
+assert resumed.ranks == [0, 1, 2] and len(resumed.last_steps) == 3 and len(resumed.network) == 2
+PYTHON
+    check "arms and bands" test "$status" = 0
+
+    plot "$scratch/arm/s1" "$scratch/arm/s2" "$scratch/other" --panels accuracy,consensus,loss --x time --format svg \
+        --out "$scratch/panels"
+    check "panels" test "$status" = 0
+    for label in 'A²CiD², ring' 'n = 2; mean and standard deviation' 'estimated from pairs' 'measured, at the end' \
+        'time in seconds' 'Training loss'; do
+        check "they say: $label" grep -qF ">$label" "$scratch/panels/panels.svg"
+    done
+    check "a curve for each arm, one legend" \
+        test "$(grep -oF '>A²CiD², ring<' "$scratch/panels/panels.svg" | wc -l)" = 1
+    check "no seed in a label" test -z "$(grep -F 'seed 1' "$scratch/panels/panels.svg")"
+    mv "$scratch/panels/panels.svg" "$scratch/panels/first.svg"
+    plot "$scratch/arm" "$scratch/other" --panels accuracy,consensus,loss --x time --format svg --out "$scratch/panels"
+    check "the same bytes again" cmp "$scratch/panels/first.svg" "$scratch/panels/panels.svg"
+    plot "$scratch/resumed" --panels loss --x gradients --format pdf --width column
+    check "pdf" test "$(head -c 5 "$scratch/resumed/plots/panels.pdf")" = "%PDF-"
+    check "without a date" test -z "$(grep -a CreationDate "$scratch/resumed/plots/panels.pdf")"
+    plot "$scratch/other" --panels optimum
+    check "a panel without data" grep -qx 'plot_runs: panels is left out: optimum: .*convex.*' "$scratch/out"
+}
+
 test_pictures() {
     local arguments=(data.train_count=640 data.test_count=80 train.epochs=2 run.eval_every_epochs=0.5 run.log_every=5)
     run_well "a run" 2 train configs/quickstart.yaml "${arguments[@]}" "run.dir=$scratch/acid"
@@ -100,8 +183,9 @@ test_pictures() {
 }
 
 test_refusals() {
-    for mistake in "$scratch" "" "$scratch/record --window 3" "$scratch/record --window 2..1" \
-        "$scratch/record --format gif" "$scratch/record --out /proc/none"; do
+    for mistake in "$scratch/kept" "$scratch/none" "" "$scratch/record --window 3" "$scratch/record --window 2..1" \
+        "$scratch/record --format gif" "$scratch/record --out /proc/none" "$scratch/record --width wide" \
+        "$scratch/record --panels accuracy,none" "$scratch/record --x hours"; do
         # shellcheck disable=SC2086  # several words
         plot $mistake
         check "refused: $mistake" test "$status:$(wc -l <"$scratch/err")" = 2:1
@@ -110,6 +194,7 @@ test_refusals() {
 
 test_values
 check "figures" test "$status" = 0
+test_arms
 test_pictures
 test_refusals
 finish

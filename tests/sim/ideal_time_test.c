@@ -217,6 +217,64 @@ static void test_nothing_is_injected(void **state)
     sim_free(plain);
 }
 
+/* (1/n) Σ ‖x_i − x̄‖² of vectors in host memory. */
+static double distance_of(int n, size_t count, float *const *x)
+{
+    double sum = 0;
+    for (size_t k = 0; k < count; k++) {
+        double mean = 0;
+        for (int i = 0; i < n; i++)
+            mean += (double)x[i][k] / n;
+        for (int i = 0; i < n; i++)
+            sum += ((double)x[i][k] - mean) * ((double)x[i][k] - mean) / n;
+    }
+    return sum;
+}
+
+static double advanced_distance, distance_as_is; /* of the run that was last */
+static double end_time;
+
+static void measure_when_trained(struct sim_run *run)
+{
+    size_t count = (size_t)run->bytes / sizeof(float);
+    float **x = memory_zalloc((size_t)run->workers, sizeof x[0]);
+    for (int i = 0; i < run->workers; i++)
+        x[i] = worker_parameters(run->group.workers[i]);
+    distance_as_is = distance_of(run->workers, count, x);
+    end_time = run->events[run->event_count - 1].t;
+    for (int i = 0; i < run->workers; i++) {
+        x[i] = memory_alloc_aligned(count * sizeof x[i][0]);
+        worker_snapshot(run->group.workers[i], end_time, 0, count, x[i]);
+    }
+    advanced_distance = distance_of(run->workers, count, x);
+    for (int i = 0; i < run->workers; i++)
+        memory_free_aligned(x[i]);
+    free((void *)x);
+}
+
+/* The run's consensus distance, and that of its last line, is of all x at the time of the last gradient; under A2CiD2
+ * that is another one than of x as the last events have left them. More parameters than fit into one piece of it. */
+static void test_distance_at_one_time(void **state)
+{
+    (void)state;
+    static const char *const algorithms[] = {"algorithm.name=acid", "algorithm.name=gossip"};
+    for (int k = 0; k < 2; k++) {
+        sim_when_trained = measure_when_trained;
+        struct sim_run *run = SIM_RUN("simulate.time=ideal", algorithms[k], "optimizer.lr=0.1", "train.workers=8",
+                                      "data.dimension=3000", "run.log_every=4");
+        sim_when_trained = NULL;
+        double distance = run->result.consensus_distance;
+        assert_true(advanced_distance > 0 && fabs(distance / advanced_distance - 1) < 1e-5);
+        assert_true((fabs(distance_as_is / advanced_distance - 1) > 1e-3) == (k == 0));
+        assert_true(run->networks[run->network_count - 1].consensus_distance == distance);
+        int done = 0;
+        for (size_t e = 0; e < run->event_count; e++)
+            done += run->events[e].kind == EVENT_DONE && run->events[e].t == end_time;
+        assert_int_equal(done, 8);
+        sim_free(run);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +288,7 @@ int main(void)
         cmocka_unit_test(test_nothing_moves_without_updates),
         cmocka_unit_test(test_realised_spectrum),
         cmocka_unit_test(test_nothing_is_injected),
+        cmocka_unit_test(test_distance_at_one_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -379,6 +379,22 @@ static void test_trained(void **state)
     }
 }
 
+/* Exchanges that are served when the gradients are done are not in the consensus distance: where messages take longer
+ * than the run it is that of workers which never meet, though all meet in the end. */
+static void test_distance_before_closing(void **state)
+{
+    (void)state;
+    struct sim_run *late = SIM_RUN(MODELLED, "optimizer.lr=0.1", "algorithm.name=gossip", "simulate.latency_s=1e5",
+                                   "communication.pending=1000", "communication.patience_s=3600");
+    struct sim_run *never = SIM_RUN(MODELLED, "optimizer.lr=0.1", "algorithm.name=gossip", "communication.rate=0");
+    assert_true(late->result.exchanges > 0 && never->result.exchanges == 0);
+    assert_true(late->result.consensus_distance > 0);
+    assert_true(late->result.consensus_distance == never->result.consensus_distance);
+    assert_true(late->networks[late->network_count - 1].consensus_distance == late->result.consensus_distance);
+    sim_free(late);
+    sim_free(never);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -394,6 +410,7 @@ int main(void)
         cmocka_unit_test(test_patience),
         cmocka_unit_test(test_rounds),
         cmocka_unit_test(test_trained),
+        cmocka_unit_test(test_distance_before_closing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -108,10 +108,15 @@ static inline void see_span(void *context, int worker, enum span_lane lane, enum
         .worker = worker, .peer = peer, .lane = lane, .kind = kind, .begin_s = begin_s, .end_s = end_s};
 }
 
+/* A test's own look at the workers when training is over; NULL: none. */
+static void (*sim_when_trained)(struct sim_run *run);
+
 static inline void see_trained(void *context)
 {
     struct sim_run *run = context;
     run->trained++;
+    if (sim_when_trained != NULL)
+        sim_when_trained(run);
     run->differ_when_trained =
         run->workers > 1 && memcmp(worker_parameters(run->group.workers[0]), worker_parameters(run->group.workers[1]),
                                    (size_t)run->bytes) != 0;

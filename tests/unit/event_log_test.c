@@ -133,15 +133,16 @@ static void holds_the_header(void **state)
 static void holds_every_kind(void **state)
 {
     (void)state;
-    static const char *const names[] = {"begin", "update", "snapshot", "apply", "give_up", "lost"};
+    static const char *const names[] = {"begin", "update", "snapshot", "apply", "give_up", "lost", "done"};
     const struct event_report events[] = {
         {.kind = EVENT_BEGIN, .worker = 1, .peer = -1},
         {.kind = EVENT_UPDATE, .worker = 1, .peer = -1, .step = 1, .t = 1, .progress = 0.25, .learning_rate = 0.5},
         {.kind = EVENT_SNAPSHOT, .worker = 1, .peer = 0, .meeting = 1, .step = 1, .t = 1.5, .time_s = 0.25},
         {.kind = EVENT_APPLY, .worker = 1, .peer = INT32_MAX, .meeting = UINT64_C(1) << 53, .step = 1, .t = 1.5},
         {.kind = EVENT_GIVE_UP, .worker = 1, .peer = 2, .meeting = 12, .step = UINT64_C(1) << 53, .t = 1.75},
-        {.kind = EVENT_LOST, .worker = 1, .peer = 2, .meeting = 0, .step = 1, .t = 2, .time_s = 123456.789}};
-    for (int kind = EVENT_BEGIN; kind <= EVENT_LOST; kind++)
+        {.kind = EVENT_LOST, .worker = 1, .peer = 2, .meeting = 0, .step = 1, .t = 2, .time_s = 123456.789},
+        {.kind = EVENT_DONE, .worker = 1, .peer = -1, .step = 1, .t = 2.5, .time_s = 123457}};
+    for (int kind = EVENT_BEGIN; kind <= EVENT_DONE; kind++)
         assert_string_equal(event_log_kind_name((enum event_kind)kind), names[kind]);
     assert_round_trip(events, sizeof events / sizeof events[0]);
 }

@@ -16,23 +16,43 @@ static void write_vector(const struct worker *worker, float *vector, size_t coun
     worker_device_ops(worker)->vector_write(worker_device(worker), vector, count, host);
 }
 
-/* x ← mean over all workers, and the mean square distance to it: (1/n) Σ ‖x_i − x̄‖². */
-static enum status average_parameters(const struct job *job, struct worker *worker, double *distance)
+/* mean (count) ← the mean of all workers' x. */
+static enum status average_vector(const struct job *job, const char *what, const float *x, size_t count, float *mean)
 {
-    size_t count = worker_parameter_size(worker);
-    float *x = memory_alloc_aligned(count * sizeof x[0]), *mean = memory_alloc_aligned(count * sizeof mean[0]);
-    read_vector(worker, worker_parameters(worker), count, x);
     memcpy(mean, x, count * sizeof mean[0]);
-    enum status status;
-    TRY_GOTO(job_sum_floats(job, "final average", mean, count), free_mean);
+    TRY(job_sum_floats(job, what, mean, count));
+    for (size_t k = 0; k < count; k++)
+        mean[k] /= (float)job->size;
+    return STATUS_OK;
+}
+
+/* (1/n) Σ ‖x_i − mean‖². */
+static enum status distance_to(const struct job *job, const float *x, size_t count, const float *mean, double *distance)
+{
     double sum = 0;
     for (size_t k = 0; k < count; k++) {
-        mean[k] /= (float)job->size;
         double difference = (double)x[k] - (double)mean[k];
         sum += difference * difference;
     }
-    TRY_GOTO(job_sum_doubles(job, "consensus distance", &sum, 1), free_mean);
+    TRY(job_sum_doubles(job, "consensus distance", &sum, 1));
     *distance = sum / job->size;
+    return STATUS_OK;
+}
+
+/* x ← mean over all workers; the distance is that of `last`, or of x where that is NULL. */
+static enum status average_parameters(const struct job *job, struct worker *worker, const float *last, double *distance)
+{
+    size_t count = worker_parameter_size(worker);
+    float *x = memory_alloc_aligned(count * sizeof x[0]), *mean = memory_alloc_aligned(count * sizeof mean[0]);
+    enum status status;
+    if (last != NULL) {
+        TRY_GOTO(average_vector(job, "mean when training ended", last, count, mean), free_mean);
+        TRY_GOTO(distance_to(job, last, count, mean, distance), free_mean);
+    }
+    read_vector(worker, worker_parameters(worker), count, x);
+    TRY_GOTO(average_vector(job, "final average", x, count, mean), free_mean);
+    if (last == NULL)
+        TRY_GOTO(distance_to(job, x, count, mean, distance), free_mean);
     write_vector(worker, worker_parameters(worker), count, mean);
 free_mean:
     memory_free_aligned(mean);
@@ -82,14 +102,14 @@ static enum status treat_statistics(const struct runtime_params *params, const s
 }
 
 enum status closing_average_and_test(const struct runtime_params *params, const struct job *job, struct worker *worker,
-                                     struct runtime_result *result)
+                                     const float *last, struct runtime_result *result)
 {
     size_t count = worker_buffer_size(worker), bytes = count * sizeof(float);
     float *own = memory_zalloc(count + 1, sizeof own[0]), *of_first = memory_zalloc(count + 1, sizeof own[0]);
     enum status status;
     read_vector(worker, worker_buffers(worker), count, own);
     memcpy(of_first, own, bytes);
-    TRY_GOTO(average_parameters(job, worker, &result->consensus_distance), free_own);
+    TRY_GOTO(average_parameters(job, worker, last, &result->consensus_distance), free_own);
     worker_reset(worker, (double)result->gradients);
     TRY_GOTO(job_broadcast(job, "batch-norm statistics of worker 0", of_first, bytes), free_own);
     write_vector(worker, worker_buffers(worker), count, of_first);

@@ -6,8 +6,9 @@
 #include "base/status.h"
 #include "runtime/runtime.h"
 
-/* Fills in consensus_distance and the test_* figures; the worker then holds the averaged model. */
+/* Fills in consensus_distance, which is that of the workers' `last` (parameter_size, host memory; NULL: of x as it is),
+ * and the test_* figures; the worker then holds the averaged model. */
 enum status closing_average_and_test(const struct runtime_params *params, const struct job *job, struct worker *worker,
-                                     struct runtime_result *result);
+                                     const float *last, struct runtime_result *result);
 
 #endif

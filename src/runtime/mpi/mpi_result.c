@@ -58,6 +58,22 @@ static uint64_t add_the_dead(const struct trainer *trainer, struct runtime_resul
     return meetings;
 }
 
+void trainer_copy_x(struct trainer *trainer)
+{
+    const struct worker *worker = trainer->worker;
+    size_t count = worker_parameter_size(worker);
+    trainer->last = memory_alloc_aligned(count * sizeof trainer->last[0]);
+    worker_device_ops(worker)->vector_read(worker_device(worker), worker_parameters(trainer->worker), count,
+                                           trainer->last);
+}
+
+static const char *transport_of(const struct trainer *trainer)
+{
+    if (trainer->communicator != NULL)
+        return communicator_transport_name(trainer->communicator);
+    return trainer->reducer != NULL ? reducer_name(trainer->reducer) : "none";
+}
+
 enum status trainer_gather(struct trainer *trainer, double training_s, struct runtime_result *out)
 {
     const struct job *job = trainer->job;
@@ -98,6 +114,7 @@ enum status trainer_gather(struct trainer *trainer, double training_s, struct ru
     if (size < n)
         twice += (double)add_the_dead(trainer, out);
     out->exchanges = (uint64_t)(twice / 2);
+    out->transport = transport_of(trainer);
     if (trainer->theory != NULL)
         theory_report_result(trainer->theory, out);
 free_all:

@@ -1,5 +1,4 @@
-/* runtime_mpi_run: the compute loop of one worker, beside its communication thread, from the first gradient to the
- * result.
+/* runtime_mpi_run: one worker's compute loop, beside its communication thread, from the first gradient to the result.
  *
  * One loop serves every algorithm: those that meet one peer have a communicator (pair meetings), those that meet
  * everyone a reducer (averaged gradients), a lone worker neither. */
@@ -190,11 +189,6 @@ static struct communicator_counts counts_of(const struct trainer *trainer)
     return trainer->communicator != NULL ? communicator_counts(trainer->communicator) : (struct communicator_counts){0};
 }
 
-static double last_update_square(const struct trainer *trainer)
-{
-    return worker_update_square(trainer->worker, trainer->books.update_progress);
-}
-
 static void report_step(struct trainer *trainer)
 {
     struct since_report *since = &trainer->books.since;
@@ -223,7 +217,8 @@ static void report_step(struct trainer *trainer)
         .pending = counts.pending,
     };
     if (trainer->theory != NULL)
-        theory_report_fill(trainer->theory, trainer->communicator, last_update_square(trainer), &report);
+        theory_report_fill(trainer->theory, trainer->communicator,
+                           worker_update_square(trainer->worker, trainer->books.update_progress), &report);
     trainer->observer->on_step(trainer->observer->context, &report);
     *since =
         (struct since_report){.begin_s = time_s, .distance_sum = counts.distance_sum, .exchanges = counts.exchanges};
@@ -393,6 +388,15 @@ static enum status train(struct trainer *trainer)
     return judge_gradient(trainer);
 }
 
+/* No more gradients here. x stands at this worker's own time, to which also what is applied between two is advanced. */
+static void end_gradients(struct trainer *trainer)
+{
+    communicator_lock(trainer->communicator);
+    trainer_copy_x(trainer);
+    event(trainer, EVENT_DONE, trainer->books.steps, progress_of(trainer));
+    communicator_unlock(trainer->communicator);
+}
+
 /* Until the run's gradients are done, or it is left; *left: the latter, on all ranks. */
 static enum status train_and_close(struct trainer *trainer, bool *left)
 {
@@ -402,6 +406,8 @@ static enum status train_and_close(struct trainer *trainer, bool *left)
     *left = status == STATUS_REQUEUE;
     if (*left)
         status = take_results(trainer, trainer->books.steps, 0);
+    else if (status == STATUS_OK && trainer->communicator != NULL)
+        end_gradients(trainer);
     if (trainer->communicator != NULL && status == STATUS_OK) {
         status = communicator_finish(trainer->communicator);
         *left = communicator_left(trainer->communicator);
@@ -444,13 +450,6 @@ static enum status open_communication(struct trainer *trainer)
         communicator_resume(trainer->communicator, &trainer->saved);
     trainer->theory = theory_report_create(trainer->params, trainer->job->worker);
     return communicator_start(trainer->communicator);
-}
-
-static const char *transport_of(const struct trainer *trainer)
-{
-    if (trainer->communicator != NULL)
-        return communicator_transport_name(trainer->communicator);
-    return trainer->reducer != NULL ? reducer_name(trainer->reducer) : "none";
 }
 
 /* Where both threads of all ranks do not have a core each, the communication thread must not queue behind gradients: a
@@ -508,9 +507,8 @@ static enum status close_run(void *context)
     runtime_result_release(out);
     runtime_result_init(out, (size_t)trainer->job->worker_count);
     TRY(trainer_gather(trainer, ending->training_s, out));
-    out->transport = transport_of(trainer);
     double begin_s = stopwatch_now();
-    TRY(closing_average_and_test(trainer->params, trainer->job, trainer->worker, out));
+    TRY(closing_average_and_test(trainer->params, trainer->job, trainer->worker, trainer->last, out));
     out->finalisation_s = stopwatch_now() - begin_s;
     return STATUS_OK;
 }
@@ -585,6 +583,7 @@ enum status runtime_mpi_run(const struct runtime_params *params, struct job *job
         communicator_saved_init(&trainer.saved, params->graph, job->worker);
     enum status status = run_all(&trainer, out);
     communicator_saved_release(&trainer.saved);
+    memory_free_aligned(trainer.last);
     injection_death_stop(&death);
     reducer_destroy(trainer.reducer);
     theory_report_destroy(trainer.theory);

@@ -31,10 +31,13 @@ struct trainer {
     int run_ahead;     /* gradients whose results are not waited for */
     uint64_t resulted; /* gradients whose results are known */
     struct communicator_saved saved;
+    float *last; /* owned, host memory: x after this worker's last gradient; NULL without a communicator, and before */
 };
 
 /* --- mpi_result.c --- */
 
+/* trainer->last ← x, under the lock. */
+void trainer_copy_x(struct trainer *trainer);
 /* Collective: the figures of all ranks, into a result that is new. */
 enum status trainer_gather(struct trainer *trainer, double training_s, struct runtime_result *out);
 

@@ -3,6 +3,7 @@
 #include "runtime/replay.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -31,6 +32,7 @@ struct place {
     uint64_t steps;
     bool begun; /* it has a working copy for its next gradient */
     struct snapshot *snapshots;
+    float *last; /* owned (parameter_size), host memory: x when its gradients were done; NULL before */
 };
 
 struct replay {
@@ -187,6 +189,45 @@ static enum status apply(struct replay *replay, int worker, const struct event_r
     return STATUS_OK;
 }
 
+static enum status keep_last(struct replay *replay, int worker, const struct event_report *event)
+{
+    const struct replay_params *p = replay->params;
+    struct place *place = &replay->places[worker];
+    struct worker *of = p->workers[worker];
+    size_t count = worker_parameter_size(of);
+    float *advanced = NULL;
+    if (place->last != NULL)
+        return refuse(replay, worker, place->next, "the worker's gradients are done a second time");
+    TRY(p->ops->vector_alloc(p->device, count, &advanced));
+    place->last = memory_alloc_aligned(count * sizeof place->last[0]);
+    worker_snapshot(of, event->t, 0, count, advanced);
+    p->ops->vector_read(p->device, advanced, count, place->last);
+    p->ops->vector_free(p->device, advanced);
+    return STATUS_OK;
+}
+
+/* (1/n) Σ ‖x_i − x̄‖² when training ended; NAN where the logs do not say when. */
+static double last_distance(const struct replay *replay)
+{
+    int n = replay->params->worker_count;
+    size_t count = worker_parameter_size(replay->params->workers[0]);
+    double sum = 0;
+    for (int i = 0; i < n; i++)
+        if (replay->places[i].last == NULL)
+            return NAN;
+    for (size_t k = 0; k < count; k++) {
+        float mean = replay->places[0].last[k];
+        for (int i = 1; i < n; i++)
+            mean += replay->places[i].last[k];
+        mean /= (float)n;
+        for (int i = 0; i < n; i++) {
+            double difference = (double)replay->places[i].last[k] - (double)mean;
+            sum += difference * difference;
+        }
+    }
+    return sum / n;
+}
+
 static bool are_neighbors(const struct graph *graph, int worker, int peer)
 {
     const struct graph_neighbor *neighbors = graph_neighbors(graph, worker);
@@ -201,7 +242,7 @@ static enum status check(const struct replay *replay, int worker, const struct e
 {
     const struct place *place = &replay->places[worker];
     uint64_t step = place->steps + (event->kind == EVENT_UPDATE ? 1 : 0);
-    bool alone = event->kind == EVENT_BEGIN || event->kind == EVENT_UPDATE;
+    bool alone = event->kind == EVENT_BEGIN || event->kind == EVENT_UPDATE || event->kind == EVENT_DONE;
     if (event->step != step)
         return refuse(replay, worker, place->next, "step %llu stands where step %llu is expected",
                       (unsigned long long)event->step, (unsigned long long)step);
@@ -241,6 +282,9 @@ static enum status execute(struct replay *replay, int worker, bool *waits)
         break;
     case EVENT_APPLY:
         TRY(apply(replay, worker, event, waits));
+        break;
+    case EVENT_DONE:
+        TRY(keep_last(replay, worker, event));
         break;
     case EVENT_GIVE_UP: /* the meeting itself goes on, or nothing had been put into it */
     case EVENT_LOST:    /* nor here */
@@ -358,8 +402,12 @@ static enum status run(struct replay *replay)
     }
     if (p->run->trained != NULL)
         p->run->trained(p->run->trained_context);
-    struct sim_closing closing = {
-        .run = p->run, .ops = p->ops, .device = p->device, .workers = p->workers, .count = p->worker_count};
+    struct sim_closing closing = {.run = p->run,
+                                  .ops = p->ops,
+                                  .device = p->device,
+                                  .workers = p->workers,
+                                  .count = p->worker_count,
+                                  .consensus_distance = last_distance(replay)};
     return sim_closing_average_and_test(&closing, replay->result);
 }
 
@@ -374,8 +422,10 @@ enum status runtime_replay(const struct replay_params *params, struct runtime_re
     runtime_result_init(out, n);
     if (status == STATUS_OK)
         status = run(&replay);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         free_snapshots(params, replay.places[i].snapshots);
+        memory_free_aligned(replay.places[i].last);
+    }
     free_snapshots(params, replay.spare);
     params->ops->vector_free(params->device, replay.gradient_sum);
     free(replay.places);

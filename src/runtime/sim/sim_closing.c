@@ -1,6 +1,7 @@
 /* Final average, statistics and test of workers that share an engine. */
 #include "runtime/sim/sim_closing.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
@@ -42,7 +43,7 @@ static void average_parameters(const struct sim_closing *c, struct runtime_resul
     size_t count = worker_parameter_size(c->workers[0]);
     float *mean = memory_alloc_aligned(count * sizeof mean[0]);
     average(c, worker_parameters, count, mean);
-    result->consensus_distance = distance_to(c, mean, count);
+    result->consensus_distance = isnan(c->consensus_distance) ? distance_to(c, mean, count) : c->consensus_distance;
     for (int i = 0; i < c->count; i++) {
         c->ops->vector_write(c->device, worker_parameters(c->workers[i]), count, mean);
         worker_reset(c->workers[i], (double)result->gradients);

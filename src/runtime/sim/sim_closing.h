@@ -11,6 +11,7 @@ struct sim_closing {
     struct device *device;         /* borrowed */
     struct worker *const *workers; /* borrowed (count): those that live, by ascending number */
     int count;
+    double consensus_distance; /* when training ended; NAN: that of the workers as they are is measured */
 };
 
 /* Every worker ends with the averaged model and the statistics that run->batch_norm asks for; fills in the result's

@@ -78,7 +78,7 @@ static enum status run_events(struct ideal *ideal)
         else
             tick(ideal, (int)event.index);
     }
-    sim->end = sim->now;
+    sim_end_training(sim);
     return STATUS_OK;
 }
 

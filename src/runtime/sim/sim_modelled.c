@@ -95,8 +95,9 @@ static double active(const struct modelled *m, int worker, double from, double t
     return sum;
 }
 
-static double own_time(const struct modelled *m, int worker)
+static double own_time(const void *context, int worker)
 {
+    const struct modelled *m = context;
     const struct side *side = &m->sides[worker];
     double steps = (double)m->sim->workers[worker].steps;
     if (!side->computing)
@@ -498,10 +499,8 @@ static enum status handle(struct modelled *m, const struct heap_event *event)
         schedule_resume(m, index);
         return m->closing ? STATUS_OK : serve_around(m, index);
     case SNAPSHOT_OWN:
-        take_snapshot(m, SNAPSHOT_OWN, index, 0);
-        return STATUS_OK;
     case SNAPSHOT_PEER:
-        take_snapshot(m, SNAPSHOT_PEER, index, 1);
+        take_snapshot(m, event->kind, index, event->kind == SNAPSHOT_PEER);
         return STATUS_OK;
     case APPLY_OWN:
         return apply(m, APPLY_OWN, index, 0);
@@ -554,7 +553,7 @@ static enum status run_events(struct modelled *m)
         sim->now = event.time;
         TRY(handle(m, &event));
         if (m->closing && !was_closing) {
-            sim->end = sim->now;
+            sim_end_training(sim);
             for (int i = 0; i < sim->count; i++)
                 end_wait(m, i);
             if (!sim->run->enforce_rate)
@@ -587,7 +586,8 @@ enum status sim_run_modelled(struct simulation *sim)
             m.sides[i].due = memory_zalloc((size_t)graph_degree(sim->run->graph, i), sizeof m.sides[i].due[0]);
     }
     sim->add_vectors = add_snapshots;
-    sim->add_context = &m;
+    sim->own_time = own_time;
+    sim->context = &m;
     enum status status = run_events(&m);
     for (int k = 0; k < m.meeting_count; k++)
         for (int end = 0; end < 2; end++)

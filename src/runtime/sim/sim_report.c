@@ -109,18 +109,71 @@ void sim_checkpoint(struct simulation *sim, bool best, double epoch)
     free(buffers);
 }
 
-double sim_consensus_distance(struct simulation *sim)
+/* Vectors of the living: out (count). Returns how many live. */
+static int gather_living(const struct simulation *sim, const float **out)
 {
-    const struct simulation_params *p = sim->params;
-    const float **living = memory_zalloc((size_t)sim->count, sizeof living[0]);
     int living_count = 0;
     for (int i = 0; i < sim->count; i++)
         if (!sim->workers[i].dead)
-            living[living_count++] = worker_parameters(sim->workers[i].worker);
+            out[living_count++] = worker_parameters(sim->workers[i].worker);
+    return living_count;
+}
+
+static double time_of(const struct simulation *sim, int worker)
+{
+    return sim->own_time != NULL ? sim->own_time(sim->context, worker) : sim->now;
+}
+
+/* (1/n) Σ ‖x_i − x̄‖² over the living, as their last events have left them; mean (parameter_size) ← x̄, may be NULL. */
+static double distance_as_is(const struct simulation *sim, float *mean)
+{
+    const struct simulation_params *p = sim->params;
+    const float **living = memory_zalloc((size_t)sim->count, sizeof living[0]);
+    int living_count = gather_living(sim, living);
     size_t count = worker_parameter_size(sim->workers[0].worker);
-    double sum = p->ops->spread(p->device, living_count, count, living, sim->mean);
+    double sum = p->ops->spread(p->device, living_count, count, living, mean);
     free((void *)living);
     return sum / living_count;
+}
+
+/* The same of all x advanced to the present, piece by piece. */
+static double distance_advanced(const struct simulation *sim)
+{
+    const struct simulation_params *p = sim->params;
+    const float **pieces = memory_zalloc((size_t)sim->count, sizeof pieces[0]);
+    size_t count = worker_parameter_size(sim->workers[0].worker);
+    double sum = 0;
+    int living_count = 0;
+    for (size_t first = 0; first < count; first += sim->advanced_size) {
+        size_t size = count - first < sim->advanced_size ? count - first : sim->advanced_size;
+        living_count = 0;
+        for (int i = 0; i < sim->count; i++) {
+            if (sim->workers[i].dead)
+                continue;
+            float *piece = sim->advanced + (size_t)living_count * sim->advanced_size;
+            worker_snapshot(sim->workers[i].worker, time_of(sim, i), first, size, piece);
+            pieces[living_count++] = piece;
+        }
+        sum += p->ops->spread(p->device, living_count, size, pieces, NULL);
+    }
+    free((void *)pieces);
+    return sum / living_count;
+}
+
+static double consensus_distance(const struct simulation *sim)
+{
+    return sim->advanced != NULL ? distance_advanced(sim) : distance_as_is(sim, NULL);
+}
+
+void sim_end_training(struct simulation *sim)
+{
+    sim->end = sim->now;
+    if (sim->again)
+        return;
+    sim->end_distance = consensus_distance(sim);
+    for (int i = 0; sim->run->graph != NULL && i < sim->count; i++)
+        if (!sim->workers[i].dead)
+            sim_done(sim, i, time_of(sim, i));
 }
 
 /* Everybody's own time, which the rates of its meetings refer to. */
@@ -148,12 +201,13 @@ static void look_at_theory(struct simulation *sim, struct network_report *report
     theory_watch_consensus(sim->theory, time, report->consensus_distance, squares);
 }
 
-/* Of the mean, which sim_consensus_distance has left in sim->mean. */
+/* Of the mean, x as the last events have left it. */
 static void look_at_optimum(struct simulation *sim, struct network_report *report)
 {
     const struct optimum *optimum = sim->params->optimum;
     if (optimum == NULL)
         return;
+    distance_as_is(sim, sim->mean);
     sim->params->ops->vector_read(sim->params->device, sim->mean, worker_parameter_size(sim->workers[0].worker),
                                   sim->copy);
     report->optimum_distance = optimum_distance(optimum, sim->copy);
@@ -166,7 +220,7 @@ void sim_report_network(struct simulation *sim)
         .time_s = sim->now,
         .global_step = sim->gradients,
         .epoch = epoch_of(sim),
-        .consensus_distance = sim_consensus_distance(sim),
+        .consensus_distance = isnan(sim->end_distance) ? consensus_distance(sim) : sim->end_distance,
         .exchanges_per_gradient =
             sim->theory != NULL ? 2 * (double)sim->exchanges / (double)(sim->gradients - sim->run->gradients_before)
                                 : NAN,

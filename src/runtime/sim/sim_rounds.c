@@ -116,7 +116,7 @@ static enum status run_rounds(struct rounds *rounds)
         for (int i = 0; i < sim->count; i++)
             TRY(sim_after_step(sim, i));
     }
-    sim->end = sim->now;
+    sim_end_training(sim);
     return STATUS_OK;
 }
 

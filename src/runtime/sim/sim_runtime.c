@@ -9,6 +9,17 @@
 #include "runtime/sim/sim_closing.h"
 #include "runtime/sim/simulation_state.h"
 
+/* Room for pieces of all x, where x moves between two events: as much as one x, if that is not very short. */
+static enum status open_advanced(struct simulation *sim, struct worker *first)
+{
+    const size_t step = 1024;
+    size_t size = worker_parameter_size(first) / (size_t)sim->count / step * step;
+    if (worker_vector(first, "x_tilde") == NULL || sim->count == 1)
+        return STATUS_OK;
+    sim->advanced_size = size > step ? size : step;
+    return sim->params->ops->vector_alloc(sim->params->device, (size_t)sim->count * sim->advanced_size, &sim->advanced);
+}
+
 static enum status init(struct simulation *sim, struct worker *const *workers)
 {
     const struct simulation_params *params = sim->params;
@@ -31,6 +42,7 @@ static enum status init(struct simulation *sim, struct worker *const *workers)
         mixing.poisson = params->time == SIMULATED_IDEAL && params->poisson;
         sim->theory = theory_create(run->graph, &mixing);
     }
+    TRY(open_advanced(sim, workers[0]));
     return params->optimum != NULL ? params->ops->vector_alloc(params->device, count, &sim->mean) : STATUS_OK;
 }
 
@@ -42,6 +54,7 @@ static void release(struct simulation *sim)
     heap_release(&sim->heap);
     memory_free_aligned(sim->copy);
     sim->params->ops->vector_free(sim->params->device, sim->mean);
+    sim->params->ops->vector_free(sim->params->device, sim->advanced);
     free(sim->edge_attempts);
     free(sim->edge_meetings);
     free(sim->own_times);
@@ -101,8 +114,11 @@ static void report_rest(struct simulation *sim)
 static enum status close_run(struct simulation *sim, struct runtime_result *out)
 {
     struct worker **living = memory_zalloc((size_t)sim->count, sizeof living[0]);
-    struct sim_closing closing = {
-        .run = sim->run, .ops = sim->params->ops, .device = sim->params->device, .workers = living};
+    struct sim_closing closing = {.run = sim->run,
+                                  .ops = sim->params->ops,
+                                  .device = sim->params->device,
+                                  .workers = living,
+                                  .consensus_distance = sim->end_distance};
     for (int i = 0; i < sim->count; i++)
         if (!sim->workers[i].dead)
             living[closing.count++] = sim->workers[i].worker;
@@ -143,6 +159,7 @@ static enum status run_all(struct simulation *sim, struct runtime_result *out)
         return STATUS_DATA;
     }
     sim->now = sim->end;
+    sim->own_time = NULL; /* what it looks at is gone */
     TRY(sim_results(sim));
     report_rest(sim);
     fill_result(sim, out);
@@ -170,6 +187,7 @@ enum status runtime_sim_run(const struct simulation_params *params, struct worke
         .again = params->resume_after > 0,
         .gradients = params->run->gradients_before,
         .best_accuracy = -1,
+        .end_distance = NAN,
     };
     enum status status = init(&sim, workers);
     runtime_result_init(out, (size_t)worker_count);
@@ -186,8 +204,8 @@ size_t simulation_snapshots_most(const struct simulation_params *params, int wor
     if (params->run->graph == NULL || worker_count == 1)
         return 0;
     if (params->time == SIMULATED_IDEAL)
-        return 2;
+        return 3;
     /* A meeting is open while one of its ends is: a worker holds so many, and an edge one. */
     size_t open = (size_t)worker_count * (size_t)params->run->records, edges = (size_t)params->run->graph->edge_count;
-    return 2 * (open < edges ? open : edges);
+    return 2 * (open < edges ? open : edges) + 1;
 }

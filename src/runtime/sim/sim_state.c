@@ -107,7 +107,7 @@ static struct run_state gather(const struct simulation *sim)
     state.numbers = walk.numbers;
     state.number_count = walk.count;
     if (sim->add_vectors != NULL)
-        sim->add_vectors(sim->add_context, &state);
+        sim->add_vectors(sim->context, &state);
     return state;
 }
 

@@ -211,6 +211,11 @@ void sim_count_meeting(struct simulation *sim, int edge)
     sim->exchanges++;
 }
 
+void sim_done(struct simulation *sim, int worker, double t)
+{
+    tell(sim, EVENT_DONE, worker, -1, 0, t, sim_progress(sim));
+}
+
 void sim_lose(struct simulation *sim, int worker, int peer, double t)
 {
     sim->workers[worker].lost++;

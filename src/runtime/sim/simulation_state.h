@@ -53,7 +53,9 @@ struct simulation {
     bool kept_last;       /* the state after the last gradient: a longer run goes on from there */
     /* Adds vectors that are neither a worker's nor this struct's (sim_state_snapshot); NULL: there are none. */
     void (*add_vectors)(void *context, struct run_state *state);
-    void *add_context;
+    /* A worker's own time, to which its x is advanced; NULL: the present. */
+    double (*own_time)(const void *context, int worker);
+    void *context;            /* of both */
     int waiting[NET_RESULTS]; /* workers whose last gradient's result has not been looked at, the oldest first */
     int waiting_count;
     uint64_t left_out;          /* gradients that the device has left out, as far as has been looked at */
@@ -61,8 +63,11 @@ struct simulation {
     struct network_report last; /* the last one told */
     struct theory *theory;      /* owned; NULL without a graph */
     double *own_times;          /* owned (count) */
-    float *mean;                /* owned (parameter_size), device memory; NULL unless there is an optimum to look at */
-    float *copy;                /* owned (parameter_size), host memory */
+    double end_distance;        /* the consensus distance when training ended; NAN before */
+    float *advanced;      /* owned (count × advanced_size), device memory: pieces of all x, advanced to one time; */
+    size_t advanced_size; /* NULL without momentum */
+    float *mean;          /* owned (parameter_size), device memory; NULL unless there is an optimum to look at */
+    float *copy;          /* owned (parameter_size), host memory */
 };
 
 /* All gradients of the run are done. */
@@ -98,6 +103,8 @@ void sim_apply(struct simulation *sim, int worker, int peer, uint64_t meeting, d
                const float *theirs);
 /* Both ends have applied: count the meeting. */
 void sim_count_meeting(struct simulation *sim, int edge);
+/* The worker makes no more gradients. */
+void sim_done(struct simulation *sim, int worker, double t);
 void sim_lose(struct simulation *sim, int worker, int peer, double t);
 /* Seconds (or units) of gradient number `step` of a worker, begun now: the law's draw times what the scenario says. */
 double sim_duration(const struct simulation *sim, int worker, uint64_t step);
@@ -126,8 +133,8 @@ void sim_checkpoint(struct simulation *sim, bool best, double epoch);
 bool sim_has_idle(const struct simulation *sim);
 /* Consensus distance, prediction, χ of the meetings so far, distance to the optimum. */
 void sim_report_network(struct simulation *sim);
-/* (1/n) Σ ‖x_i − x̄‖² over the living; x̄ is left in sim->mean, if that is there. */
-double sim_consensus_distance(struct simulation *sim);
+/* The run's gradients are done: what the consensus distance is of. */
+void sim_end_training(struct simulation *sim);
 
 /* --- when events happen: until the run's gradients are done and nothing is in flight --- */
 
