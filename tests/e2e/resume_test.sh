@@ -129,7 +129,7 @@ C
         check "the same bytes" same_run "$whole" "$run"
         check "nothing unfinished is left" test -z "$(find "$run" -name '*.part*')"
     done
-    check "all states are kept" test "$(states_of "$run" | wc -l)" = 5
+    check "all states are kept, and one at the end" test "$(states_of "$run" | wc -l)" = 6
 }
 
 # A run that has been stopped late, with several states: $1 its directory.
@@ -196,7 +196,7 @@ test_settings() {
         --resume "$scratch/done/final.safetensors"
     refuse "no run's folder" 1 2 'is no run.s folder' simulate "$config" "run.dir=$scratch/none" \
         --resume "$(states_of "$run" | head -n 1)"
-    run_well "a run that is done" 1 simulate "$config" "run.dir=$scratch/done" --resume auto
+    run_well "a run that is done" 1 simulate "$config" "run.dir=$scratch/done" train.epochs=1 --resume auto
     check "it says so" grep -q 'has come to its end' "$scratch/err" "$scratch/out"
     run_well "nothing to go on from" 1 simulate "$config" "run.dir=$scratch/fresh" --resume auto train.epochs=1
     refuse "a folder in use, without --resume" 1 2 'nothing is overwritten' simulate "$config" "run.dir=$scratch/fresh"
