@@ -69,6 +69,11 @@ enum status plan_create_evaluation(const struct config *config, struct plan **ou
 enum status plan_create_data(const struct config *config, struct plan **out);
 void plan_destroy(struct plan *plan);
 
+/* One more device like the plan's. STATUS_MACHINE (logged). */
+enum status plan_device_create(const struct plan *plan, struct device **out);
+/* How many gradients a simulation computes at once (simulate.jobs), 1 where that cannot be. */
+int plan_jobs(const struct plan *plan);
+
 /* The plan is borrowed by what is made of these. Of an engine that the workers of a process share: */
 struct engine_params plan_engine_params(const struct plan *plan);
 struct worker_params plan_worker_params(const struct plan *plan);

@@ -91,6 +91,7 @@ struct config {
     } train;
     struct {
         char *time, *gradients; /* ideal | modelled; poisson | regular */
+        int64_t jobs;           /* gradients at once; 0: as the cores allow */
         char *distribution;     /* of a gradient's duration: constant | normal | lognormal | exponential */
         double step_s, jitter, speed_spread;
         double overlap;                     /* all-reduce: share of a gradient during which sums may travel */

@@ -66,5 +66,7 @@ enum status loader_next(struct loader *loader, struct batch *out);
 void loader_release(struct loader *loader);
 /* The next batch is number `number`. Without slots, and with no batch out. */
 void loader_seek(struct loader *loader, uint64_t number);
+/* Other memory for the batches to come, as loader_params.lent_*. Likewise. */
+void loader_lend(struct loader *loader, float *images, struct picture_pick *picks, int32_t *labels);
 
 #endif

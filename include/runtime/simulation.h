@@ -46,6 +46,10 @@ struct simulation_params {
     const struct device_ops *ops;
     struct device *device;         /* borrowed: where the workers' vectors are */
     const struct optimum *optimum; /* borrowed; NULL: not known */
+    /* Ideal time, workers that meet in pairs: so many gradients are computed at once, each by a thread of its own. The
+     * workers share these engines, on devices of their own; host memory. The results are the same. */
+    struct engine *const *engines; /* borrowed (engine_count) */
+    int engine_count;              /* 0 or 1: one at a time, in the engine that the workers have */
     /* Called with the whole state, which it keeps: every run->state_every_epochs (0: never), and when *stop has become
      * other than 0, after which the run ends with STATUS_REQUEUE. A failure (logged) ends the run only in the latter
      * case. */

@@ -61,6 +61,10 @@ struct worker;
 enum status worker_create(const struct worker_params *params, struct worker **out);
 void worker_destroy(struct worker *worker);
 
+/* With a shared engine: compute in another one, of the same parameters, from here on. Workers in different engines may
+ * compute at the same time. With no batch loaded. */
+void worker_move(struct worker *worker, struct engine *engine);
+
 /* Take the next batch; blocks while the loader has none. */
 enum status worker_load(struct worker *worker);
 

@@ -210,6 +210,9 @@ static const struct rule rules[] = {
 
     {.key = "simulate.*", .readers = READER_SIMULATE},
     {.key = "simulate.gradients", .decides = "simulate.time", ONE_OF("ideal")},
+    {.key = "simulate.jobs", .decides = "simulate.time", ONE_OF("ideal")},
+    {.key = "simulate.jobs", PAIRS},
+    {.key = "simulate.jobs", .decides = "train.on_nan", ONE_OF("stop")},
     {.key = "simulate.step_s", MODELLED},
     {.key = "simulate.distribution", MODELLED},
     {.key = "simulate.jitter", MODELLED},

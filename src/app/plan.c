@@ -11,6 +11,7 @@
 #include "app/plan_model.h"
 #include "base/interrupt.h"
 #include "base/log.h"
+#include "base/machine.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "graph/best_rates.h"
@@ -36,7 +37,7 @@ static bool may_break_off(const struct plan *plan)
     return trains && (plan->algo->meets == ALGO_MEETS_ONE || plan->place.worker_count == 1);
 }
 
-static enum status open_device(struct plan *plan)
+enum status plan_device_create(const struct plan *plan, struct device **out)
 {
     const struct config *config = plan->config;
     struct device_params params = {
@@ -47,10 +48,15 @@ static enum status open_device(struct plan *plan)
         .local_rank = plan->place.local_rank,
         .cancel = may_break_off(plan) ? interrupt_cancels : NULL,
     };
-    plan->ops = device_choose(config->device.name);
+    return plan->ops->create(&params, out);
+}
+
+static enum status open_device(struct plan *plan)
+{
+    plan->ops = device_choose(plan->config->device.name);
     if (plan->ops == NULL)
         return STATUS_USAGE;
-    TRY(plan->ops->create(&params, &plan->device));
+    TRY(plan_device_create(plan, &plan->device));
     if (plan->train == NULL || plan->train->bytes == NULL || plan->ops->pictures_create == NULL)
         return STATUS_OK;
     return plan->ops->pictures_create(plan->device, plan->train->bytes, &plan->pictures);
@@ -377,6 +383,19 @@ struct optimizer_params plan_optimizer_params(const struct config *config)
         .nesterov = config->optimizer.nesterov,
         .decay_norm_and_bias = config->optimizer.decay_norm_and_bias,
     };
+}
+
+int plan_jobs(const struct plan *plan)
+{
+    const struct config *config = plan->config;
+    const size_t short_gradient = (size_t)1 << 22; /* below, threads wait for one another longer than they compute */
+    int jobs = (int)config->simulate.jobs, most = plan->place.worker_count;
+    if (!plan->place.simulated || !plan->ops->host_memory || strcmp(config->simulate.time, "ideal") != 0 ||
+        strcmp(config->train.on_nan, "stop") != 0 || plan->algo->meets == ALGO_MEETS_EVERYONE)
+        return 1;
+    if (jobs == 0 && plan->spec->parameter_size * (size_t)config->train.batch >= short_gradient)
+        jobs = machine_cores() / (int)config->device.threads;
+    return jobs < 1 ? 1 : jobs < most ? jobs : most;
 }
 
 struct engine_params plan_engine_params(const struct plan *plan)

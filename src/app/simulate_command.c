@@ -175,6 +175,8 @@ static enum status run(struct simulating *s)
     struct simulation_params params = plan_simulation_params(s->plan, &run_params);
     struct runtime_result result;
     params.optimum = s->optimum;
+    params.engines = s->group.engines;
+    params.engine_count = s->group.engine_count;
     arrange_state(s, &params);
     run_params.recorded = recorded;
     run_params.restored = begin;

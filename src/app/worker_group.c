@@ -11,7 +11,7 @@ static enum status create_worker(const struct plan *plan, struct worker_group *g
 {
     struct worker_params params = plan_worker_params(plan);
     params.worker = worker;
-    params.engine = group->engine;
+    params.engine = group->engines[0];
     params.keeps_point = keeps_point;
     if (worker > 0 && strcmp(plan->config->data.partition, "shared") != 0) {
         struct partition_params of_worker = plan_partition_params(plan, worker);
@@ -21,15 +21,30 @@ static enum status create_worker(const struct plan *plan, struct worker_group *g
     return worker_create(&params, &group->workers[worker]);
 }
 
+static enum status create_engines(const struct plan *plan, struct worker_group *group)
+{
+    struct engine_params params = plan_engine_params(plan);
+    for (int i = 0; i < group->engine_count; i++) {
+        if (i > 0) {
+            TRY(plan_device_create(plan, &group->devices[i]));
+            params.device = group->devices[i];
+        }
+        TRY(engine_create(&params, &group->engines[i]));
+    }
+    return STATUS_OK;
+}
+
 enum status worker_group_create(const struct plan *plan, bool keeps_point, struct worker_group *out)
 {
     assert(plan->place.worker == 0);
-    struct worker_group group = {.count = plan->place.worker_count};
+    struct worker_group group = {
+        .plan = plan, .count = plan->place.worker_count, .engine_count = keeps_point ? 1 : plan_jobs(plan)};
+    group.engines = memory_zalloc((size_t)group.engine_count, sizeof(struct engine *));
+    group.devices = memory_zalloc((size_t)group.engine_count, sizeof(struct device *));
     group.partitions = memory_zalloc((size_t)group.count, sizeof group.partitions[0]);
     group.workers = memory_zalloc((size_t)group.count, sizeof(struct worker *));
     enum status status;
-    const struct engine_params engine = plan_engine_params(plan);
-    TRY_GOTO(engine_create(&engine, &group.engine), release_group);
+    TRY_GOTO(create_engines(plan, &group), release_group);
     for (int i = 0; i < group.count; i++)
         TRY_GOTO(create_worker(plan, &group, i, keeps_point), release_group);
     *out = group;
@@ -45,7 +60,13 @@ void worker_group_release(struct worker_group *group)
         worker_destroy(group->workers[i]);
         partition_release(&group->partitions[i]);
     }
-    engine_destroy(group->engine);
+    for (int i = 0; i < group->engine_count; i++) {
+        engine_destroy(group->engines[i]);
+        if (group->devices[i] != NULL)
+            group->plan->ops->destroy(group->devices[i]);
+    }
+    free(group->engines);
+    free(group->devices);
     free(group->workers);
     free(group->partitions);
     *group = (struct worker_group){0};
@@ -53,7 +74,9 @@ void worker_group_release(struct worker_group *group)
 
 size_t worker_group_bytes(const struct worker_group *group)
 {
-    size_t bytes = engine_bytes(group->engine);
+    size_t bytes = 0;
+    for (int i = 0; i < group->engine_count; i++)
+        bytes += engine_bytes(group->engines[i]);
     for (int i = 0; i < group->count; i++)
         bytes += worker_bytes(group->workers[i]);
     return bytes;

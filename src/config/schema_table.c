@@ -226,6 +226,9 @@ const struct schema_row schema_table[] = {
     {KEY(simulate, gradients), WORDS("poisson", "regular"), .preset = "poisson",
      .summary = "ideal time: when gradients happen",
      .details = "poisson: at the ticks of a clock of rate 1 per worker. regular: at 1, 2, 3, ..."},
+    {KEY(simulate, jobs), CLOSED(0, 1024), .preset = "0", .summary = "ideal time: gradients computed at once",
+     .details = "Of workers that meet in pairs, on device.threads threads each; the results are the same bits. 0: as "
+                "many as there are cores for, or 1 where a gradient is too short to gain by it."},
     {KEY(simulate, step_s), ABOVE(0, 1e6), .preset = "0.1", .summary = "modelled time: mean seconds of a gradient"},
     {KEY(simulate, distribution), WORDS("constant", "normal", "lognormal", "exponential"), .preset = "lognormal",
      .summary = "modelled time: law of a gradient's duration",

@@ -371,3 +371,11 @@ void loader_seek(struct loader *loader, uint64_t number)
     assert(loader->params.slots == 0 && !loader->taken && number >= loader->params.first);
     loader->freed_count = number - loader->params.first;
 }
+
+void loader_lend(struct loader *loader, float *images, struct picture_pick *picks, int32_t *labels)
+{
+    assert(loader->params.slots == 0 && !loader->taken);
+    loader->slots[0].images = images;
+    loader->slots[0].picks = picks;
+    loader->slots[0].labels = labels;
+}

@@ -167,6 +167,17 @@ void worker_destroy(struct worker *worker)
     free(worker);
 }
 
+void worker_move(struct worker *worker, struct engine *engine)
+{
+    assert(shares_engine(worker) && !worker->loaded);
+    if (worker->engine == engine)
+        return;
+    if (engine->owner == worker)
+        engine->owner = NULL; /* what it had of this worker is out of date */
+    worker->engine = engine;
+    loader_lend(worker->loader, engine->images, engine->picks, engine->labels);
+}
+
 enum status worker_load(struct worker *worker)
 {
     assert(!worker->loaded);

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """What N replicas in one process cost: time per gradient of 64 workers over that of one, the simulator's own share of
-a run, and the memory of 64 replicas. By the whole command: a long run minus a short one leaves gradients alone, with
-what they need (exchanges, reports), without start and end. One thread, so that other work on the machine matters
-little."""
+a run, the memory of 64 replicas, and what several gradients at once gain. By the whole command: a long run minus a
+short one leaves gradients alone, with what they need (exchanges, reports), without start and end. One thread and one
+gradient at a time, but for the gain, so that other work on the machine matters little."""
 import json
 import os
 import resource
@@ -23,6 +23,7 @@ graph:         {{name: ring}}
 train:         {{batch: {batch}}}
 batch_norm:    {{policy: own}}
 device:        {{name: cpu, threads: 1}}
+simulate:      {{jobs: {jobs}}}
 run:           {{log_every: 100, eval_every_epochs: 0, optimum: false, checkpoint_every_epochs: 0}}
 """
 
@@ -30,11 +31,11 @@ run:           {{log_every: 100, eval_every_epochs: 0, optimum: false, checkpoin
 class Simulator:
     """Runs of one model, in a scratch directory."""
 
-    def __init__(self, scratch, model, batch, data="shapes"):
+    def __init__(self, scratch, model, batch, data="shapes", jobs=1):
         self.scratch, self.batch, self.count = scratch, batch, 0
-        self.config = os.path.join(scratch, f"{model}-{batch}.yaml")
+        self.config = os.path.join(scratch, f"{model}-{batch}-{jobs}.yaml")
         with open(self.config, "w", encoding="utf-8") as file:
-            file.write(CONFIG.format(model=model, batch=batch, data=data))
+            file.write(CONFIG.format(model=model, batch=batch, data=data, jobs=jobs))
 
     def command(self, workers, gradients):
         self.count += 1
@@ -78,6 +79,18 @@ def cost_of_workers(scratch, model, batch, count, repeats):
     return statistics.median(ones)
 
 
+def gain_of_jobs(scratch, model, batch, count, repeats):
+    """Gradients at once, one per core, over one at a time: in turns."""
+    jobs = len(os.sched_getaffinity(0))
+    simulators = [Simulator(scratch, model, batch, jobs=number) for number in (1, jobs)]
+    gains = []
+    for _ in range(repeats):
+        alone, together = (simulator.per_gradient(64, 64, 64 + count) for simulator in simulators)
+        gains.append(alone / together)
+    print(f"{model}, batch {batch}, 64 workers: gradients per second with {jobs} at once over one at a time: "
+          f"{spread(gains)} (at least {0.8 * jobs:.1f})", flush=True)
+
+
 def own_share(scratch, gradient_s):
     """A network of one weight per input on samples of a few numbers: what is left is the simulator's, and a little."""
     simulator = Simulator(scratch, "linear", 1, data="gaussian")
@@ -104,6 +117,7 @@ def main():
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with tempfile.TemporaryDirectory() as scratch:
         gradient_s = cost_of_workers(scratch, "resnet20", 32, 128, 3)
+        gain_of_jobs(scratch, "resnet20", 32, 256, 3)
         own_share(scratch, gradient_s)
         memory(scratch)
         cost_of_workers(scratch, "resnet18", 32, 64, 2)

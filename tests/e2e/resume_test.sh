@@ -54,6 +54,7 @@ same_run() {
 kinds() {
     cat <<'KINDS'
 acid ideal
+acid ideal simulate.jobs=3
 gossip ideal simulate.gradients=regular
 allreduce ideal
 acid modelled simulate.latency_s=0.1 communication.rate=2

@@ -159,6 +159,8 @@ static inline enum status sim_execute(struct sim_run *run)
     run_params.trained = see_trained;
     run_params.trained_context = run;
     struct simulation_params params = plan_simulation_params(run->plan, &run_params);
+    params.engines = run->group.engines;
+    params.engine_count = run->group.engine_count;
     struct device_ops ops = *run->plan->ops;
     ops.vector_alloc = counting_alloc;
     ops.vector_free = counting_free;

@@ -2,7 +2,7 @@
 #include <math.h>
 
 #include "base/random.h"
-#include "runtime/sim/simulation_state.h"
+#include "runtime/sim/sim_jobs.h"
 
 enum ideal_event { IDEAL_GRADIENT, IDEAL_TICK };
 
@@ -27,9 +27,16 @@ static void schedule_tick(struct simulation *sim, int worker)
 
 static enum status gradient(struct simulation *sim, int worker)
 {
-    sim_cast_at(sim, worker);
-    TRY(sim_gradient(sim, worker));
-    sim_update(sim, worker, sim->now, sim_progress(sim));
+    double progress = sim_progress(sim);
+    if (sim->jobs != NULL && !sim->again) {
+        TRY(sim_jobs_finish(sim->jobs, worker));
+        TRY(sim_jobs_begin(sim->jobs, worker, progress));
+        sim_count_update(sim, worker, sim->now, progress);
+    } else {
+        sim_cast_at(sim, worker);
+        TRY(sim_gradient(sim, worker));
+        sim_update(sim, worker, sim->now, progress);
+    }
     sim_span(sim, worker, LANE_COMPUTE, SPAN_UPDATE, sim->now, sim->now, -1);
     TRY(sim_after_step(sim, worker));
     schedule_gradient(sim, worker);
@@ -37,12 +44,14 @@ static enum status gradient(struct simulation *sim, int worker)
 }
 
 /* Both ends of the edge take their snapshots, then apply the difference. */
-static void meet(struct ideal *ideal, int worker, int neighbor)
+static enum status meet(struct ideal *ideal, int worker, int neighbor)
 {
     struct simulation *sim = ideal->sim;
     struct graph_neighbor other = graph_neighbors(sim->run->graph, worker)[neighbor];
     const int ends[2] = {worker, other.worker};
     uint64_t meeting = ++sim->edge_attempts[other.edge];
+    for (int k = 0; k < 2 && sim->jobs != NULL; k++)
+        TRY(sim_jobs_finish(sim->jobs, ends[k]));
     for (int k = 0; k < 2; k++)
         sim_snapshot(sim, ends[k], ends[1 - k], meeting, sim->now, ideal->snapshots[k]);
     for (int k = 0; k < 2; k++) {
@@ -50,17 +59,19 @@ static void meet(struct ideal *ideal, int worker, int neighbor)
         sim_span(sim, ends[k], LANE_COMMUNICATION, SPAN_APPLY, sim->now, sim->now, ends[1 - k]);
     }
     sim_count_meeting(sim, other.edge);
+    return STATUS_OK;
 }
 
-static void tick(struct ideal *ideal, int worker)
+static enum status tick(struct ideal *ideal, int worker)
 {
     struct simulation *sim = ideal->sim;
     int neighbor;
     if (edge_clock_tick(&sim->workers[worker].clock, sim->now, &neighbor)) {
         sim->workers[worker].ticks++;
-        meet(ideal, worker, neighbor);
+        TRY(meet(ideal, worker, neighbor));
     }
     schedule_tick(sim, worker);
+    return STATUS_OK;
 }
 
 static enum status run_events(struct ideal *ideal)
@@ -76,8 +87,9 @@ static enum status run_events(struct ideal *ideal)
         if (event.kind == IDEAL_GRADIENT)
             TRY(gradient(sim, (int)event.index));
         else
-            tick(ideal, (int)event.index);
+            TRY(tick(ideal, (int)event.index));
     }
+    TRY(sim_results(sim));
     sim_end_training(sim);
     return STATUS_OK;
 }
@@ -90,7 +102,10 @@ enum status sim_run_ideal(struct simulation *sim)
     enum status status;
     for (int k = 0; k < 2; k++)
         TRY_GOTO(p->ops->vector_alloc(p->device, count, &ideal.snapshots[k]), free_snapshots);
+    TRY_GOTO(sim_jobs_create(sim, &sim->jobs), free_snapshots);
     status = run_events(&ideal);
+    sim_jobs_destroy(sim->jobs);
+    sim->jobs = NULL;
 free_snapshots:
     for (int k = 0; k < 2; k++)
         p->ops->vector_free(p->device, ideal.snapshots[k]);

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/random.h"
+#include "runtime/sim/sim_jobs.h"
 #include "runtime/sim/simulation_state.h"
 
 void sim_span(const struct simulation *sim, int worker, enum span_lane lane, enum span_kind kind, double begin,
@@ -63,7 +64,7 @@ static enum status judge(struct simulation *sim, int worker, const char *what)
 }
 
 /* The norm of the last gradient that was applied may not have been finite though its loss was. */
-static enum status look_at_left_out(struct simulation *sim)
+enum status sim_look_at_left_out(struct simulation *sim)
 {
     const struct simulation_params *params = sim->params;
     uint64_t left_out = params->ops->left_out(params->device);
@@ -76,24 +77,29 @@ static enum status look_at_left_out(struct simulation *sim)
     return STATUS_OK;
 }
 
-/* The oldest result that has not been looked at. */
-static enum status take_result(struct simulation *sim)
+enum status sim_take_result(struct simulation *sim, int worker, const struct gradient_result *result)
 {
-    int worker = sim->waiting[0];
     struct sim_worker *w = &sim->workers[worker];
-    struct gradient_result result;
-    TRY(worker_result(w->worker, --sim->waiting_count, &result));
-    memmove(sim->waiting, sim->waiting + 1, (size_t)sim->waiting_count * sizeof sim->waiting[0]);
     w->resulted++;
-    if (!result.finite) {
+    if (!result->finite) {
         if (sim->run->on_nan != ON_NAN_STOP)
             worker_take_statistics_back(w->worker);
         return judge(sim, worker, "loss");
     }
-    w->since.loss += result.loss;
-    w->since.correct += result.correct;
+    w->since.loss += result->loss;
+    w->since.correct += result->correct;
     w->since.steps++;
     return STATUS_OK;
+}
+
+/* The oldest result that has not been looked at. */
+static enum status take_result(struct simulation *sim)
+{
+    int worker = sim->waiting[0];
+    struct gradient_result result;
+    TRY(worker_result(sim->workers[worker].worker, --sim->waiting_count, &result));
+    memmove(sim->waiting, sim->waiting + 1, (size_t)sim->waiting_count * sizeof sim->waiting[0]);
+    return sim_take_result(sim, worker, &result);
 }
 
 enum status sim_gradient(struct simulation *sim, int worker)
@@ -104,7 +110,7 @@ enum status sim_gradient(struct simulation *sim, int worker)
         sim->workers[worker].since.steps++;
         return STATUS_OK;
     }
-    TRY(look_at_left_out(sim));
+    TRY(sim_look_at_left_out(sim));
     TRY(worker_load(of));
     if (sim->run->on_nan != ON_NAN_STOP)
         worker_keep_statistics(of);
@@ -120,23 +126,30 @@ enum status sim_gradient(struct simulation *sim, int worker)
 
 enum status sim_results(struct simulation *sim)
 {
+    if (sim->jobs != NULL)
+        TRY(sim_jobs_finish_all(sim->jobs));
     while (sim->waiting_count > 0)
         TRY(take_result(sim));
     return STATUS_OK;
 }
 
-void sim_update(struct simulation *sim, int worker, double t, double progress)
+void sim_count_update(struct simulation *sim, int worker, double t, double progress)
 {
-    struct sim_worker *w = &sim->workers[worker];
-    if (!sim->again)
-        worker_update(w->worker, t, progress);
-    sim->updated = worker;
-    w->steps++;
+    sim->workers[worker].steps++;
     tell(sim, EVENT_UPDATE, worker, -1, 0, t, progress);
-    if (!sim->again)
-        worker_cast(w->worker);
     tell(sim, EVENT_BEGIN, worker, -1, 0, t, progress);
     sim->gradients++;
+}
+
+void sim_update(struct simulation *sim, int worker, double t, double progress)
+{
+    struct worker *of = sim->workers[worker].worker;
+    if (!sim->again) {
+        worker_update(of, t, progress);
+        worker_cast(of);
+    }
+    sim->updated = worker;
+    sim_count_update(sim, worker, t, progress);
 }
 
 bool sim_due(const struct simulation *sim, double period, double *next)
@@ -148,22 +161,31 @@ bool sim_due(const struct simulation *sim, double period, double *next)
     return true;
 }
 
+/* The vectors are what the events so far have made of them. */
+static enum status settle(struct simulation *sim)
+{
+    return sim->jobs != NULL ? sim_jobs_finish_all(sim->jobs) : STATUS_OK;
+}
+
 enum status sim_after_step(struct simulation *sim, int worker)
 {
     const struct runtime_params *run = sim->run;
     if (run->log_every > 0 && sim->workers[worker].steps % run->log_every == 0) {
-        TRY(sim_results(sim));
+        TRY(sim->jobs != NULL ? sim_jobs_finish(sim->jobs, worker) : sim_results(sim));
         sim_report_step(sim, worker);
     }
     if (run->log_every > 0 && sim->gradients >= sim->next_network) {
         sim->next_network += run->log_every * (uint64_t)sim->count;
+        TRY(settle(sim));
         if (!sim->again)
             sim_report_network(sim);
     }
     if (sim_due(sim, run->eval_every_epochs, &sim->next_evaluation) && !sim->again)
         TRY(sim_evaluate(sim));
-    if (sim_due(sim, run->checkpoint_every_epochs, &sim->next_checkpoint) && !sim->again)
+    if (sim_due(sim, run->checkpoint_every_epochs, &sim->next_checkpoint) && !sim->again) {
+        TRY(settle(sim));
         sim_checkpoint(sim, false, (double)sim->gradients / run->gradients_per_epoch);
+    }
     return sim_state_after_step(sim);
 }
 

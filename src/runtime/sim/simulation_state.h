@@ -32,6 +32,8 @@ struct sim_worker {
     struct sim_since since;
 };
 
+struct sim_jobs;
+
 struct simulation {
     const struct simulation_params *params;
     const struct runtime_params *run;
@@ -56,6 +58,7 @@ struct simulation {
     /* A worker's own time, to which its x is advanced; NULL: the present. */
     double (*own_time)(const void *context, int worker);
     void *context;            /* of both */
+    struct sim_jobs *jobs;    /* owned: gradients under way (sim_jobs.h); NULL: one at a time */
     int waiting[NET_RESULTS]; /* workers whose last gradient's result has not been looked at, the oldest first */
     int waiting_count;
     uint64_t left_out;          /* gradients that the device has left out, as far as has been looked at */
@@ -92,6 +95,12 @@ void sim_begin(struct simulation *sim, int worker);
 enum status sim_gradient(struct simulation *sim, int worker);
 /* Look at the results of all gradients so far; counts for reports. */
 enum status sim_results(struct simulation *sim);
+/* The results that have come in since say that a gradient was left out: STATUS_USAGE where the run is to stop. */
+enum status sim_look_at_left_out(struct simulation *sim);
+/* A gradient's result, counted for reports; STATUS_USAGE when it is not finite and the run is to stop. */
+enum status sim_take_result(struct simulation *sim, int worker, const struct gradient_result *result);
+/* Counts and tells of a gradient event, whose vectors are the caller's business. */
+void sim_count_update(struct simulation *sim, int worker, double t, double progress);
 /* Gradient event at the worker's own time t, and the working copy of the next. `progress` is the run's before it. */
 void sim_update(struct simulation *sim, int worker, double t, double progress);
 /* Is something due at every `period` epochs now, not at the end? Moves `next` on. */
