@@ -253,9 +253,10 @@ def draw_panels(arms, names, x):
     for name, ax in zip(names, axes):
         if not PANELS[name](ax, arms, x):
             raise Missing(f"{name}: {EMPTY[name]}")
-    limits = [ax.get_xlim() for ax in axes]
-    for ax in axes:
-        ax.set_xlim(min(low for low, _ in limits), max(high for _, high in limits))
+    lengths = [high - low for low, high in (ax.get_xlim() for ax in axes)]
+    if max(lengths) < 2 * min(lengths):  # else one of them would be mostly empty
+        for ax in axes[1:]:
+            ax.sharex(axes[0])
     add_legend(figure, axes, title)
     return figure
 
