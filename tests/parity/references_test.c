@@ -93,6 +93,12 @@ static int check_models(void)
     return count;
 }
 
+#if DNNL_VERSION_MAJOR >= 3
+#define ALL_INSTRUCTIONS dnnl_cpu_isa_default
+#else
+#define ALL_INSTRUCTIONS dnnl_cpu_isa_all
+#endif
+
 static void check_level(dnnl_cpu_isa_t level)
 {
     fflush(NULL);
@@ -109,7 +115,7 @@ static void check_level(dnnl_cpu_isa_t level)
 static void with_all_instructions(void **state)
 {
     (void)state;
-    check_level(dnnl_cpu_isa_all);
+    check_level(ALL_INSTRUCTIONS);
 }
 
 static void with_avx2(void **state)
