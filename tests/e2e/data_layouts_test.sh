@@ -31,7 +31,7 @@ trains() {
 
 # The latest command said $2 (extended regular expression).
 says() {
-    verdict "$1: says so" "$(cat "$scratch/out" "$scratch/err" | grep -qE -- "$2" || echo "no /$2/ in its output")"
+    verdict "$1: says so" "$(grep -qE -- "$2" "$scratch/out" "$scratch/err" || echo "no /$2/ in its output")"
 }
 
 # The data of a plan are told as $2 (extended regular expression); $1 name, the rest are settings.
