@@ -100,7 +100,7 @@ test_scenario() {
 }
 
 test_simulations() {
-    leave_and_go_on simulated simulate 1 run.state_every_epochs=1
+    leave_and_go_on simulated simulate 1 run.state_every_epochs=1 simulate.jobs=2
     leave_and_go_on modelled simulate 1 simulate.time=modelled simulate.latency_s=0.1 inject.loss=0.1 \
         'inject.pause=1 0..1' model.name=mlp algorithm.name=gossip
     run_well "convex, with its optimum" 1 simulate "$config" "run.dir=$scratch/convex" data.name=gaussian \
