@@ -66,7 +66,7 @@ PYTHON
 test_table() {
     table "$runs/acid" "$runs/allreduce" "$runs/wide" "$runs/slow" --json
     check "groups in order" json_agrees 2,3,1,3
-    table "$runs/acid" --columns test_loss,idle,samples_per_second_per_worker --json
+    table "$runs/acid" --columns test_loss,gradients_per_worker --json
     check "columns, lists by their mean" json_agrees 3
 
     table "$runs/acid" "$runs/allreduce"
