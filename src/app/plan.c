@@ -14,6 +14,7 @@
 #include "base/machine.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "base/thread.h"
 #include "graph/best_rates.h"
 #include "nn/model.h"
 #include "nn/store.h"
@@ -21,7 +22,8 @@
 static enum status init_parameters(struct plan *plan)
 {
     const char *path = plan->config->model.init;
-    plan->initial_parameters = memory_alloc_aligned(plan->spec->parameter_size * sizeof(float));
+    plan->initial_parameters = memory_alloc_aligned_for(plan->spec->parameter_size * sizeof(float),
+                                                        "the parameters of model %s", plan->spec->name);
     plan->initial_buffers = memory_zalloc(plan->spec->buffer_size + 1, sizeof(float));
     store_init_parameters(plan->spec, (uint64_t)plan->config->seed, plan->initial_parameters);
     store_init_buffers(plan->spec, plan->initial_buffers);
@@ -276,6 +278,12 @@ static enum status check_spoiling(const struct plan *plan)
     return STATUS_USAGE;
 }
 
+static enum status choose_data_threads(struct plan *plan)
+{
+    plan->data_threads = plan_data_threads(plan);
+    return thread_room(plan->data_threads - 1, "data.threads");
+}
+
 static enum status fill(struct plan *plan)
 {
     TRY(plan_read_picture_sizes(plan));
@@ -293,7 +301,7 @@ static enum status fill(struct plan *plan)
     TRY(plan_model_check_sizes(plan));
     TRY(init_parameters(plan));
     TRY(open_device(plan));
-    plan->data_threads = plan_data_threads(plan);
+    TRY(choose_data_threads(plan));
     return check_spoiling(plan);
 }
 
@@ -303,11 +311,11 @@ static enum status fill_evaluation(struct plan *plan)
     TRY(check_names(plan->config));
     TRY(plan_open_test_data(plan));
     TRY(plan_model_build(plan));
-    plan->initial_parameters = memory_alloc_aligned(plan->spec->parameter_size * sizeof(float));
+    plan->initial_parameters = memory_alloc_aligned_for(plan->spec->parameter_size * sizeof(float),
+                                                        "the parameters of model %s", plan->spec->name);
     plan->initial_buffers = memory_zalloc(plan->spec->buffer_size + 1, sizeof(float));
     TRY(open_device(plan));
-    plan->data_threads = plan_data_threads(plan);
-    return STATUS_OK;
+    return choose_data_threads(plan);
 }
 
 static enum status fill_data(struct plan *plan)
@@ -315,8 +323,7 @@ static enum status fill_data(struct plan *plan)
     TRY(plan_read_picture_sizes(plan));
     TRY(check_names(plan->config));
     TRY(plan_open_training_data(plan));
-    plan->data_threads = plan_data_threads(plan);
-    return STATUS_OK;
+    return choose_data_threads(plan);
 }
 
 static enum status create(const struct config *config, const struct plan_place *place,

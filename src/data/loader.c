@@ -206,7 +206,8 @@ static void make_slot(struct loader *loader, struct slot *slot)
     if (params->picks)
         slot->picks = memory_alloc_aligned(params->batch * sizeof(struct picture_pick));
     else
-        slot->images = memory_alloc_aligned(params->batch * loader->picture_size * sizeof(float));
+        slot->images = memory_alloc_aligned_for(params->batch * loader->picture_size * sizeof(float),
+                                                "images of train.batch=%zu, read ahead", params->batch);
     slot->labels = memory_alloc_aligned(params->batch * sizeof(int32_t));
 }
 

@@ -41,7 +41,8 @@ static struct linear *linear_new(const struct convex_setup *setup)
     linear->layer = convex_layer_of(setup->spec);
     linear->threads = setup->threads;
     size_t size = linear->layer.size, classes = linear->layer.classes;
-    linear->a = memory_alloc_aligned(size * size * sizeof *linear->a);
+    linear->a =
+        memory_alloc_aligned_for(size * size * sizeof *linear->a, "the minimiser (run.optimum=false leaves it out)");
     linear->b = memory_zalloc(classes * size, sizeof *linear->b);
     linear->theta = memory_zalloc(classes * size, sizeof *linear->theta);
     return linear;
@@ -85,7 +86,8 @@ static bool solve_equations(struct linear *linear)
 {
     lapack_int size = (lapack_int)linear->layer.size, classes = (lapack_int)linear->layer.classes;
     size_t elements = linear->layer.size * linear->layer.size;
-    double *factor = memory_alloc_aligned(elements * sizeof *factor);
+    double *factor =
+        memory_alloc_aligned_for(elements * sizeof *factor, "the minimiser (run.optimum=false leaves it out)");
     double *scale = memory_zalloc((size_t)size, sizeof *scale);
     double *errors = memory_zalloc(2 * (size_t)classes, sizeof *errors), reciprocal_condition;
     char equed = 'N';

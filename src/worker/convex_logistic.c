@@ -313,10 +313,13 @@ static void newton_init(struct newton *newton, const struct logistic *logistic)
                                 &newton->corrected, &newton->search,    &newton->image};
     for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++)
         *vectors[i] = memory_zalloc(count, sizeof **vectors[i]);
-    newton->sums = memory_alloc_aligned(LOGISTIC_PARTS * count * sizeof *newton->sums);
+    newton->sums = memory_alloc_aligned_for(LOGISTIC_PARTS * count * sizeof *newton->sums,
+                                            "the minimiser (run.optimum=false leaves it out)");
     newton->curvatures = memory_zalloc(logistic->padded, sizeof *newton->curvatures);
-    newton->factor = memory_alloc_aligned(size * size * sizeof *newton->factor);
-    newton->spare = memory_alloc_aligned(size * size * sizeof *newton->spare);
+    newton->factor = memory_alloc_aligned_for(size * size * sizeof *newton->factor,
+                                              "the minimiser (run.optimum=false leaves it out)");
+    newton->spare = memory_alloc_aligned_for(size * size * sizeof *newton->spare,
+                                             "the minimiser (run.optimum=false leaves it out)");
 }
 
 static void newton_release(struct newton *newton)

@@ -35,7 +35,8 @@ static enum status create_parts(struct engine *engine)
     if (p->picks)
         engine->picks = memory_zalloc(p->batch, sizeof engine->picks[0]);
     else
-        engine->images = memory_alloc_aligned(p->batch * picture_size(p->spec) * sizeof engine->images[0]);
+        engine->images = memory_alloc_aligned_for(p->batch * picture_size(p->spec) * sizeof engine->images[0],
+                                                  "images of train.batch=%zu", p->batch);
     engine->labels = memory_zalloc(p->batch, sizeof engine->labels[0]);
     return engine_vector(p, p->spec->parameter_size, NULL, &engine->point);
 }

@@ -202,6 +202,16 @@ static void plan_backward(struct net *net)
     }
 }
 
+/* The library crashes where it finds no memory for the code that it generates: up to three kernels an operation. */
+static enum status check_room(const struct net_spec *spec)
+{
+    size_t bytes = (size_t)(16 + spec->node_count) << 20;
+    if (memory_has_room(bytes))
+        return STATUS_OK;
+    memory_report(bytes, "the kernels of the network's layers");
+    return STATUS_MACHINE;
+}
+
 enum status cpu_net_create(struct device *device, const struct net_spec *spec, size_t batch, float *gradient,
                            float *buffers, struct net **out)
 {
@@ -219,10 +229,11 @@ enum status cpu_net_create(struct device *device, const struct net_spec *spec, s
     net->losses = memory_zalloc(batch, sizeof *net->losses);
     net->places = memory_zalloc(batch, sizeof *net->places);
     init_values(net);
+    TRY_GOTO(check_room(spec), destroy);
     TRY_GOTO(create_ops(net), destroy);
     plan_backward(net);
     memory_plan_place(&net->plan);
-    net->plan.memory = memory_alloc_aligned(net->plan.bytes);
+    net->plan.memory = memory_alloc_aligned_for(net->plan.bytes, "activations and gradients of train.batch=%zu", batch);
     for (int k = 0; k < spec->node_count; k++) {
         if (net->ops[k].class->bind != NULL)
             TRY_GOTO(net->ops[k].class->bind(net, &net->ops[k]), destroy);
