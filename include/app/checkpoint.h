@@ -34,6 +34,8 @@ enum checkpoint_mode {
 /* Read a file of ours or of torchvision into `parameters` and `buffers`, which are untouched unless STATUS_OK.
  * STATUS_DATA (logged): no such file, a broken one, or another model's: names the first tensors that are missing,
  * unexpected or of another shape, and the model that the file seems to be. */
+/* Would checkpoint_read find all that it wants? Reads no values. */
+enum status checkpoint_check(const char *path, const struct net_spec *spec, enum checkpoint_mode mode);
 enum status checkpoint_read(const char *path, const struct net_spec *spec, enum checkpoint_mode mode, float *parameters,
                             float *buffers);
 

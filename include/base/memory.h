@@ -20,6 +20,8 @@ char *memory_copy_text(const char *text); /* NULL stays NULL */
  * Freed with memory_free_aligned; NULL is fine. */
 void *memory_alloc_aligned(size_t bytes);
 void memory_free_aligned(void *pointer);
+/* What memory_alloc_aligned takes for them. */
+size_t memory_aligned_bytes(size_t bytes);
 /* The same, and the message says what it was for: "activations of train.batch=%zu". */
 void *memory_alloc_aligned_for(size_t bytes, const char *what, ...) __attribute__((format(printf, 2, 3)));
 

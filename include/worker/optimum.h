@@ -48,6 +48,12 @@ struct optimum {
 /* True for a convex model whose minimiser optimum_create can find: not with smoothed labels. */
 bool optimum_known(const struct net_spec *spec);
 
+/* Bytes that optimum_create takes for `count` pictures: beside what it keeps, until it returns; and kept. */
+struct optimum_need {
+    double solving, kept;
+};
+struct optimum_need optimum_plan(const struct net_spec *spec, size_t count);
+
 /* *out is NULL, with STATUS_OK, where the minimiser is not known. STATUS_USAGE (logged): a convex model, but no
  * minimiser, or no single one (says which, and the weight decay that makes one); STATUS_DATA: a picture cannot be
  * read. */

@@ -300,6 +300,15 @@ free_values:
     return status;
 }
 
+enum status checkpoint_check(const char *path, const struct net_spec *spec, enum checkpoint_mode mode)
+{
+    struct safetensors_file *file;
+    TRY(safetensors_open(path, &file));
+    enum status status = check(file, spec, mode == CHECKPOINT_INIT && other_class_count(file, spec) != 0);
+    safetensors_close(file);
+    return status;
+}
+
 enum status checkpoint_read(const char *path, const struct net_spec *spec, enum checkpoint_mode mode, float *parameters,
                             float *buffers)
 {

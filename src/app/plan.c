@@ -22,6 +22,8 @@
 static enum status init_parameters(struct plan *plan)
 {
     const char *path = plan->config->model.init;
+    if (plan->place.dry)
+        return path[0] == '\0' ? STATUS_OK : checkpoint_check(path, plan->spec, CHECKPOINT_INIT);
     plan->initial_parameters = memory_alloc_aligned_for(plan->spec->parameter_size * sizeof(float),
                                                         "the parameters of model %s", plan->spec->name);
     plan->initial_buffers = memory_zalloc(plan->spec->buffer_size + 1, sizeof(float));
@@ -59,7 +61,7 @@ static enum status open_device(struct plan *plan)
     if (plan->ops == NULL)
         return STATUS_USAGE;
     TRY(plan_device_create(plan, &plan->device));
-    if (plan->train == NULL || plan->train->bytes == NULL || plan->ops->pictures_create == NULL)
+    if (plan->place.dry || plan->train == NULL || plan->train->bytes == NULL || plan->ops->pictures_create == NULL)
         return STATUS_OK;
     return plan->ops->pictures_create(plan->device, plan->train->bytes, &plan->pictures);
 }

@@ -69,18 +69,6 @@ static void print_injected(const struct config *config, FILE *out)
     fprintf(out, "\n");
 }
 
-void plan_print_rank(const struct plan *plan, size_t worker_bytes, FILE *out)
-{
-    char bytes[32], more[32];
-    size_t x_bytes = plan->spec->parameter_size * sizeof(float);
-    size_t vectors = scenario_damages(plan->scenario) ? 3 : 2; /* of a record: what is damaged is copied too */
-    size_t exchange_bytes = plan->graph != NULL ? vectors * (size_t)plan->config->communication.records * x_bytes : 0;
-    fprintf(out, "memory           %s a worker: %s network and vectors, %s slots and snapshots\n",
-            text_bytes(bytes, (double)(worker_bytes + exchange_bytes)), text_bytes(more, (double)worker_bytes),
-            text_bytes((char[32]){0}, (double)exchange_bytes));
-    fprintf(out, "transport        %s\n", plan->config->communication.transport);
-}
-
 void plan_print(const struct plan *plan, FILE *out)
 {
     char bytes[32];

@@ -93,12 +93,23 @@ char *memory_copy_text(const char *text)
     return text == NULL ? NULL : check(strdup(text), strlen(text) + 1, 1);
 }
 
+static const size_t huge = (size_t)2 << 20; /* a page */
+
+static size_t alignment_of(size_t bytes)
+{
+    return bytes >= 2 * huge ? huge : MEMORY_ALIGNMENT;
+}
+
+size_t memory_aligned_bytes(size_t bytes)
+{
+    size_t alignment = alignment_of(bytes);
+    return (bytes + alignment - 1) / alignment * alignment;
+}
+
 /* NULL where there is none. */
 static void *alloc_aligned(size_t bytes)
 {
-    const size_t huge = (size_t)2 << 20;
-    size_t alignment = bytes >= 2 * huge ? huge : MEMORY_ALIGNMENT;
-    size_t rounded = (bytes + alignment - 1) / alignment * alignment;
+    size_t alignment = alignment_of(bytes), rounded = memory_aligned_bytes(bytes);
     void *pointer = rounded < bytes ? NULL : aligned_alloc(alignment, rounded > 0 ? rounded : alignment);
     if (pointer == NULL)
         return NULL;

@@ -22,6 +22,8 @@ struct convex_setup {
 struct convex_ops {
     /* The specification is of this kind. */
     bool (*fits)(const struct net_spec *spec);
+    /* Bytes for `count` pictures. */
+    struct optimum_need (*need)(const struct net_spec *spec, double count);
     /* x (parameter_size) = x*, *value = F(x*), *problem for the functions below. */
     enum status (*solve)(const struct convex_setup *setup, double *x, double *value, void **problem);
     double (*gap)(const struct optimum *optimum, const float *x);

@@ -144,7 +144,17 @@ static double linear_gap(const struct optimum *optimum, const float *x)
     return 0.5 * sum;
 }
 
+static struct optimum_need linear_need(const struct net_spec *spec, double count)
+{
+    struct convex_layer layer = convex_layer_of(spec);
+    double size = (double)layer.size, square = size * size * sizeof(double);
+    (void)count;
+    return (struct optimum_need){.solving = square + ROWS_AT_A_TIME * size * sizeof(float),
+                                 .kept = square + 2 * (double)layer.classes * size * sizeof(double)};
+}
+
 const struct convex_ops convex_linear_ops = {
+    .need = linear_need,
     .fits = linear_fits,
     .solve = linear_solve,
     .gap = linear_gap,

@@ -370,7 +370,19 @@ static double logistic_gap(const struct optimum *optimum, const float *x)
     return gap;
 }
 
+static struct optimum_need logistic_need(const struct net_spec *spec, double count)
+{
+    struct convex_layer layer = convex_layer_of(spec);
+    double size = (double)layer.size, classes = (double)layer.classes, vector = size * classes * sizeof(double);
+    return (struct optimum_need){
+        .solving = 2 * size * size * sizeof(double) + (LOGISTIC_PARTS + 6) * vector + count * sizeof(double),
+        .kept = count * (size * sizeof(float) + 3 * classes * sizeof(double) + sizeof(int32_t) + sizeof(double)) +
+                vector + LOGISTIC_PARTS * 4 * (size + classes) * sizeof(double),
+    };
+}
+
 const struct convex_ops convex_logistic_ops = {
+    .need = logistic_need,
     .fits = logistic_fits,
     .solve = logistic_solve,
     .gap = logistic_gap,

@@ -83,6 +83,50 @@ size_t engine_bytes(const struct engine *engine)
     return bytes + (engine->spare != NULL ? p->ops->net_bytes(engine->spare) : 0);
 }
 
+/* --- planning --- */
+
+/* A network for pictures of `size` rows. */
+static enum status plan_net(const struct engine_params *p, int size, double *bytes)
+{
+    struct net_spec *spec;
+    size_t one = 0;
+    TRY(p->spec_of_size(p->spec_context, size, &spec));
+    enum status status = p->ops->net_plan(p->device, spec, p->batch, &one);
+    model_destroy(spec);
+    *bytes += (double)one;
+    return status;
+}
+
+/* Beside the tests' network there is one for smaller pictures; with a shared engine a spare one too. */
+static enum status plan_smaller_nets(const struct engine_params *p, const struct picture_sizes *sizes, double *bytes)
+{
+    int steps = (sizes->last - sizes->first - 1) / PICTURE_SIZE_STEP, nets = p->shared ? 2 : 1;
+    if (sizes->first == sizes->last)
+        return STATUS_OK;
+    for (int k = 0; k < nets && k <= steps; k++)
+        TRY(plan_net(p, sizes->first + (steps - k) * PICTURE_SIZE_STEP, bytes));
+    return STATUS_OK;
+}
+
+enum status engine_plan(const struct engine_params *p, const struct picture_sizes *sizes, struct memory_need *out)
+{
+    double copies = p->shared ? 2 : 1; /* of a batch, and of the length of x */
+    double images = (double)memory_aligned_bytes(p->batch * picture_size(p->spec) * sizeof(float));
+    double x = (double)memory_aligned_bytes(p->spec->parameter_size * sizeof(float));
+    double picks = (double)p->batch * sizeof(struct picture_pick), labels = (double)p->batch * sizeof(int32_t);
+    size_t net = 0;
+    TRY(p->ops->net_plan(p->device, p->spec, p->batch, &net));
+    *out = (struct memory_need){
+        .device = copies * x + (double)p->spec->buffer_size * sizeof(float) + (double)net,
+        .host = images + copies * labels + (double)p->batch * (sizeof(double) + 1), /* of losses and places */
+    };
+    if (p->shared)
+        out->host += p->picks ? picks : images;
+    if (!p->ops->host_memory)
+        out->device += 2 * images; /* on their way to the device: for tests, where training has picks */
+    return plan_smaller_nets(p, sizes, &out->device);
+}
+
 /* --- training pictures of another size --- */
 
 enum status engine_result(struct engine *engine, int age, struct net_result *result)

@@ -45,6 +45,18 @@ static enum status solve(const struct convex_setup *setup, struct optimum *optim
     return STATUS_OK;
 }
 
+struct optimum_need optimum_plan(const struct net_spec *spec, size_t count)
+{
+    const struct convex_ops *ops = find(spec);
+    struct optimum_need need = {0};
+    if (ops == NULL)
+        return need;
+    need = ops->need(spec, (double)count);
+    need.kept += (double)spec->parameter_size * (sizeof(float) + sizeof(double));
+    need.solving += (double)count * (sizeof(uint32_t) + sizeof(double));
+    return need;
+}
+
 enum status optimum_create(const struct optimum_params *params, struct optimum **out)
 {
     const struct convex_ops *ops = find(params->spec);

@@ -42,7 +42,7 @@ never_silent() {
 }
 
 out_of_memory() {
-    local batch="out of memory: .*iB for .*train.batch=20000.*ulimit -v.*lower train.batch.*--dry-run"
+    local batch="out of memory: .*iB for .*ulimit -v.*lower train.batch.*--dry-run"
     run_out_of_memory 500000 1 "$batch" train "$config" "run.dir=$scratch/run" train.batch=20000 train.epochs=200
     run_out_of_memory 500000 2 "$batch" train "$config" "run.dir=$scratch/run" train.batch=20000 train.epochs=200
     check "a rank other than 0 says it" grep -q 'rank 1. error: out of memory' "$scratch/err"
@@ -65,5 +65,69 @@ out_of_memory() {
     never_silent graph torus -n 1024
 }
 
-out_of_memory
+# The largest resident memory of the command $2..., on each rank, into files $1.RANK.
+cat >"$scratch/peak.py" <<'PYTHON'
+import os, resource, subprocess, sys
+status = subprocess.call(sys.argv[2:])
+peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+open(f"{sys.argv[1]}.{os.environ.get('OMPI_COMM_WORLD_RANK', '0')}", "w").write(str(peak))
+sys.exit(status)
+PYTHON
+
+# The bytes that --dry-run states ($1: its output) are within a tenth of the largest of the peaks.
+cat >"$scratch/compare.py" <<'PYTHON'
+import glob, re, sys
+number, unit = re.search(r"^memory +([0-9.]+) (\w+)", open(sys.argv[1]).read(), re.M).groups()
+stated = float(number) * 1024 ** ["B", "KiB", "MiB", "GiB", "TiB"].index(unit)
+peak = max(float(open(path).read()) for path in glob.glob(sys.argv[2] + ".*"))
+assert peak > 150 << 20, f"too small to tell: {peak / 2**20:.0f} MiB"
+assert abs(stated / peak - 1) < 0.1, f"stated {stated / 2**20:.0f} MiB, seen {peak / 2**20:.0f} MiB"
+PYTHON
+
+# What is stated for a run is what it takes: $1 ranks, then the arguments.
+state_memory() {
+    local ranks=$1 words=()
+    shift
+    [ "$ranks" = 1 ] || read -ra words <<<"$launcher -n $ranks"
+    run_well "$*: the plan" "$ranks" "$@" --dry-run
+    mv "$scratch/out" "$scratch/plan"
+    run_command "${words[@]}" "$PYTHON" "$scratch/peak.py" "$scratch/seen" "$grapevine" "$@" "run.dir=$scratch/run"
+    check "$* runs" test "$status" = 0
+    check "$* on $ranks rank(s) takes what its plan states" "$PYTHON" "$scratch/compare.py" "$scratch/plan" \
+        "$scratch/seen"
+    rm -rf "$scratch/run" "$scratch"/seen.*
+}
+
+stated_memory() {
+    state_memory 1 train "$config" train.batch=4000 train.epochs=32
+    state_memory 1 train "$config" model.name=convnet train.batch=1000 train.epochs=8
+    state_memory 1 train "$config" model.name=resnet20 model.width=0 train.batch=128 train.epochs=1 batch_norm.batches=1
+    state_memory 1 simulate "$config" model.width=512 train.workers=16
+    state_memory 1 simulate "$config" model.width=512 train.workers=16 simulate.time=modelled algorithm.name=acid
+    state_memory 2 train "$config" model.width=1024 algorithm.name=acid
+    state_memory 2 train "$config" model.width=1024 algorithm.name=allreduce
+}
+
+# A plan of what does not fit anywhere, in 500 MB of address space.
+plan_takes_nothing() {
+    local wrong
+    run_command bash -c 'ulimit -v 500000; exec "$@"' limited "$grapevine" simulate "$config" train.workers=100000 \
+        model.name=resnet50 model.width=0 train.epochs=200000 --dry-run
+    check "100000 workers: a plan" test "$status" = 0
+    check "100000 workers: tens of TiB" grep -Eq '^memory +[0-9.]+ TiB at the peak' "$scratch/out"
+    check "100000 workers: more than there is" grep -q 'more than this machine has' "$scratch/out"
+    run_command bash -c 'ulimit -v 500000; exec "$@"' limited "$grapevine" train "$config" train.batch=100000 \
+        train.epochs=10000 --dry-run
+    check "a batch of 100000: a plan" test "$status" = 0
+    check "a batch of 100000: GiB" grep -Eq '^memory +[0-9.]+ GiB at the peak' "$scratch/out"
+    run_command "$grapevine" simulate "$config" "run.dir=$scratch/run" train.workers=100000 model.name=resnet50 \
+        model.width=0 train.epochs=200000
+    wrong=$([ "$status" = 4 ] && grep -q 'out of memory: this machine has .*TiB for vectors of 100000 workers' \
+        "$scratch/err" || echo "it is not refused")
+    verdict "100000 workers: not tried" "$wrong"
+}
+
+[ "${1:-all}" = stated ] || out_of_memory
+stated_memory
+plan_takes_nothing
 finish

@@ -318,5 +318,6 @@ const struct device_ops cpu_device_ops = {
     .net_result = cpu_net_result,
     .net_backward = cpu_net_backward,
     .net_logits = cpu_net_logits,
+    .net_plan = cpu_net_plan,
     .net_bytes = cpu_net_bytes,
 };

@@ -212,8 +212,9 @@ static enum status check_room(const struct net_spec *spec)
     return STATUS_MACHINE;
 }
 
-enum status cpu_net_create(struct device *device, const struct net_spec *spec, size_t batch, float *gradient,
-                           float *buffers, struct net **out)
+/* Everything but the memory that the plan asks for. */
+static enum status compile(struct device *device, const struct net_spec *spec, size_t batch, bool plans_only,
+                           struct net **out)
 {
     enum status status;
     struct net *net = memory_zalloc(1, sizeof *net);
@@ -222,17 +223,31 @@ enum status cpu_net_create(struct device *device, const struct net_spec *spec, s
     backend_net_copy_spec(&net->spec, spec);
     net->device = device;
     net->batch = batch;
-    net->gradient = gradient;
-    net->buffers = buffers;
+    net->plans_only = plans_only;
     net->values = memory_zalloc((size_t)spec->node_count + 1, sizeof *net->values);
     net->ops = memory_zalloc((size_t)spec->node_count, sizeof *net->ops);
-    net->losses = memory_zalloc(batch, sizeof *net->losses);
-    net->places = memory_zalloc(batch, sizeof *net->places);
     init_values(net);
     TRY_GOTO(check_room(spec), destroy);
     TRY_GOTO(create_ops(net), destroy);
     plan_backward(net);
     memory_plan_place(&net->plan);
+    *out = net;
+    return STATUS_OK;
+destroy:
+    cpu_net_destroy(net);
+    return status;
+}
+
+enum status cpu_net_create(struct device *device, const struct net_spec *spec, size_t batch, float *gradient,
+                           float *buffers, struct net **out)
+{
+    enum status status;
+    struct net *net;
+    TRY(compile(device, spec, batch, false, &net));
+    net->gradient = gradient;
+    net->buffers = buffers;
+    net->losses = memory_zalloc(batch, sizeof *net->losses);
+    net->places = memory_zalloc(batch, sizeof *net->places);
     net->plan.memory = memory_alloc_aligned_for(net->plan.bytes, "activations and gradients of train.batch=%zu", batch);
     for (int k = 0; k < spec->node_count; k++) {
         if (net->ops[k].class->bind != NULL)
@@ -243,6 +258,15 @@ enum status cpu_net_create(struct device *device, const struct net_spec *spec, s
 destroy:
     cpu_net_destroy(net);
     return status;
+}
+
+enum status cpu_net_plan(struct device *device, const struct net_spec *spec, size_t batch, size_t *bytes)
+{
+    struct net *net;
+    TRY(compile(device, spec, batch, true, &net));
+    *bytes = cpu_net_bytes(net);
+    cpu_net_destroy(net);
+    return STATUS_OK;
 }
 
 void cpu_net_destroy(struct net *net)

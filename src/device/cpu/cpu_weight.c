@@ -24,6 +24,8 @@ static float *working_copy(struct net *net, const struct onednn_layout *layout)
 {
     size_t bytes = onednn_view_size(onednn_view(layout));
     net->weight_bytes += bytes;
+    if (net->plans_only)
+        return NULL;
     return memory_alloc_aligned_for(bytes, "working weights of the network");
 }
 
