@@ -33,10 +33,11 @@ enum checkpoint_mode {
 
 /* Read a file of ours or of torchvision into `parameters` and `buffers`, which are untouched unless STATUS_OK.
  * STATUS_DATA (logged): no such file, a broken one, or another model's: names the first tensors that are missing,
- * unexpected or of another shape, and the model that the file seems to be. */
-/* Would checkpoint_read find all that it wants? Reads no values. */
-enum status checkpoint_check(const char *path, const struct net_spec *spec, enum checkpoint_mode mode);
+ * unexpected or of another shape, and the model that the file seems to be; or a value is not finite: names its tensor.
+ * A prefix of all names that DDP or torch.compile have put there is left out (said once). */
 enum status checkpoint_read(const char *path, const struct net_spec *spec, enum checkpoint_mode mode, float *parameters,
                             float *buffers);
+/* Would checkpoint_read find all that it wants? Keeps no values, and holds one tensor at a time. */
+enum status checkpoint_check(const char *path, const struct net_spec *spec, enum checkpoint_mode mode);
 
 #endif

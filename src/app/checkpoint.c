@@ -2,6 +2,7 @@
 #include "app/checkpoint.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -274,9 +275,28 @@ static enum status check(const struct safetensors_file *file, const struct net_s
     return fits ? STATUS_OK : STATUS_DATA;
 }
 
+/* Training would spread a value that is not finite, and the message would then blame the learning rate. */
+static enum status check_finite(const struct safetensors_file *file, const struct safetensors_tensor *tensor,
+                                const float *values)
+{
+    char name[64];
+    for (uint64_t k = 0; k < tensor->count; k++) {
+        if (isfinite(values[k]))
+            continue;
+        log_error("%s: tensor %s: element %" PRIu64 " of %" PRIu64 " is %s, and a model's values must be finite; take "
+                  "a checkpoint from before training diverged",
+                  file->path, safetensors_printable(name, tensor->name), k, tensor->count,
+                  isnan(values[k]) ? "not a number" : "infinite");
+        return STATUS_DATA;
+    }
+    return STATUS_OK;
+}
+
 static enum status read_tensor(struct safetensors_file *file, const struct net_tensor *tensor, float *vector)
 {
-    return safetensors_read_floats(file, safetensors_find(file, tensor->name), vector + tensor->offset);
+    const struct safetensors_tensor *found = safetensors_find(file, tensor->name);
+    TRY(safetensors_read_floats(file, found, vector + tensor->offset));
+    return check_finite(file, found, vector + tensor->offset);
 }
 
 /* All values by way of memory of its own: the caller's vectors change only when everything was read. */
@@ -300,11 +320,72 @@ free_values:
     return status;
 }
 
+/* --- names as PyTorch's wrappers write them --- */
+
+/* Every tensor's name begins with it. */
+static bool all_begin_with(const struct safetensors_file *file, const char *prefix)
+{
+    for (size_t i = 0; i < file->tensor_count; i++)
+        if (strncmp(file->tensors[i].name, prefix, strlen(prefix)) != 0)
+            return false;
+    return file->tensor_count > 0;
+}
+
+/* DistributedDataParallel writes "module.conv1.weight", torch.compile "_orig_mod.conv1.weight", and both nest. What all
+ * names begin with is taken off, so they stay in order. */
+static void strip_wrappers(struct safetensors_file *file)
+{
+    static const char *const prefixes[] = {"module.", "_orig_mod."};
+    struct text stripped = {0};
+    for (size_t k = 0; k < sizeof prefixes / sizeof prefixes[0];) {
+        if (!all_begin_with(file, prefixes[k])) {
+            k++;
+            continue;
+        }
+        text_add(&stripped, "%s", prefixes[k]);
+        for (size_t i = 0; i < file->tensor_count; i++) {
+            char *name = file->tensors[i].name, *rest = name + strlen(prefixes[k]);
+            memmove(name, rest, strlen(rest) + 1);
+        }
+        k = 0;
+    }
+    if (stripped.length > 0)
+        log_info("%s: its names begin with \"%s\", as DDP or torch.compile write them: read without", file->path,
+                 text_view(&stripped));
+    text_release(&stripped);
+}
+
+static enum status open_checkpoint(const char *path, struct safetensors_file **out)
+{
+    TRY(safetensors_open(path, out));
+    strip_wrappers(*out);
+    return STATUS_OK;
+}
+
+/* Every tensor by itself: no more than one is in memory. */
+static enum status check_values(struct safetensors_file *file)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < file->tensor_count && status == STATUS_OK; i++) {
+        const struct safetensors_tensor *tensor = &file->tensors[i];
+        if (!is_float(tensor))
+            continue;
+        float *values = memory_zalloc(tensor->count, sizeof *values);
+        status = safetensors_read_floats(file, tensor, values);
+        if (status == STATUS_OK)
+            status = check_finite(file, tensor, values);
+        free(values);
+    }
+    return status;
+}
+
 enum status checkpoint_check(const char *path, const struct net_spec *spec, enum checkpoint_mode mode)
 {
     struct safetensors_file *file;
-    TRY(safetensors_open(path, &file));
+    TRY(open_checkpoint(path, &file));
     enum status status = check(file, spec, mode == CHECKPOINT_INIT && other_class_count(file, spec) != 0);
+    if (status == STATUS_OK)
+        status = check_values(file);
     safetensors_close(file);
     return status;
 }
@@ -314,7 +395,7 @@ enum status checkpoint_read(const char *path, const struct net_spec *spec, enum 
 {
     struct safetensors_file *file;
     enum status status;
-    TRY(safetensors_open(path, &file));
+    TRY(open_checkpoint(path, &file));
     uint64_t class_count = mode == CHECKPOINT_INIT ? other_class_count(file, spec) : 0;
     TRY_GOTO(check(file, spec, class_count != 0), close_file);
     TRY_GOTO(read_values(file, spec, class_count != 0, parameters, buffers), close_file);
