@@ -148,7 +148,8 @@ static void apply_curvature(struct logistic *logistic, struct newton *newton)
 }
 
 /* direction ≈ −H⁻¹ gradient: the residual falls by `share`. Any number of steps, one at least, gives a descent. */
-static void find_direction(struct logistic *logistic, struct newton *newton, double share)
+static void find_direction(const struct convex_setup *setup, struct logistic *logistic, struct newton *newton,
+                           double share)
 {
     size_t count = newton->count;
     memset(newton->direction, 0, count * sizeof *newton->direction);
@@ -158,6 +159,7 @@ static void find_direction(struct logistic *logistic, struct newton *newton, dou
     memcpy(newton->search, newton->corrected, count * sizeof *newton->search);
     for (int step = 0; step < CONJUGATE_STEPS_MAX; step++) {
         apply_curvature(logistic, newton);
+        convex_progress(setup, newton->norm / newton->start, 1);
         double curvature = dot(newton->search, newton->image, count), before = square;
         if (!(curvature > 0))
             break;
@@ -267,17 +269,23 @@ static bool arrived(const struct convex_setup *setup, struct logistic *logistic,
     if (!decays(setup) && newton->norm > 0) {
         if (!make_preconditioner(logistic, newton))
             return false;
-        find_direction(logistic, newton, share_precise);
+        find_direction(setup, logistic, newton, share_precise);
         newton->change = logistic_change(logistic, newton->direction);
     }
     return newton->change <= change_settled;
 }
 
-static enum status minimise(const struct convex_setup *setup, struct logistic *logistic, struct newton *newton)
+/* At θ = 0. */
+static void begin_newton(struct logistic *logistic, struct newton *newton)
 {
     evaluate(logistic, newton);
     newton->start = newton->norm;
     newton->target = fmax(gradient_share * newton->start, gradient_rounding * logistic->row_scale);
+}
+
+static enum status minimise(const struct convex_setup *setup, struct logistic *logistic, struct newton *newton)
+{
+    begin_newton(logistic, newton);
     /* Making M costs about as much as this many conjugate steps. */
     size_t steps_worth = 1 + logistic->layer.size / (4 * logistic->layer.classes);
     for (int step = 0; !arrived(setup, logistic, newton); step++) {
@@ -292,7 +300,7 @@ static enum status minimise(const struct convex_setup *setup, struct logistic *l
         if (stale && !make_preconditioner(logistic, newton) && step == 0)
             return refuse_dependent(setup);
         double share = fmin(0.1, sqrt(newton->norm / newton->start));
-        find_direction(logistic, newton, fmax(share, 0.1 * newton->target / newton->norm));
+        find_direction(setup, logistic, newton, fmax(share, 0.1 * newton->target / newton->norm));
         if (!take_step(logistic, newton))
             return refuse_unreached(setup, newton);
         evaluate(logistic, newton);
@@ -357,6 +365,44 @@ release:
     return status;
 }
 
+static size_t logistic_remembered(const struct net_spec *spec)
+{
+    struct convex_layer layer = convex_layer_of(spec);
+    return layer.classes * layer.size;
+}
+
+static void logistic_remember(const void *problem, double *numbers)
+{
+    const struct logistic *logistic = problem;
+    memcpy(numbers, logistic->theta, logistic->layer.classes * logistic->layer.size * sizeof *numbers);
+}
+
+/* ∇F at θ against ∇F(0), as at the end of Newton's method. */
+static enum status logistic_recall(const struct convex_setup *setup, const double *numbers, double *x, double *value,
+                                   void **problem, bool *good)
+{
+    struct logistic *logistic;
+    TRY(logistic_create(setup, &logistic));
+    size_t count = logistic->layer.classes * logistic->layer.size;
+    struct newton newton = {.count = count};
+    newton.gradient = memory_zalloc(count, sizeof *newton.gradient);
+    newton.sums = memory_zalloc(LOGISTIC_PARTS * count, sizeof *newton.sums);
+    begin_newton(logistic, &newton);
+    memcpy(logistic->theta, numbers, count * sizeof *numbers);
+    evaluate(logistic, &newton);
+    *good = newton.norm <= newton.target;
+    free(newton.gradient);
+    free(newton.sums);
+    if (!*good) {
+        logistic_destroy(logistic);
+        return STATUS_OK;
+    }
+    *value = newton.value;
+    convex_layer_to_flat(&logistic->layer, logistic->theta, x);
+    *problem = logistic;
+    return STATUS_OK;
+}
+
 static double logistic_gap(const struct optimum *optimum, const float *x)
 {
     struct logistic *logistic = optimum->problem;
@@ -383,6 +429,9 @@ static struct optimum_need logistic_need(const struct net_spec *spec, double cou
 
 const struct convex_ops convex_logistic_ops = {
     .need = logistic_need,
+    .recall = logistic_recall,
+    .remembered = logistic_remembered,
+    .remember = logistic_remember,
     .fits = logistic_fits,
     .solve = logistic_solve,
     .gap = logistic_gap,
