@@ -18,7 +18,9 @@ struct checkpoint_info {
     double epoch;                   /* summed over workers */
     int64_t batches_tracked;        /* gradients behind the statistics */
     const double *mean, *deviation; /* of the data (channels), or NULL: the set's usual ones; not written then */
-    enum log_level level;           /* of the message if it cannot be written */
+    const double *input_mean,
+        *input_deviation; /* of pixels in [0, 1], as inputs are made (channels); NULL: not known */
+    enum log_level level; /* of the message if it cannot be written */
 };
 
 /* Write x (spec->parameter_size) and the statistics (spec->buffer_size), whole or not at all.

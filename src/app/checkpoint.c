@@ -16,7 +16,7 @@
 
 enum {
     NAMED_MAX = 3, /* tensors of each kind that a message names */
-    PAIRS_MAX = 9  /* of metadata; the last two are mean and deviation */
+    PAIRS_MAX = 11 /* of metadata; the last two are mean and deviation */
 };
 
 static const char mean_suffix[] = ".running_mean";
@@ -51,6 +51,26 @@ static const char *add_channels(struct text *out, const double *values, int chan
     return text_view(out);
 }
 
+static void add_numbers(struct text *text, int count, const double *numbers)
+{
+    for (int k = 0; k < count; k++)
+        text_add(text, "%s%.9g", k > 0 ? ", " : "", numbers[k]);
+}
+
+/* As JSON, for whoever makes inputs elsewhere: of pixels scaled to [0, 1]. Owned by the caller. */
+static char *normalization_of(const struct net_spec *spec, const struct checkpoint_info *info)
+{
+    struct text text = {0};
+    if (info->input_mean == NULL)
+        return memory_copy_text("null");
+    text_add(&text, "{\"mean\": [");
+    add_numbers(&text, spec->channels, info->input_mean);
+    text_add(&text, "], \"std\": [");
+    add_numbers(&text, spec->channels, info->input_deviation);
+    text_add(&text, "]}");
+    return text.data;
+}
+
 enum status checkpoint_write(const char *path, const struct net_spec *spec, const float *parameters,
                              const float *buffers, const struct checkpoint_info *info)
 {
@@ -67,14 +87,18 @@ enum status checkpoint_write(const char *path, const struct net_spec *spec, cons
         entries[count++] = (struct safetensors_entry){
             .name = tracked[tracked_count++], .type = SAFETENSORS_I64, .data = &info->batches_tracked};
     }
-    char epoch[32], classes[32];
+    char epoch[32], classes[32], shape[64];
+    char *normalization = normalization_of(spec, info);
     snprintf(epoch, sizeof epoch, "%.6g", info->epoch);
     snprintf(classes, sizeof classes, "%d", spec->class_count);
+    snprintf(shape, sizeof shape, "[%d, %d, %d]", spec->channels, spec->height, spec->width);
     struct text mean = {0}, deviation = {0};
     struct safetensors_pair metadata[PAIRS_MAX] = {{"format", "pt"},
                                                    {"model", spec->name},
                                                    {"classes", classes},
                                                    {"data", info->data},
+                                                   {"input_shape", shape},
+                                                   {"normalization", normalization},
                                                    {"epoch", epoch},
                                                    {"batch_norm", info->batch_norm},
                                                    {"grapevine", GRAPEVINE_VERSION}};
@@ -89,6 +113,7 @@ enum status checkpoint_write(const char *path, const struct net_spec *spec, cons
     text_release(&deviation);
     for (size_t i = 0; i < tracked_count; i++)
         free(tracked[i]);
+    free(normalization);
     free(tracked);
     free(entries);
     return status;

@@ -39,6 +39,8 @@ static struct checkpoint_info checkpoint_info(const struct run_output *output, d
         .data = output->config->data.name,
         .mean = set->mean,
         .deviation = set->deviation,
+        .input_mean = set->input_mean,
+        .input_deviation = set->input_deviation,
         .batch_norm = "own",
         .epoch = epoch,
         .batches_tracked = (int64_t)(epoch * output->plan->gradients_per_epoch) / output->workers,

@@ -70,4 +70,23 @@ done
 refuse "a plan: a start with -inf" 1 3 "bad.safetensors: tensor $tensor" train "$config" \
     "model.init=$scratch/bad.safetensors" --dry-run
 check "nothing was written" test ! -e "$scratch/never"
+
+# What a PyTorch user needs: the inputs' normalisation, and the model.
+run_command "$PYTHON" -c '
+import json, struct, sys
+data = open(sys.argv[1], "rb").read()
+metadata = json.loads(data[8:8 + struct.unpack("<Q", data[:8])[0]])["__metadata__"]
+assert json.loads(metadata["normalization"]) == {"mean": [0.5] * 3, "std": [0.25] * 3}, metadata
+assert json.loads(metadata["input_shape"]) == [3, 32, 32], metadata' "$scratch/run/final.safetensors"
+check "metadata: normalization" test "$status" = 0
+run_well "a plan" 1 train "$config" --dry-run
+parameters=$(sed -n 's/^model .*, \([0-9]*\) parameters.*/\1/p' "$scratch/out")
+run_command "$PYTHON" scripts/torch_models.py "$scratch/run/final.safetensors"
+if [ "$status" = 77 ]; then
+    skip "scripts/torch_models.py" "no PyTorch here"
+else
+    check "PyTorch rebuilds it" test "$status" = 0
+    check "with as many parameters" grep -q "^convnet, 10 classes, data set shapes: $parameters parameters" "$scratch/out"
+    check "says how inputs are made" grep -Fq 'minus [0.5, 0.5, 0.5], over [0.25, 0.25, 0.25]' "$scratch/out"
+fi
 finish
