@@ -86,7 +86,8 @@ if [ "$status" = 77 ]; then
     skip "scripts/torch_models.py" "no PyTorch here"
 else
     check "PyTorch rebuilds it" test "$status" = 0
-    check "with as many parameters" grep -q "^convnet, 10 classes, data set shapes: $parameters parameters" "$scratch/out"
+    check "with as many parameters" grep -q "^convnet, 10 classes, data set shapes: $parameters parameters" \
+        "$scratch/out"
     check "says how inputs are made" grep -Fq 'minus [0.5, 0.5, 0.5], over [0.25, 0.25, 0.25]' "$scratch/out"
 fi
 finish
