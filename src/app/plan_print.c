@@ -1,6 +1,7 @@
 /* A plan for a reader. */
 #include <string.h>
 
+#include "app/class_counts.h"
 #include "app/plan.h"
 #include "base/text.h"
 
@@ -69,6 +70,15 @@ static void print_injected(const struct config *config, FILE *out)
     fprintf(out, "\n");
 }
 
+static void print_classes(const struct plan *plan, FILE *out)
+{
+    struct class_counts counts;
+    if (class_counts_create(plan, &counts) != STATUS_OK) /* it has been said, by the plan itself */
+        return;
+    class_counts_print(&counts, plan->train->class_names, out);
+    class_counts_release(&counts);
+}
+
 void plan_print(const struct plan *plan, FILE *out)
 {
     char bytes[32];
@@ -78,6 +88,7 @@ void plan_print(const struct plan *plan, FILE *out)
             plan->test->class_count, plan->config->data.partition);
     if (plan->test->note != NULL)
         fprintf(out, "test images      %s\n", plan->test->note);
+    print_classes(plan, out);
     fprintf(out, "model            %s, %zu parameters (%s)\n", plan->spec->name, plan->spec->parameter_size,
             text_bytes(bytes, (double)x_bytes));
     fprintf(out, "algorithm        %s on %d worker%s\n", plan->algo->name, plan->place.worker_count,
