@@ -37,13 +37,19 @@ static bool on_gpu(const struct plan *plan)
     return !plan->ops->host_memory;
 }
 
+/* Batches are picks out of a set on the device (plan.h: pictures). */
+static bool picks(const struct plan *plan)
+{
+    return plan->train->bytes != NULL && plan->ops->pictures_create != NULL;
+}
+
 static void begin(const struct plan *plan, struct memory_estimate *estimate)
 {
     *estimate = (struct memory_estimate){.held = (double)machine_resident()};
     add(estimate, false, estimate->held, "held now: program, libraries, data set");
     if (plan->initial_parameters == NULL)
         add(estimate, false, x_bytes(plan), "the start parameters");
-    if (on_gpu(plan) && plan->pictures == NULL && plan->train->bytes != NULL) {
+    if (picks(plan) && plan->pictures == NULL) {
         const struct picture_bytes *bytes = plan->train->bytes;
         add(estimate, true, (double)bytes->count * bytes->channels * bytes->height * bytes->width,
             "the training images");
@@ -57,7 +63,7 @@ static enum status add_engine(const struct plan *plan, bool shared, struct memor
     const struct picture_sizes sizes = plan_picture_sizes(plan);
     struct memory_need need;
     params.shared = shared;
-    params.picks = on_gpu(plan) && plan->train->bytes != NULL;
+    params.picks = picks(plan);
     TRY(engine_plan(&params, &sizes, &need));
     add(estimate, on_gpu(plan), need.device, "network: activations, gradients, kernels' scratch, train.batch=%lld",
         (long long)plan->config->train.batch);
@@ -127,7 +133,7 @@ enum status memory_estimate_rank(const struct plan *plan, int local_size, struct
     struct worker_params params = plan_worker_params(plan);
     struct memory_estimate estimate;
     begin(plan, &estimate);
-    struct memory_need need = worker_plan(&params, false);
+    struct memory_need need = worker_plan(&params, false, picks(plan));
     TRY(add_engine(plan, false, &estimate));
     add(&estimate, on_gpu(plan), need.device, "vectors of the worker");
     add(&estimate, false, need.host, "batches that are made ahead");
@@ -145,7 +151,7 @@ static void add_workers(const struct plan *plan, bool keeps_point, struct memory
     double workers = plan->place.worker_count, images = (double)(plan->train->count - plan->held_out.count);
     bool shared = strcmp(plan->config->data.partition, "shared") == 0;
     params.keeps_point = keeps_point;
-    struct memory_need need = worker_plan(&params, true);
+    struct memory_need need = worker_plan(&params, true, picks(plan));
     double order = (double)plan->partition.count * sizeof(uint32_t); /* of worker 0, in `need` */
     double orders = shared ? workers * order : 2 * images * sizeof(uint32_t);
     add(estimate, on_gpu(plan), workers * need.device, "vectors of %d workers", plan->place.worker_count);

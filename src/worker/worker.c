@@ -55,14 +55,14 @@ enum status worker_create_algo(const struct worker *worker, float *x, struct alg
     return p->algo->create(&params, out);
 }
 
-static int slot_count(const struct worker_params *p)
+static int slot_count(const struct worker_params *p, bool picks)
 {
     size_t picture = (size_t)p->train->channels * (size_t)p->train->height * (size_t)p->train->width;
-    bool large = p->pictures == NULL && p->batch * picture * sizeof(float) > large_batch_bytes;
+    bool large = !picks && p->batch * picture * sizeof(float) > large_batch_bytes;
     return large ? LOADER_SLOTS_LARGE : LOADER_SLOTS;
 }
 
-static struct loader_params loader_params_of(const struct worker_params *p, bool shared)
+static struct loader_params loader_params_of(const struct worker_params *p, bool shared, bool picks)
 {
     return (struct loader_params){
         .set = p->train,
@@ -72,16 +72,17 @@ static struct loader_params loader_params_of(const struct worker_params *p, bool
         .seed = p->seed,
         .augment = p->augment,
         .first = p->first_step,
-        .slots = shared ? 0 : slot_count(p),
+        .slots = shared ? 0 : slot_count(p, picks),
         .threads = p->data_threads,
         .sizes = p->sizes,
-        .picks = p->pictures != NULL,
+        .picks = picks,
     };
 }
 
 static enum status create_loader(struct worker *worker)
 {
-    struct loader_params params = loader_params_of(&worker->params, shares_engine(worker));
+    struct loader_params params =
+        loader_params_of(&worker->params, shares_engine(worker), worker->params.pictures != NULL);
     params.lent_images = worker->engine->images;
     params.lent_picks = worker->engine->picks;
     params.lent_labels = worker->engine->labels;
@@ -571,9 +572,9 @@ enum algo_meeting worker_meets(const struct worker *worker)
     return worker->params.algo->meets;
 }
 
-struct memory_need worker_plan(const struct worker_params *p, bool shared)
+struct memory_need worker_plan(const struct worker_params *p, bool shared, bool picks)
 {
-    const struct loader_params loader = loader_params_of(p, shared);
+    const struct loader_params loader = loader_params_of(p, shared, picks);
     double vectors = 2 + p->algo->has_momentum_vector + p->keeps_point; /* x, momentum; x̃; point */
     double statistics = shared ? 2 : 1;                                 /* of its own, and kept between gradients */
     double x = (double)memory_aligned_bytes(p->spec->parameter_size * sizeof(float));
