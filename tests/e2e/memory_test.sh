@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Memory: what --dry-run states is what a run takes, a plan takes nothing of what it plans, and a run without memory
 # says so: how much, what for, and what to do.
-# shellcheck source=tests/script_fixture.bash disable=SC2317  # the parts are called by name
+# shellcheck source=tests/script_fixture.bash disable=SC2317,SC2016  # parts are called by name; bash -c expands its own
 . "$(dirname "$0")/../script_fixture.bash"
 
 config=$scratch/memory.yaml
