@@ -56,8 +56,8 @@ static void begin(const struct plan *plan, struct memory_estimate *estimate)
     }
 }
 
-/* A gradient, networks, batches of tests; of a shared one also a point and a batch. */
-static enum status add_engine(const struct plan *plan, bool shared, struct memory_estimate *estimate)
+/* A gradient, networks, batches of tests; of a shared one also a point and a batch. `count` of them. */
+static enum status add_engine(const struct plan *plan, bool shared, int count, struct memory_estimate *estimate)
 {
     struct engine_params params = plan_engine_params(plan);
     const struct picture_sizes sizes = plan_picture_sizes(plan);
@@ -65,9 +65,9 @@ static enum status add_engine(const struct plan *plan, bool shared, struct memor
     params.shared = shared;
     params.picks = picks(plan);
     TRY(engine_plan(&params, &sizes, &need));
-    add(estimate, on_gpu(plan), need.device, "network: activations, gradients, kernels' scratch, train.batch=%lld",
-        (long long)plan->config->train.batch);
-    add(estimate, false, need.host, "batches of %s", shared ? "training and tests" : "tests");
+    add(estimate, on_gpu(plan), count * need.device,
+        "network: activations, gradients, kernels' scratch, train.batch=%lld", (long long)plan->config->train.batch);
+    add(estimate, false, count * need.host, "batches of %s", shared ? "training and tests" : "tests");
     return STATUS_OK;
 }
 
@@ -134,7 +134,7 @@ enum status memory_estimate_rank(const struct plan *plan, int local_size, struct
     struct memory_estimate estimate;
     begin(plan, &estimate);
     struct memory_need need = worker_plan(&params, false, picks(plan));
-    TRY(add_engine(plan, false, &estimate));
+    TRY(add_engine(plan, false, 1, &estimate));
     add(&estimate, on_gpu(plan), need.device, "vectors of the worker");
     add(&estimate, false, need.host, "batches that are made ahead");
     double before = estimate.host;
@@ -162,11 +162,11 @@ enum status memory_estimate_simulation(const struct plan *plan, struct memory_es
 {
     struct runtime_params run = plan_runtime_params(plan);
     struct simulation_params params = plan_simulation_params(plan, &run);
-    bool modelled = params.time == SIMULATED_MODELLED;
+    bool keeps_point = params.time == SIMULATED_MODELLED && plan->algo->meets == ALGO_MEETS_ONE;
     struct memory_estimate estimate;
     begin(plan, &estimate);
-    TRY(add_engine(plan, true, &estimate));
-    add_workers(plan, modelled && plan->algo->meets == ALGO_MEETS_ONE, &estimate);
+    TRY(add_engine(plan, true, keeps_point ? 1 : plan_jobs(plan), &estimate));
+    add_workers(plan, keeps_point, &estimate);
     double before = estimate.host;
     size_t snapshots = simulation_snapshots_likely(&params, plan->place.worker_count, plan->spec->parameter_size);
     add(&estimate, on_gpu(plan), (double)snapshots * x_bytes(plan), "snapshots in flight");
