@@ -3,7 +3,6 @@
 
     plot_runs.py RUN [RUN ...] [--out DIR] [--format png|svg|pdf] [--width column|page|INCHES] [--window FROM..TO]
     plot_runs.py RUN [RUN ...] --panels accuracy,consensus [--x time|epoch|gradients] [...]
-    plot_runs.py RUN [RUN ...] --classes [...]
 
     training_by_epoch  training loss and test accuracy over epochs, summed over workers
     training_by_time   the same over time: real, or virtual where `simulate` ran
@@ -32,7 +31,8 @@ import re
 import sys
 from pathlib import Path
 
-sys.dont_write_bytecode = True  # of plot_data, beside this file
+sys.dont_write_bytecode = True  # of plot_data and plot_classes, beside this file
+import plot_classes
 from plot_data import (Missing, Run, band, binned, complain, final_test, find_runs, make_arms, network_curve,
                        read_lines, replica_tests, together)  # fmt: skip
 
@@ -345,30 +345,6 @@ def write_counts(ax, meetings):
                         color="white" if count > most / 2 else "black")  # fmt: skip
 
 
-def draw_classes(run):
-    """Class by worker: how many images of a class a worker trains on (summary.json, class_counts)."""
-    counts = run.summary.get("class_counts")
-    if not counts:
-        raise Missing("all workers train on the same images (data.partition is neither dirichlet nor iid)")
-    rows = [list(row) for row in zip(*counts)]  # (classes, workers)
-    figure, ax = plt.subplots(figsize=(7.0, min(7.0, 1.5 + 0.25 * len(rows))), layout="constrained")
-    colors = matplotlib.colormaps["cividis_r"].copy()
-    colors.set_bad("white")
-    image = ax.imshow([[count or math.nan for count in row] for row in rows], cmap=colors, vmin=0, aspect="auto",
-                      interpolation="nearest")  # fmt: skip
-    if len(counts) <= 16 and len(rows) <= 20:
-        most = max(map(max, rows))
-        for i, row in enumerate(rows):
-            for j, count in enumerate(row):
-                ax.text(j, i, count, ha="center", va="center", fontsize=7,
-                        color="white" if count > most / 2 else "black")  # fmt: skip
-    ax.set(xlabel="worker", ylabel="class", title=run.label)
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(matplotlib.ticker.MaxNLocator(16, integer=True))
-    figure.colorbar(image, ax=ax, label="images", fraction=0.046, pad=0.02)
-    return figure
-
-
 def draw_workers(_, runs):
     runs = [run for run in runs if run.summary.get("gradients_per_worker")]
     if not runs:
@@ -603,15 +579,6 @@ def draw_all(runs, options, out):
             print(f"plot_runs: {name} is left out: {missing}")
 
 
-def draw_all_classes(runs, options, out):
-    for number, run in enumerate(runs, 1):
-        try:
-            save(draw_classes(run), out / f"classes{f'-{number}' if len(runs) > 1 else ''}.{options.format}")
-        except Missing as missing:
-            print(f"plot_runs: classes of {run.path} are left out: {missing}")
-    return 0
-
-
 def main():
     options = parse_arguments()
     runs = [Run(path) for path in find_runs(options.runs)]
@@ -624,9 +591,7 @@ def main():
     plt.rcParams.update({"font.size": 9, "axes.titlesize": 9.5, "legend.fontsize": 8.5, "lines.linewidth": 1.4,
                          "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "none",
                          "svg.hashsalt": "grapevine"})  # fmt: skip
-    if options.classes:
-        return draw_all_classes(runs, options, out)
-    draw_all(runs, options, out)
+    (plot_classes.draw_all if options.classes else draw_all)(runs, options, out)
     return 0
 
 

@@ -394,17 +394,13 @@ static enum status make_worker(struct training *training)
     return worker_create(&params, &training->worker);
 }
 
-static enum status check_memory(struct training *training)
+/* A plan is printed, a run must fit. */
+static enum status plan_memory(struct training *training)
 {
     struct memory_estimate estimate;
     TRY(memory_estimate_rank(training->plan, training->job.local_size, &estimate));
-    return memory_estimate_check(&estimate, training->job.local_size);
-}
-
-static enum status print_plan(struct training *training)
-{
-    struct memory_estimate estimate;
-    TRY(memory_estimate_rank(training->plan, training->job.local_size, &estimate));
+    if (!training->options.dry_run)
+        return memory_estimate_check(&estimate, training->job.local_size);
     if (training->job.rank != 0)
         return STATUS_OK;
     plan_print(training->plan, stdout);
@@ -522,9 +518,9 @@ static enum status train(struct training *training)
     if (training->goes_on && training->job.rank == 0)
         run_output_tell_schedule(training->plan, training->directory, done_before(training));
     if (training->options.dry_run)
-        return together(training, "plan of memory", print_plan);
+        return together(training, "plan of memory", plan_memory);
     TRY(share_start(training));
-    TRY(together(training, "plan of memory", check_memory));
+    TRY(together(training, "plan of memory", plan_memory));
     TRY(together(training, "worker", make_worker));
     TRY(wait_for_optimum(training));
     interrupt_listen();
