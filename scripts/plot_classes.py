@@ -1,4 +1,4 @@
-"""The picture of --classes, for plot_runs.py, which has looked for matplotlib when it draws: not a program of its own."""
+"""The picture of --classes, for plot_runs.py, which has looked for matplotlib when it draws: no program of its own."""
 import math
 
 from plot_data import Missing
