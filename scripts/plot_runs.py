@@ -12,6 +12,7 @@
     workers            per worker: gradients done, and share of the time that it waited
     lag                how far workers are ahead of or behind the others, in gradients
     staleness          meetings that land during a gradient, age of snapshots when applied (run.record=true)
+    classes            images of each class that each worker trains on (with --classes: this picture alone)
     timeline           both threads of every worker (run.trace=true), from a window of time in seconds
 
 A RUN may be a folder of runs. Runs that differ in their seeds alone are one curve: the mean over them, in a band of one
@@ -30,7 +31,8 @@ import re
 import sys
 from pathlib import Path
 
-sys.dont_write_bytecode = True  # of plot_data, beside this file
+sys.dont_write_bytecode = True  # of plot_data and plot_classes, beside this file
+import plot_classes
 from plot_data import (Missing, Run, band, binned, complain, final_test, find_runs, make_arms, network_curve,
                        read_lines, replica_tests, together)  # fmt: skip
 
@@ -549,6 +551,7 @@ def parse_arguments():
     parser.add_argument("--x", choices=list(X_KEYS), default="epoch")
     parser.add_argument("--panels", type=parse_panels)
     parser.add_argument("--window", type=parse_window)
+    parser.add_argument("--classes", action="store_true")
     return parser.parse_args()
 
 
@@ -588,7 +591,7 @@ def main():
     plt.rcParams.update({"font.size": 9, "axes.titlesize": 9.5, "legend.fontsize": 8.5, "lines.linewidth": 1.4,
                          "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "none",
                          "svg.hashsalt": "grapevine"})  # fmt: skip
-    draw_all(runs, options, out)
+    (plot_classes.draw_all if options.classes else draw_all)(runs, options, out)
     return 0
 
 

@@ -15,6 +15,7 @@ limit_s=${LIMIT_S:-120} # of one command
 scratch=$(mktemp -d)
 passed=0 failed=0 skipped=0
 cleanups=()
+export XDG_CACHE_HOME=$scratch/cache # what a run keeps for the next one
 
 clean_up() {
     local k

@@ -18,7 +18,9 @@ struct checkpoint_info {
     double epoch;                   /* summed over workers */
     int64_t batches_tracked;        /* gradients behind the statistics */
     const double *mean, *deviation; /* of the data (channels), or NULL: the set's usual ones; not written then */
-    enum log_level level;           /* of the message if it cannot be written */
+    const double *input_mean,
+        *input_deviation; /* of pixels in [0, 1], as inputs are made (channels); NULL: not known */
+    enum log_level level; /* of the message if it cannot be written */
 };
 
 /* Write x (spec->parameter_size) and the statistics (spec->buffer_size), whole or not at all.
@@ -33,8 +35,11 @@ enum checkpoint_mode {
 
 /* Read a file of ours or of torchvision into `parameters` and `buffers`, which are untouched unless STATUS_OK.
  * STATUS_DATA (logged): no such file, a broken one, or another model's: names the first tensors that are missing,
- * unexpected or of another shape, and the model that the file seems to be. */
+ * unexpected or of another shape, and the model that the file seems to be; or a value is not finite: names its tensor.
+ * A prefix of all names that DDP or torch.compile have put there is left out (said once). */
 enum status checkpoint_read(const char *path, const struct net_spec *spec, enum checkpoint_mode mode, float *parameters,
                             float *buffers);
+/* Would checkpoint_read find all that it wants? Keeps no values, and holds one tensor at a time. */
+enum status checkpoint_check(const char *path, const struct net_spec *spec, enum checkpoint_mode mode);
 
 #endif

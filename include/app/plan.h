@@ -30,6 +30,7 @@ struct plan_place {
     int local_rank;
     double cores;   /* that this process has to itself; 0: those that it may run on */
     bool simulated; /* the network is modelled: links are as simulate.* says */
+    bool dry;       /* nothing will be trained: no parameters are made, and nothing is put on the device */
 };
 
 struct plan {
@@ -57,7 +58,7 @@ struct plan {
     uint64_t gradient_total;
     uint64_t gradients_before; /* of them, done by workers whose mean model the run begins with: whoever knows of such
                                 * sets it before workers are made */
-    float *initial_parameters; /* owned (parameter_size) */
+    float *initial_parameters; /* owned (parameter_size); NULL in a dry plan */
     float *initial_buffers;    /* owned (buffer_size) */
 };
 
@@ -102,7 +103,5 @@ void plan_constants(const struct plan *plan, struct text *facts);
 
 /* What would be done, for a reader: sizes, steps, learning rate, graph, constants, edges. */
 void plan_print(const struct plan *plan, FILE *out);
-/* What a rank needs for it under MPI: memory, transport. `worker_bytes`: what a created worker holds. */
-void plan_print_rank(const struct plan *plan, size_t worker_bytes, FILE *out);
 
 #endif

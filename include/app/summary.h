@@ -39,6 +39,8 @@ struct summary {
     uint64_t payloads_repeated;       /* times that one was sent again */
     struct summary_injected injected; /* it and the three above are written where something was injected; the last two
                                        * also where they are not 0 */
+    const uint64_t *class_counts;     /* (workers × classes): images that each trains on; NULL: all have the same */
+    int classes;
     const uint64_t *meetings;         /* (workers × workers); NULL: too many workers, left out */
     const double *idle, *data_wait;   /* (workers): shares of the time; NAN where there is no such thing */
     const double *samples_per_second; /* (workers); NAN likewise */

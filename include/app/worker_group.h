@@ -27,7 +27,4 @@ struct worker_group {
 enum status worker_group_create(const struct plan *plan, bool keeps_point, struct worker_group *out);
 void worker_group_release(struct worker_group *group);
 
-/* Memory of all workers and their engines. */
-size_t worker_group_bytes(const struct worker_group *group);
-
 #endif

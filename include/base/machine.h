@@ -6,6 +6,8 @@
 
 /* Bytes of memory: the machine's, or the limit of the control group that the process is in. */
 uint64_t machine_memory(void);
+/* Bytes of this process that are in memory now (VmRSS); 0: not known. */
+uint64_t machine_resident(void);
 /* Cores: those that the process may run on, or the control group's quota of time if that is less. At least 1. */
 int machine_cores(void);
 

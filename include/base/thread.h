@@ -15,6 +15,10 @@ struct thread {
 /* Start `run(context)` on a new thread that appears under `name` (15 characters) in ps and debuggers. */
 enum status thread_start(struct thread *thread, const char *name, void *(*run)(void *), void *context);
 
+/* Could `count` more threads be started now? For libraries that end the process where one cannot (OpenMP). Else
+ * STATUS_MACHINE, logged; `key` says how many. */
+enum status thread_room(int count, const char *key);
+
 /* Wait until it has returned. Does nothing if it was never started. */
 void thread_join(struct thread *thread);
 

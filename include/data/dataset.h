@@ -59,6 +59,8 @@ struct dataset {
     const struct picture_bytes
         *bytes;                     /* all its pictures, where they are bytes in memory, else NULL; owned by the set */
     const char *const *class_names; /* (class_count) or NULL */
+    /* (channels): an input is (pixel/255 − mean)/deviation; NULL: they are no pixels. Owned by the set, or static. */
+    const double *input_mean, *input_deviation;
     /* Where pictures lie in blocks of a disk that are best read as a whole, and do not fit in memory: block b has
      * pictures [block_ends[b − 1], block_ends[b]), and an epoch takes them in pools of so many blocks (partition.h).
      * Else NULL and 0: any order is as good. */

@@ -58,6 +58,8 @@ struct batch {
 
 enum status loader_create(const struct loader_params *params, struct loader **out);
 /* Stop the threads, free the slots. NULL is fine. */
+/* Bytes that loader_create allocates for such params. */
+double loader_plan_bytes(const struct loader_params *params);
 void loader_destroy(struct loader *loader);
 
 /* The next batch; blocks while none is ready. Errors of the threads come out here (STATUS_DATA, logged).

@@ -219,6 +219,8 @@ struct device_ops {
     enum status (*net_backward)(struct net *net, net_ready_fn *ready, void *context);
     /* Logits of the last forward pass, (batch, class_count), in host memory. */
     void (*net_logits)(struct net *net, float *host);
+    /* What net_create would make, planned the same way and with nothing of it allocated: *bytes as of net_bytes. */
+    enum status (*net_plan)(struct device *device, const struct net_spec *spec, size_t batch, size_t *bytes);
     /* Bytes the net holds: activations and their gradients, working weights, scratch. */
     size_t (*net_bytes)(const struct net *net);
 };

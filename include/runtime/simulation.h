@@ -75,5 +75,8 @@ enum status runtime_sim_run(const struct simulation_params *params, struct worke
 /* How many vectors as long as x a run needs at once beside its workers': snapshots of the meetings in flight, and one
  * for pieces of all x at one time. */
 size_t simulation_snapshots_most(const struct simulation_params *params, int worker_count);
+/* How many they are likely to take at their peak, for x of `count` elements: by Little's law the mean number in flight
+ * is the sum over edges of rate times duration, and a Poisson number seldom exceeds its mean m by more than 4 √m. */
+size_t simulation_snapshots_likely(const struct simulation_params *params, int worker_count, size_t count);
 
 #endif

@@ -14,6 +14,7 @@
 #include <stddef.h>
 
 #include "base/status.h"
+#include "data/loader.h"
 #include "device/device.h"
 
 struct engine;
@@ -38,5 +39,14 @@ enum status engine_create(const struct engine_params *params, struct engine **ou
 void engine_destroy(struct engine *engine); /* NULL is fine */
 /* Bytes it holds: gradient, statistics, networks, host batches; a shared one also a point (x of one worker). */
 size_t engine_bytes(const struct engine *engine);
+
+/* Bytes that something takes, planned: where vectors and networks live, and in host memory. */
+struct memory_need {
+    double device, host;
+};
+
+/* What engine_create makes and workers later add, with nothing of it allocated. `sizes`: of training pictures, zeros
+ * for that of the tests. */
+enum status engine_plan(const struct engine_params *params, const struct picture_sizes *sizes, struct memory_need *out);
 
 #endif

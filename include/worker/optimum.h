@@ -9,6 +9,9 @@
  * Where minimisers differ by a constant added to every class (logistic: in the biases, without decay in the weights
  * too), x* is the one that gradient steps from 0 lead to: the classes' sum is 0.
  *
+ * A file of the cache is trusted as far as its digests and the gradient at its point go: where it is another's, damaged
+ * or worse, the minimiser is found anew and written again, whole or not at all.
+ *
  * All in float64. Memory: quadratic a few vectors; linear two square matrices of (features + 1)²; logistic the same,
  * the pictures in fp32 and one vector for each of 16 parts of the sum. One thread at a time. */
 #ifndef GRAPEVINE_WORKER_OPTIMUM_H
@@ -16,6 +19,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/status.h"
 #include "data/dataset.h"
@@ -24,6 +28,12 @@
 
 /* Linear and logistic: more elements in a picture, or more parameters, are left unsolved. */
 enum { OPTIMUM_FEATURES_MAX = 4096, OPTIMUM_PARAMETERS_MAX = 1 << 20 };
+
+/* How far the search is. */
+struct optimum_progress {
+    double gradient; /* ‖∇F‖ / ‖∇F(0)‖; NAN where no step has been made */
+    double pictures; /* share of them that has been read */
+};
 
 struct optimum_params {
     const struct net_spec *spec;        /* borrowed during the call */
@@ -34,6 +44,10 @@ struct optimum_params {
     double weight_decay;
     bool decay_norm_and_bias; /* decay all of x, not its decayed head alone */
     int threads;              /* ≥ 1 */
+    const char *cache;        /* folder with a file for each minimiser, under a digest of the model, the decay and all
+                               * pictures that count, with labels and weights: read, else written; NULL: none */
+    void (*progress)(void *context, const struct optimum_progress *progress); /* often; may be NULL */
+    void *context;                                                            /* of it */
 };
 
 struct optimum {
@@ -47,6 +61,12 @@ struct optimum {
 
 /* True for a convex model whose minimiser optimum_create can find: not with smoothed labels. */
 bool optimum_known(const struct net_spec *spec);
+
+/* Bytes that optimum_create takes for `count` pictures: beside what it keeps, until it returns; and kept. */
+struct optimum_need {
+    double solving, kept;
+};
+struct optimum_need optimum_plan(const struct net_spec *spec, size_t count);
 
 /* *out is NULL, with STATUS_OK, where the minimiser is not known. STATUS_USAGE (logged): a convex model, but no
  * minimiser, or no single one (says which, and the weight decay that makes one); STATUS_DATA: a picture cannot be

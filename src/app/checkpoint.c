@@ -2,6 +2,7 @@
 #include "app/checkpoint.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -15,7 +16,7 @@
 
 enum {
     NAMED_MAX = 3, /* tensors of each kind that a message names */
-    PAIRS_MAX = 9  /* of metadata; the last two are mean and deviation */
+    PAIRS_MAX = 11 /* of metadata; the last two are mean and deviation */
 };
 
 static const char mean_suffix[] = ".running_mean";
@@ -50,6 +51,26 @@ static const char *add_channels(struct text *out, const double *values, int chan
     return text_view(out);
 }
 
+static void add_numbers(struct text *text, int count, const double *numbers)
+{
+    for (int k = 0; k < count; k++)
+        text_add(text, "%s%.9g", k > 0 ? ", " : "", numbers[k]);
+}
+
+/* As JSON, for whoever makes inputs elsewhere: of pixels scaled to [0, 1]. Owned by the caller. */
+static char *normalization_of(const struct net_spec *spec, const struct checkpoint_info *info)
+{
+    struct text text = {0};
+    if (info->input_mean == NULL)
+        return memory_copy_text("null");
+    text_add(&text, "{\"mean\": [");
+    add_numbers(&text, spec->channels, info->input_mean);
+    text_add(&text, "], \"std\": [");
+    add_numbers(&text, spec->channels, info->input_deviation);
+    text_add(&text, "]}");
+    return text.data;
+}
+
 enum status checkpoint_write(const char *path, const struct net_spec *spec, const float *parameters,
                              const float *buffers, const struct checkpoint_info *info)
 {
@@ -66,14 +87,18 @@ enum status checkpoint_write(const char *path, const struct net_spec *spec, cons
         entries[count++] = (struct safetensors_entry){
             .name = tracked[tracked_count++], .type = SAFETENSORS_I64, .data = &info->batches_tracked};
     }
-    char epoch[32], classes[32];
+    char epoch[32], classes[32], shape[64];
+    char *normalization = normalization_of(spec, info);
     snprintf(epoch, sizeof epoch, "%.6g", info->epoch);
     snprintf(classes, sizeof classes, "%d", spec->class_count);
+    snprintf(shape, sizeof shape, "[%d, %d, %d]", spec->channels, spec->height, spec->width);
     struct text mean = {0}, deviation = {0};
     struct safetensors_pair metadata[PAIRS_MAX] = {{"format", "pt"},
                                                    {"model", spec->name},
                                                    {"classes", classes},
                                                    {"data", info->data},
+                                                   {"input_shape", shape},
+                                                   {"normalization", normalization},
                                                    {"epoch", epoch},
                                                    {"batch_norm", info->batch_norm},
                                                    {"grapevine", GRAPEVINE_VERSION}};
@@ -88,6 +113,7 @@ enum status checkpoint_write(const char *path, const struct net_spec *spec, cons
     text_release(&deviation);
     for (size_t i = 0; i < tracked_count; i++)
         free(tracked[i]);
+    free(normalization);
     free(tracked);
     free(entries);
     return status;
@@ -274,9 +300,28 @@ static enum status check(const struct safetensors_file *file, const struct net_s
     return fits ? STATUS_OK : STATUS_DATA;
 }
 
+/* Training would spread a value that is not finite, and the message would then blame the learning rate. */
+static enum status check_finite(const struct safetensors_file *file, const struct safetensors_tensor *tensor,
+                                const float *values)
+{
+    char name[64];
+    for (uint64_t k = 0; k < tensor->count; k++) {
+        if (isfinite(values[k]))
+            continue;
+        log_error("%s: tensor %s: element %" PRIu64 " of %" PRIu64 " is %s, and a model's values must be finite; take "
+                  "a checkpoint from before training diverged",
+                  file->path, safetensors_printable(name, tensor->name), k, tensor->count,
+                  isnan(values[k]) ? "not a number" : "infinite");
+        return STATUS_DATA;
+    }
+    return STATUS_OK;
+}
+
 static enum status read_tensor(struct safetensors_file *file, const struct net_tensor *tensor, float *vector)
 {
-    return safetensors_read_floats(file, safetensors_find(file, tensor->name), vector + tensor->offset);
+    const struct safetensors_tensor *found = safetensors_find(file, tensor->name);
+    TRY(safetensors_read_floats(file, found, vector + tensor->offset));
+    return check_finite(file, found, vector + tensor->offset);
 }
 
 /* All values by way of memory of its own: the caller's vectors change only when everything was read. */
@@ -300,12 +345,82 @@ free_values:
     return status;
 }
 
+/* --- names as PyTorch's wrappers write them --- */
+
+/* Every tensor's name begins with it. */
+static bool all_begin_with(const struct safetensors_file *file, const char *prefix)
+{
+    for (size_t i = 0; i < file->tensor_count; i++)
+        if (strncmp(file->tensors[i].name, prefix, strlen(prefix)) != 0)
+            return false;
+    return file->tensor_count > 0;
+}
+
+/* DistributedDataParallel writes "module.conv1.weight", torch.compile "_orig_mod.conv1.weight", and both nest. What all
+ * names begin with is taken off, so they stay in order. */
+static void strip_wrappers(struct safetensors_file *file)
+{
+    static const char *const prefixes[] = {"module.", "_orig_mod."};
+    struct text stripped = {0};
+    for (size_t k = 0; k < sizeof prefixes / sizeof prefixes[0];) {
+        if (!all_begin_with(file, prefixes[k])) {
+            k++;
+            continue;
+        }
+        text_add(&stripped, "%s", prefixes[k]);
+        for (size_t i = 0; i < file->tensor_count; i++) {
+            char *name = file->tensors[i].name, *rest = name + strlen(prefixes[k]);
+            memmove(name, rest, strlen(rest) + 1);
+        }
+        k = 0;
+    }
+    if (stripped.length > 0)
+        log_info("%s: its names begin with \"%s\", as DDP or torch.compile write them: read without", file->path,
+                 text_view(&stripped));
+    text_release(&stripped);
+}
+
+static enum status open_checkpoint(const char *path, struct safetensors_file **out)
+{
+    TRY(safetensors_open(path, out));
+    strip_wrappers(*out);
+    return STATUS_OK;
+}
+
+/* Every tensor by itself: no more than one is in memory. */
+static enum status check_values(struct safetensors_file *file)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < file->tensor_count && status == STATUS_OK; i++) {
+        const struct safetensors_tensor *tensor = &file->tensors[i];
+        if (!is_float(tensor))
+            continue;
+        float *values = memory_zalloc(tensor->count, sizeof *values);
+        status = safetensors_read_floats(file, tensor, values);
+        if (status == STATUS_OK)
+            status = check_finite(file, tensor, values);
+        free(values);
+    }
+    return status;
+}
+
+enum status checkpoint_check(const char *path, const struct net_spec *spec, enum checkpoint_mode mode)
+{
+    struct safetensors_file *file;
+    TRY(open_checkpoint(path, &file));
+    enum status status = check(file, spec, mode == CHECKPOINT_INIT && other_class_count(file, spec) != 0);
+    if (status == STATUS_OK)
+        status = check_values(file);
+    safetensors_close(file);
+    return status;
+}
+
 enum status checkpoint_read(const char *path, const struct net_spec *spec, enum checkpoint_mode mode, float *parameters,
                             float *buffers)
 {
     struct safetensors_file *file;
     enum status status;
-    TRY(safetensors_open(path, &file));
+    TRY(open_checkpoint(path, &file));
     uint64_t class_count = mode == CHECKPOINT_INIT ? other_class_count(file, spec) : 0;
     TRY_GOTO(check(file, spec, class_count != 0), close_file);
     TRY_GOTO(read_values(file, spec, class_count != 0, parameters, buffers), close_file);

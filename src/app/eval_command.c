@@ -40,7 +40,8 @@ static enum status set_up(struct test_bench *bench, const struct config *config,
     struct plan *plan = bench->plan;
     size_t batch = (size_t)config->train.batch;
     TRY(checkpoint_read(checkpoint, plan->spec, CHECKPOINT_STRICT, plan->initial_parameters, plan->initial_buffers));
-    bench->gradient = memory_alloc_aligned(plan->spec->parameter_size * sizeof(float));
+    bench->gradient = memory_alloc_aligned_for(plan->spec->parameter_size * sizeof(float), "the gradient of model %s",
+                                               plan->spec->name);
     evaluator_init(&bench->evaluator, plan->ops, plan->spec, batch, plan->data_threads);
     TRY(plan->ops->net_create(plan->device, plan->spec, batch, bench->gradient, plan->initial_buffers, &bench->net));
     plan->ops->net_cast(bench->net, plan->initial_parameters);

@@ -21,34 +21,42 @@ struct command {
     const char *name, *arguments, *meaning;
     int (*run)(int count, char **arguments);
     void (*help)(FILE *out);
-    unsigned traits; /* of enum trait */
+    unsigned traits;              /* of enum trait */
+    const char *purpose, *remedy; /* of memory (base/memory.h) */
 };
+
+#define RUN_REMEDY                                                                                                  \
+    "lower train.batch, choose a smaller model, or fewer workers or ranks on this machine (--dry-run shows what a " \
+    "run takes)"
+#define GRAPH_REMEDY "ask for fewer workers (-n) or a sparser graph"
+#define MACHINE_REMEDY "raise the limit of this process (ulimit -v, or the batch system's)"
 
 static const struct command commands[] = {
     {"train", "CONFIG [key=value ...] [--dry-run] ...", "train under mpirun or srun, one worker a rank", command_train,
-     command_train_help, HAS_RANKS | LEAVES_RECORD},
+     command_train_help, HAS_RANKS | LEAVES_RECORD, "the run", RUN_REMEDY},
     {"simulate", "CONFIG [key=value ...] [--dry-run] ...", "the same with N virtual workers, one process",
-     command_simulate, command_simulate_help, LEAVES_RECORD},
+     command_simulate, command_simulate_help, LEAVES_RECORD, "the simulated run", RUN_REMEDY},
     {"eval", "CHECKPOINT CONFIG [key=value ...] ...", "test a checkpoint: accuracy, by class too", command_eval,
-     command_eval_help, 0},
+     command_eval_help, 0, "the test", "lower train.batch, which is also that of a test"},
     {"replay", "RUN [--json]", "re-run a recorded run in one process, and compare bits", command_replay,
-     command_replay_help, 0},
+     command_replay_help, 0, "the replay",
+     "its workers are all in one process: replay it on a machine with more memory"},
     {"graph", "GRAPH -n N [options]", "chi1, chi2, eta, alpha_tilde and best rates of a graph", command_graph,
-     command_graph_help, 0},
+     command_graph_help, 0, "the graph", GRAPH_REMEDY},
     {"gossip", "GRAPH -n N [options]", "how fast workers agree, simulated, beside theory", command_gossip,
-     command_gossip_help, 0},
+     command_gossip_help, 0, "the simulated workers", GRAPH_REMEDY},
     {"table", "RUN... [options]", "results of runs side by side, mean and deviation over seeds", command_table,
-     command_table_help, 0},
+     command_table_help, 0, "the table", MACHINE_REMEDY},
     {"compare", "A B, or A... -- B... [options]", "do two sets of runs differ by more than seeds do", command_compare,
-     command_compare_help, 0},
+     command_compare_help, 0, "the comparison", MACHINE_REMEDY},
     {"pack", "SRC DST [options], or --verify DST", "photographs into a few large files", command_pack,
-     command_pack_help, 0},
+     command_pack_help, 0, "the packing", MACHINE_REMEDY},
     {"bench", "data CONFIG [key=value ...] [options]", "what making pictures costs, part by part", command_bench,
-     command_bench_help, 0},
+     command_bench_help, 0, "the images", "lower data.train_count, data.threads or data.size"},
     {"config", "[KEY], or --get KEY CONFIG ...", "every key with type, default, bounds and meaning", command_config,
-     command_config_help, 0},
+     command_config_help, 0, "the list of keys", MACHINE_REMEDY},
     {"doctor", "", "is this machine fit: MPI, windows, cores, libraries, data", command_doctor, command_doctor_help,
-     HAS_RANKS},
+     HAS_RANKS, "the tests of this machine", MACHINE_REMEDY},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
@@ -165,8 +173,11 @@ static int run(const struct command *command, int count, char **arguments)
         print_help(stderr);
         return STATUS_USAGE;
     }
-    if (command != NULL)
+    if (command != NULL) {
+        memory_set_purpose(command->purpose, command->remedy);
+        memory_guard_libraries();
         return command->run(count - 1, arguments + 1);
+    }
     if (strcmp(arguments[0], "--version") == 0)
         printf("grapevine " GRAPEVINE_VERSION "\n");
     else

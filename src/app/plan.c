@@ -14,6 +14,7 @@
 #include "base/machine.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "base/thread.h"
 #include "graph/best_rates.h"
 #include "nn/model.h"
 #include "nn/store.h"
@@ -21,7 +22,10 @@
 static enum status init_parameters(struct plan *plan)
 {
     const char *path = plan->config->model.init;
-    plan->initial_parameters = memory_alloc_aligned(plan->spec->parameter_size * sizeof(float));
+    if (plan->place.dry)
+        return path[0] == '\0' ? STATUS_OK : checkpoint_check(path, plan->spec, CHECKPOINT_INIT);
+    plan->initial_parameters = memory_alloc_aligned_for(plan->spec->parameter_size * sizeof(float),
+                                                        "the parameters of model %s", plan->spec->name);
     plan->initial_buffers = memory_zalloc(plan->spec->buffer_size + 1, sizeof(float));
     store_init_parameters(plan->spec, (uint64_t)plan->config->seed, plan->initial_parameters);
     store_init_buffers(plan->spec, plan->initial_buffers);
@@ -57,7 +61,7 @@ static enum status open_device(struct plan *plan)
     if (plan->ops == NULL)
         return STATUS_USAGE;
     TRY(plan_device_create(plan, &plan->device));
-    if (plan->train == NULL || plan->train->bytes == NULL || plan->ops->pictures_create == NULL)
+    if (plan->place.dry || plan->train == NULL || plan->train->bytes == NULL || plan->ops->pictures_create == NULL)
         return STATUS_OK;
     return plan->ops->pictures_create(plan->device, plan->train->bytes, &plan->pictures);
 }
@@ -276,6 +280,12 @@ static enum status check_spoiling(const struct plan *plan)
     return STATUS_USAGE;
 }
 
+static enum status choose_data_threads(struct plan *plan)
+{
+    plan->data_threads = plan_data_threads(plan);
+    return thread_room(plan->data_threads - 1, "data.threads");
+}
+
 static enum status fill(struct plan *plan)
 {
     TRY(plan_read_picture_sizes(plan));
@@ -293,7 +303,7 @@ static enum status fill(struct plan *plan)
     TRY(plan_model_check_sizes(plan));
     TRY(init_parameters(plan));
     TRY(open_device(plan));
-    plan->data_threads = plan_data_threads(plan);
+    TRY(choose_data_threads(plan));
     return check_spoiling(plan);
 }
 
@@ -303,11 +313,11 @@ static enum status fill_evaluation(struct plan *plan)
     TRY(check_names(plan->config));
     TRY(plan_open_test_data(plan));
     TRY(plan_model_build(plan));
-    plan->initial_parameters = memory_alloc_aligned(plan->spec->parameter_size * sizeof(float));
+    plan->initial_parameters = memory_alloc_aligned_for(plan->spec->parameter_size * sizeof(float),
+                                                        "the parameters of model %s", plan->spec->name);
     plan->initial_buffers = memory_zalloc(plan->spec->buffer_size + 1, sizeof(float));
     TRY(open_device(plan));
-    plan->data_threads = plan_data_threads(plan);
-    return STATUS_OK;
+    return choose_data_threads(plan);
 }
 
 static enum status fill_data(struct plan *plan)
@@ -315,8 +325,7 @@ static enum status fill_data(struct plan *plan)
     TRY(plan_read_picture_sizes(plan));
     TRY(check_names(plan->config));
     TRY(plan_open_training_data(plan));
-    plan->data_threads = plan_data_threads(plan);
-    return STATUS_OK;
+    return choose_data_threads(plan);
 }
 
 static enum status create(const struct config *config, const struct plan_place *place,
@@ -513,41 +522,4 @@ struct simulation_params plan_simulation_params(const struct plan *plan, const s
         .ops = plan->ops,
         .device = plan->device,
     };
-}
-
-/* partitions (count): the pictures of every worker, those of the plan's own as it has them. */
-static enum status create_partitions(const struct plan *plan, int count, struct partition *partitions)
-{
-    for (int i = 0; i < count; i++) {
-        struct partition_params params = plan_partition_params(plan, i);
-        TRY(partition_create(&params, plan->train, &partitions[i], NULL));
-    }
-    return STATUS_OK;
-}
-
-enum status plan_optimum(const struct plan *plan, struct optimum **out)
-{
-    *out = NULL;
-    if (!plan->config->run.optimum || !optimum_known(plan->spec))
-        return STATUS_OK;
-    bool shared = strcmp(plan->config->data.partition, "shared") == 0;
-    int count = shared ? 1 : plan->place.worker_count;
-    struct partition *partitions = memory_zalloc((size_t)count, sizeof partitions[0]);
-    struct optimum_params params = {
-        .spec = plan->spec,
-        .train = plan->train,
-        .partitions = partitions,
-        .partition_count = count,
-        .weight_decay = plan->config->optimizer.weight_decay,
-        .decay_norm_and_bias = plan->config->optimizer.decay_norm_and_bias,
-        .threads = (int)plan->config->device.threads,
-    };
-    log_info("finding the minimiser of model %s", plan->config->model.name);
-    enum status status = create_partitions(plan, count, partitions);
-    if (status == STATUS_OK)
-        status = optimum_create(&params, out);
-    for (int i = 0; i < count; i++)
-        partition_release(&partitions[i]);
-    free(partitions);
-    return status;
 }

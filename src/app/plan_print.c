@@ -1,6 +1,7 @@
 /* A plan for a reader. */
 #include <string.h>
 
+#include "app/class_counts.h"
 #include "app/plan.h"
 #include "base/text.h"
 
@@ -69,16 +70,13 @@ static void print_injected(const struct config *config, FILE *out)
     fprintf(out, "\n");
 }
 
-void plan_print_rank(const struct plan *plan, size_t worker_bytes, FILE *out)
+static void print_classes(const struct plan *plan, FILE *out)
 {
-    char bytes[32], more[32];
-    size_t x_bytes = plan->spec->parameter_size * sizeof(float);
-    size_t vectors = scenario_damages(plan->scenario) ? 3 : 2; /* of a record: what is damaged is copied too */
-    size_t exchange_bytes = plan->graph != NULL ? vectors * (size_t)plan->config->communication.records * x_bytes : 0;
-    fprintf(out, "memory           %s a worker: %s network and vectors, %s slots and snapshots\n",
-            text_bytes(bytes, (double)(worker_bytes + exchange_bytes)), text_bytes(more, (double)worker_bytes),
-            text_bytes((char[32]){0}, (double)exchange_bytes));
-    fprintf(out, "transport        %s\n", plan->config->communication.transport);
+    struct class_counts counts;
+    if (class_counts_create(plan, &counts) != STATUS_OK) /* it has been said, by the plan itself */
+        return;
+    class_counts_print(&counts, plan->train->class_names, out);
+    class_counts_release(&counts);
 }
 
 void plan_print(const struct plan *plan, FILE *out)
@@ -90,6 +88,7 @@ void plan_print(const struct plan *plan, FILE *out)
             plan->test->class_count, plan->config->data.partition);
     if (plan->test->note != NULL)
         fprintf(out, "test images      %s\n", plan->test->note);
+    print_classes(plan, out);
     fprintf(out, "model            %s, %zu parameters (%s)\n", plan->spec->name, plan->spec->parameter_size,
             text_bytes(bytes, (double)x_bytes));
     fprintf(out, "algorithm        %s on %d worker%s\n", plan->algo->name, plan->place.worker_count,

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "app/checkpoint.h"
+#include "app/class_counts.h"
 #include "app/command.h"
 #include "app/run_directory.h"
 #include "app/summary.h"
@@ -39,6 +40,8 @@ static struct checkpoint_info checkpoint_info(const struct run_output *output, d
         .data = output->config->data.name,
         .mean = set->mean,
         .deviation = set->deviation,
+        .input_mean = set->input_mean,
+        .input_deviation = set->input_deviation,
         .batch_norm = "own",
         .epoch = epoch,
         .batches_tracked = (int64_t)(epoch * output->plan->gradients_per_epoch) / output->workers,
@@ -199,6 +202,10 @@ enum status run_output_finish(const struct run_output *output, const struct runt
 {
     const struct plan *plan = output->plan;
     struct summary summary = summarize(output, result);
+    struct class_counts classes;
+    TRY(class_counts_create(plan, &classes));
+    summary.class_counts = classes.counts;
+    summary.classes = classes.classes;
     size_t count = worker_parameter_size(worker), buffer_count = worker_buffer_size(worker);
     float *parameters = memory_alloc_aligned(count * sizeof parameters[0]);
     float *buffers = memory_zalloc(buffer_count + 1, sizeof buffers[0]);
@@ -212,6 +219,7 @@ enum status run_output_finish(const struct run_output *output, const struct runt
     }
     if (status == STATUS_OK)
         status = finish(output, &summary, parameters, buffers);
+    class_counts_release(&classes);
     free(buffers);
     memory_free_aligned(parameters);
     return status;

@@ -9,6 +9,7 @@
 #include "app/idle_settings.h"
 #include "app/metrics_merge.h"
 #include "app/plan.h"
+#include "app/plan_memory.h"
 #include "app/progress_line.h"
 #include "app/record.h"
 #include "app/run_claim.h"
@@ -192,17 +193,21 @@ static enum status run(struct simulating *s)
     return status;
 }
 
-static void print_plan(const struct simulating *s)
+static enum status print_plan(const struct simulating *s)
 {
-    char all[32], flight[32];
-    struct runtime_params run_params = plan_runtime_params(s->plan);
-    struct simulation_params params = plan_simulation_params(s->plan, &run_params);
-    size_t x_bytes = s->plan->spec->parameter_size * sizeof(float);
+    struct memory_estimate estimate;
+    TRY(memory_estimate_simulation(s->plan, &estimate));
     plan_print(s->plan, stdout);
-    printf("memory           %s for all workers and what they share, and up to %s of snapshots in flight\n",
-           text_bytes(all, (double)worker_group_bytes(&s->group)),
-           text_bytes(flight, (double)(x_bytes * simulation_snapshots_most(&params, s->group.count))));
+    memory_estimate_print(&estimate, 1, stdout);
     printf("simulation       %s time\n", s->config->simulate.time);
+    return STATUS_OK;
+}
+
+static enum status check_memory(const struct simulating *s)
+{
+    struct memory_estimate estimate;
+    TRY(memory_estimate_simulation(s->plan, &estimate));
+    return memory_estimate_check(&estimate, 1);
 }
 
 static bool names_file(const struct simulating *s)
@@ -253,6 +258,8 @@ static enum status look_for_state(struct simulating *s)
     state_file_close(s->state);
     s->state = NULL;
     s->mean = state_mean_find(s->directory);
+    if (s->mean.workers > 0 && s->plan->place.dry)
+        return STATUS_OK;
     if (s->mean.workers > 0)
         return state_mean_read(s->directory, &s->mean, s->plan->spec, s->plan->initial_parameters,
                                s->plan->initial_buffers);
@@ -281,7 +288,8 @@ static enum status simulate(struct simulating *s, int count, char **arguments)
     if (is_done(s))
         return STATUS_OK;
     TRY(look_for_run(s, s->options.dry_run));
-    struct plan_place place = {.worker_count = (int)s->config->train.workers, .simulated = true};
+    struct plan_place place = {
+        .worker_count = (int)s->config->train.workers, .simulated = true, .dry = s->options.dry_run};
     TRY(plan_create(s->config, &place, &s->plan));
     idle_settings_warn(s->plan, READER_SIMULATE);
     TRY(look_for_state(s));
@@ -290,11 +298,10 @@ static enum status simulate(struct simulating *s, int count, char **arguments)
                                  s->state != NULL ? state_file_info(s->state).gradients : s->mean.gradients);
     s->plan->gradients_before = gradients_before(s);
     bool modelled = strcmp(s->config->simulate.time, "modelled") == 0;
+    if (s->options.dry_run)
+        return print_plan(s);
+    TRY(check_memory(s));
     TRY(worker_group_create(s->plan, modelled && s->plan->algo->meets == ALGO_MEETS_ONE, &s->group));
-    if (s->options.dry_run) {
-        print_plan(s);
-        return STATUS_OK;
-    }
     TRY(plan_optimum(s->plan, &s->optimum));
     interrupt_listen();
     if (s->state != NULL)

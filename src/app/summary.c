@@ -66,11 +66,12 @@ static cJSON *list_of_wholes(const uint64_t *values, int count)
     return list;
 }
 
-static void add_meetings(cJSON *root, const uint64_t *meetings, int workers)
+/* One list for each of the workers. */
+static void add_rows(cJSON *root, const char *key, const uint64_t *values, int workers, int columns)
 {
-    cJSON *rows = cJSON_AddArrayToObject(root, "meetings");
+    cJSON *rows = cJSON_AddArrayToObject(root, key);
     for (int i = 0; i < workers; i++)
-        cJSON_AddItemToArray(rows, list_of_wholes(meetings + (size_t)i * (size_t)workers, workers));
+        cJSON_AddItemToArray(rows, list_of_wholes(values + (size_t)i * (size_t)columns, columns));
 }
 
 static void add_died(cJSON *root, const bool *died, int workers)
@@ -198,8 +199,10 @@ static void add_result(cJSON *root, const struct summary *summary)
         add_whole(root, "payloads_damaged", summary->payloads_damaged);
         add_whole(root, "payloads_repeated", summary->payloads_repeated);
     }
+    if (summary->class_counts != NULL)
+        add_rows(root, "class_counts", summary->class_counts, summary->workers, summary->classes);
     if (summary->meetings != NULL)
-        add_meetings(root, summary->meetings, workers);
+        add_rows(root, "meetings", summary->meetings, workers, workers);
     add_numbers(root, "idle", summary->idle, workers);
     add_numbers(root, "data_wait", summary->data_wait, workers);
 }

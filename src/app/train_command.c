@@ -14,6 +14,7 @@
 #include "app/idle_settings.h"
 #include "app/metrics_merge.h"
 #include "app/plan.h"
+#include "app/plan_memory.h"
 #include "app/progress_line.h"
 #include "app/record.h"
 #include "app/run_claim.h"
@@ -329,6 +330,7 @@ static enum status make_plan(struct training *training)
     struct plan_place place = {.worker = training->job.rank,
                                .worker_count = training->job.size,
                                .local_rank = training->job.local_rank,
+                               .dry = training->options.dry_run,
                                .cores = training->job.cores};
     TRY(plan_create(training->config, &place, &training->plan));
     training->job.limit_s += scenario_longest_pause_s(training->plan->scenario);
@@ -390,6 +392,21 @@ static enum status make_worker(struct training *training)
     struct worker_params params = plan_worker_params(training->plan);
     params.first_step = training->state != NULL ? (uint64_t)state_file_first_number(training->state) : 0;
     return worker_create(&params, &training->worker);
+}
+
+/* A plan is printed, a run must fit. */
+static enum status plan_memory(struct training *training)
+{
+    struct memory_estimate estimate;
+    TRY(memory_estimate_rank(training->plan, training->job.local_size, &estimate));
+    if (!training->options.dry_run)
+        return memory_estimate_check(&estimate, training->job.local_size);
+    if (training->job.rank != 0)
+        return STATUS_OK;
+    plan_print(training->plan, stdout);
+    memory_estimate_print(&estimate, training->job.local_size, stdout);
+    printf("transport        %s\n", training->config->communication.transport);
+    return STATUS_OK;
 }
 
 /* Every worker starts from worker 0's bits: the mathematical library may differ between hosts. */
@@ -500,15 +517,11 @@ static enum status train(struct training *training)
     TRY(together(training, "mean of a kept state", read_mean));
     if (training->goes_on && training->job.rank == 0)
         run_output_tell_schedule(training->plan, training->directory, done_before(training));
+    if (training->options.dry_run)
+        return together(training, "plan of memory", plan_memory);
     TRY(share_start(training));
+    TRY(together(training, "plan of memory", plan_memory));
     TRY(together(training, "worker", make_worker));
-    if (training->options.dry_run) {
-        if (training->job.rank == 0) {
-            plan_print(training->plan, stdout);
-            plan_print_rank(training->plan, worker_bytes(training->worker), stdout);
-        }
-        return STATUS_OK;
-    }
     TRY(wait_for_optimum(training));
     interrupt_listen();
     if (training->state != NULL)

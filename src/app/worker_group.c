@@ -71,13 +71,3 @@ void worker_group_release(struct worker_group *group)
     free(group->partitions);
     *group = (struct worker_group){0};
 }
-
-size_t worker_group_bytes(const struct worker_group *group)
-{
-    size_t bytes = 0;
-    for (int i = 0; i < group->engine_count; i++)
-        bytes += engine_bytes(group->engines[i]);
-    for (int i = 0; i < group->count; i++)
-        bytes += worker_bytes(group->workers[i]);
-    return bytes;
-}

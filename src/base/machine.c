@@ -99,6 +99,17 @@ uint64_t machine_memory(void)
     return (uint64_t)fmin(bytes, own_limits().memory);
 }
 
+uint64_t machine_resident(void)
+{
+    unsigned long long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (file != NULL && fscanf(file, "%*u %llu", &pages) != 1)
+        pages = 0;
+    if (file != NULL)
+        fclose(file);
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 int machine_cores(void)
 {
     cpu_set_t set;

@@ -3,24 +3,63 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/memory.h"
+
+/* Too many threads, or no memory for their stacks: both are EAGAIN. */
+static void report(const char *what, int error)
+{
+    log_on_this_rank(LOG_ERROR,
+                     "cannot start %s: %s; raise the limits on processes (ulimit -u) and on memory (ulimit -v)", what,
+                     strerror(error));
+}
 
 enum status thread_start(struct thread *thread, const char *name, void *(*run)(void *), void *context)
 {
+    char what[64];
     int error = pthread_create(&thread->handle, NULL, run, context);
     if (error != 0) {
-        log_on_this_rank(LOG_ERROR, "cannot start the %s thread: %s; raise the limit on processes (ulimit -u)", name,
-                         strerror(error));
+        snprintf(what, sizeof what, "the %s thread", name);
+        report(what, error);
         return STATUS_MACHINE;
     }
     pthread_setname_np(thread->handle, name);
     thread->started = true;
     return STATUS_OK;
+}
+
+static void *wait_at(void *lock)
+{
+    pthread_mutex_lock(lock);
+    pthread_mutex_unlock(lock);
+    return NULL;
+}
+
+enum status thread_room(int count, const char *key)
+{
+    char what[64];
+    int error = 0, started = 0;
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_t *handles = memory_zalloc((size_t)(count > 0 ? count : 1), sizeof handles[0]);
+    pthread_mutex_lock(&lock);
+    while (started < count && (error = pthread_create(&handles[started], NULL, wait_at, &lock)) == 0)
+        started++;
+    pthread_mutex_unlock(&lock);
+    for (int i = 0; i < started; i++)
+        pthread_join(handles[i], NULL);
+    free(handles);
+    if (error == 0)
+        return STATUS_OK;
+    snprintf(what, sizeof what, "%d threads (%s=%d)", count + 1, key, count + 1);
+    report(what, error);
+    return STATUS_MACHINE;
 }
 
 void thread_join(struct thread *thread)

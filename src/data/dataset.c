@@ -105,7 +105,11 @@ enum status dataset_open(const struct dataset_params *params, struct dataset **o
                   own ? "" : " DIR");
         return STATUS_DATA;
     }
-    return kind->open(kind, params, out);
+    TRY(kind->open(kind, params, out));
+    bool usual = (*out)->mean == NULL && kind->width > 0; /* gaussian has neither: its samples are no pixels */
+    (*out)->input_mean = usual ? kind->mean : (*out)->mean;
+    (*out)->input_deviation = usual ? kind->deviation : (*out)->deviation;
+    return STATUS_OK;
 }
 
 void dataset_close(struct dataset *set)

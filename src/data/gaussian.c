@@ -128,7 +128,8 @@ enum status gaussian_open(const struct dataset_kind *kind, const struct dataset_
     size_t count = params->count > 0 ? params->count : params->train ? TRAIN_COUNT : TEST_COUNT;
     TRY(check(params, count));
     struct gaussian_set *set = memory_zalloc(1, sizeof *set);
-    set->samples = memory_alloc_aligned(count * (size_t)params->dimension * sizeof *set->samples);
+    set->samples = memory_alloc_aligned_for(count * (size_t)params->dimension * sizeof *set->samples,
+                                            "%zu samples of data set gaussian", count);
     set->labels = memory_alloc_aligned(count * sizeof *set->labels);
     set->base = (struct dataset){
         .ops = &gaussian_ops,

@@ -206,7 +206,8 @@ static void make_slot(struct loader *loader, struct slot *slot)
     if (params->picks)
         slot->picks = memory_alloc_aligned(params->batch * sizeof(struct picture_pick));
     else
-        slot->images = memory_alloc_aligned(params->batch * loader->picture_size * sizeof(float));
+        slot->images = memory_alloc_aligned_for(params->batch * loader->picture_size * sizeof(float),
+                                                "images of train.batch=%zu, read ahead", params->batch);
     slot->labels = memory_alloc_aligned(params->batch * sizeof(int32_t));
 }
 
@@ -238,6 +239,24 @@ static enum status start_threads(struct loader *loader)
     return thread_start(&loader->announcer, "reader", announce, loader);
 }
 
+static size_t largest_picture(const struct loader_params *params)
+{
+    const struct dataset *set = params->set;
+    size_t rows = params->sizes.last > 0 ? (size_t)params->sizes.last : (size_t)set->height;
+    size_t columns = params->sizes.last > 0 ? (size_t)params->sizes.last : (size_t)set->width;
+    return (size_t)set->channels * rows * columns;
+}
+
+double loader_plan_bytes(const struct loader_params *params)
+{
+    double slots = params->slots > 0 ? params->slots : 1, batch = (double)params->batch;
+    double picture = params->picks ? sizeof(struct picture_pick) : (double)largest_picture(params) * sizeof(float);
+    double lent = params->slots > 0 ? 0 : picture + sizeof(int32_t);
+    double orders = params->slots > 0 && params->set->ops->will_need != NULL ? 2 : 1;
+    return slots * batch * (picture + sizeof(int32_t) + sizeof(uint32_t) - lent) +
+           orders * (double)params->partition->count * sizeof(uint32_t);
+}
+
 enum status loader_create(const struct loader_params *params, struct loader **out)
 {
     const struct dataset *set = params->set;
@@ -245,11 +264,9 @@ enum status loader_create(const struct loader_params *params, struct loader **ou
     assert(!params->picks || set->ops->pick != NULL);
     assert(params->sizes.last == 0 || set->ops->fetch_at != NULL);
     struct loader *loader = memory_zalloc(1, sizeof *loader);
-    size_t rows = params->sizes.last > 0 ? (size_t)params->sizes.last : (size_t)set->height;
-    size_t columns = params->sizes.last > 0 ? (size_t)params->sizes.last : (size_t)set->width;
     loader->params = *params;
     loader->params.threads = params->threads > 0 ? params->threads : 1;
-    loader->picture_size = (size_t)set->channels * rows * columns;
+    loader->picture_size = largest_picture(params);
     loader->makers = memory_zalloc((size_t)loader->params.threads, sizeof loader->makers[0]);
     make_slots(loader);
     create_order(loader, &loader->order);

@@ -113,7 +113,7 @@ void raw_pictures_init(struct raw_pictures *raw, const struct dataset_kind *kind
 {
     size_t picture_bytes = (size_t)kind->channels * (size_t)kind->height * (size_t)kind->width;
     *raw = (struct raw_pictures){
-        .pixels = memory_alloc_aligned(count * picture_bytes),
+        .pixels = memory_alloc_aligned_for(count * picture_bytes, "%zu images of data set %s", count, kind->name),
         .labels = memory_alloc_aligned(count * sizeof(int32_t)),
         .count = count,
     };

@@ -17,13 +17,26 @@ struct convex_setup {
     double decay;            /* λ: F has (λ/2) ‖first `decayed` elements of x‖² */
     size_t decayed;
     int threads;
+    const struct optimum_params *params; /* for convex_progress */
 };
+
+/* Tell the caller how far the search is. */
+void convex_progress(const struct convex_setup *setup, double gradient, double pictures);
 
 struct convex_ops {
     /* The specification is of this kind. */
     bool (*fits)(const struct net_spec *spec);
+    /* Bytes for `count` pictures. */
+    struct optimum_need (*need)(const struct net_spec *spec, double count);
     /* x (parameter_size) = x*, *value = F(x*), *problem for the functions below. */
     enum status (*solve)(const struct convex_setup *setup, double *x, double *value, void **problem);
+    /* The same from numbers (count) that `remember` has given; *good: they are of this problem, and the gradient there
+     * is small. NULL: solving takes no time. */
+    enum status (*recall)(const struct convex_setup *setup, const double *numbers, double *x, double *value,
+                          void **problem, bool *good);
+    /* How many, and into `numbers`. */
+    size_t (*remembered)(const struct net_spec *spec);
+    void (*remember)(const void *problem, double *numbers);
     double (*gap)(const struct optimum *optimum, const float *x);
     void (*destroy)(void *problem); /* NULL is fine */
 };

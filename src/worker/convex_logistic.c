@@ -148,7 +148,8 @@ static void apply_curvature(struct logistic *logistic, struct newton *newton)
 }
 
 /* direction ≈ −H⁻¹ gradient: the residual falls by `share`. Any number of steps, one at least, gives a descent. */
-static void find_direction(struct logistic *logistic, struct newton *newton, double share)
+static void find_direction(const struct convex_setup *setup, struct logistic *logistic, struct newton *newton,
+                           double share)
 {
     size_t count = newton->count;
     memset(newton->direction, 0, count * sizeof *newton->direction);
@@ -158,6 +159,7 @@ static void find_direction(struct logistic *logistic, struct newton *newton, dou
     memcpy(newton->search, newton->corrected, count * sizeof *newton->search);
     for (int step = 0; step < CONJUGATE_STEPS_MAX; step++) {
         apply_curvature(logistic, newton);
+        convex_progress(setup, newton->norm / newton->start, 1);
         double curvature = dot(newton->search, newton->image, count), before = square;
         if (!(curvature > 0))
             break;
@@ -267,17 +269,23 @@ static bool arrived(const struct convex_setup *setup, struct logistic *logistic,
     if (!decays(setup) && newton->norm > 0) {
         if (!make_preconditioner(logistic, newton))
             return false;
-        find_direction(logistic, newton, share_precise);
+        find_direction(setup, logistic, newton, share_precise);
         newton->change = logistic_change(logistic, newton->direction);
     }
     return newton->change <= change_settled;
 }
 
-static enum status minimise(const struct convex_setup *setup, struct logistic *logistic, struct newton *newton)
+/* At θ = 0. */
+static void begin_newton(struct logistic *logistic, struct newton *newton)
 {
     evaluate(logistic, newton);
     newton->start = newton->norm;
     newton->target = fmax(gradient_share * newton->start, gradient_rounding * logistic->row_scale);
+}
+
+static enum status minimise(const struct convex_setup *setup, struct logistic *logistic, struct newton *newton)
+{
+    begin_newton(logistic, newton);
     /* Making M costs about as much as this many conjugate steps. */
     size_t steps_worth = 1 + logistic->layer.size / (4 * logistic->layer.classes);
     for (int step = 0; !arrived(setup, logistic, newton); step++) {
@@ -292,7 +300,7 @@ static enum status minimise(const struct convex_setup *setup, struct logistic *l
         if (stale && !make_preconditioner(logistic, newton) && step == 0)
             return refuse_dependent(setup);
         double share = fmin(0.1, sqrt(newton->norm / newton->start));
-        find_direction(logistic, newton, fmax(share, 0.1 * newton->target / newton->norm));
+        find_direction(setup, logistic, newton, fmax(share, 0.1 * newton->target / newton->norm));
         if (!take_step(logistic, newton))
             return refuse_unreached(setup, newton);
         evaluate(logistic, newton);
@@ -313,10 +321,13 @@ static void newton_init(struct newton *newton, const struct logistic *logistic)
                                 &newton->corrected, &newton->search,    &newton->image};
     for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++)
         *vectors[i] = memory_zalloc(count, sizeof **vectors[i]);
-    newton->sums = memory_alloc_aligned(LOGISTIC_PARTS * count * sizeof *newton->sums);
+    newton->sums = memory_alloc_aligned_for(LOGISTIC_PARTS * count * sizeof *newton->sums,
+                                            "the minimiser (run.optimum=false leaves it out)");
     newton->curvatures = memory_zalloc(logistic->padded, sizeof *newton->curvatures);
-    newton->factor = memory_alloc_aligned(size * size * sizeof *newton->factor);
-    newton->spare = memory_alloc_aligned(size * size * sizeof *newton->spare);
+    newton->factor = memory_alloc_aligned_for(size * size * sizeof *newton->factor,
+                                              "the minimiser (run.optimum=false leaves it out)");
+    newton->spare = memory_alloc_aligned_for(size * size * sizeof *newton->spare,
+                                             "the minimiser (run.optimum=false leaves it out)");
 }
 
 static void newton_release(struct newton *newton)
@@ -354,6 +365,44 @@ release:
     return status;
 }
 
+static size_t logistic_remembered(const struct net_spec *spec)
+{
+    struct convex_layer layer = convex_layer_of(spec);
+    return layer.classes * layer.size;
+}
+
+static void logistic_remember(const void *problem, double *numbers)
+{
+    const struct logistic *logistic = problem;
+    memcpy(numbers, logistic->theta, logistic->layer.classes * logistic->layer.size * sizeof *numbers);
+}
+
+/* ∇F at θ against ∇F(0), as at the end of Newton's method. */
+static enum status logistic_recall(const struct convex_setup *setup, const double *numbers, double *x, double *value,
+                                   void **problem, bool *good)
+{
+    struct logistic *logistic;
+    TRY(logistic_create(setup, &logistic));
+    size_t count = logistic->layer.classes * logistic->layer.size;
+    struct newton newton = {.count = count};
+    newton.gradient = memory_zalloc(count, sizeof *newton.gradient);
+    newton.sums = memory_zalloc(LOGISTIC_PARTS * count, sizeof *newton.sums);
+    begin_newton(logistic, &newton);
+    memcpy(logistic->theta, numbers, count * sizeof *numbers);
+    evaluate(logistic, &newton);
+    *good = newton.norm <= newton.target;
+    free(newton.gradient);
+    free(newton.sums);
+    if (!*good) {
+        logistic_destroy(logistic);
+        return STATUS_OK;
+    }
+    *value = newton.value;
+    convex_layer_to_flat(&logistic->layer, logistic->theta, x);
+    *problem = logistic;
+    return STATUS_OK;
+}
+
 static double logistic_gap(const struct optimum *optimum, const float *x)
 {
     struct logistic *logistic = optimum->problem;
@@ -367,7 +416,22 @@ static double logistic_gap(const struct optimum *optimum, const float *x)
     return gap;
 }
 
+static struct optimum_need logistic_need(const struct net_spec *spec, double count)
+{
+    struct convex_layer layer = convex_layer_of(spec);
+    double size = (double)layer.size, classes = (double)layer.classes, vector = size * classes * sizeof(double);
+    return (struct optimum_need){
+        .solving = 2 * size * size * sizeof(double) + (LOGISTIC_PARTS + 6) * vector + count * sizeof(double),
+        .kept = count * (size * sizeof(float) + 3 * classes * sizeof(double) + sizeof(int32_t) + sizeof(double)) +
+                vector + LOGISTIC_PARTS * 4 * (size + classes) * sizeof(double),
+    };
+}
+
 const struct convex_ops convex_logistic_ops = {
+    .need = logistic_need,
+    .recall = logistic_recall,
+    .remembered = logistic_remembered,
+    .remember = logistic_remember,
     .fits = logistic_fits,
     .solve = logistic_solve,
     .gap = logistic_gap,

@@ -79,7 +79,15 @@ static void quadratic_destroy(void *problem)
     free(quadratic);
 }
 
+static struct optimum_need quadratic_need(const struct net_spec *spec, double count)
+{
+    double vector = (double)spec->parameter_size * sizeof(double);
+    (void)count;
+    return (struct optimum_need){.solving = 3 * vector, .kept = vector};
+}
+
 const struct convex_ops convex_quadratic_ops = {
+    .need = quadratic_need,
     .fits = quadratic_fits,
     .solve = quadratic_solve,
     .gap = quadratic_gap,

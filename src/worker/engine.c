@@ -35,7 +35,8 @@ static enum status create_parts(struct engine *engine)
     if (p->picks)
         engine->picks = memory_zalloc(p->batch, sizeof engine->picks[0]);
     else
-        engine->images = memory_alloc_aligned(p->batch * picture_size(p->spec) * sizeof engine->images[0]);
+        engine->images = memory_alloc_aligned_for(p->batch * picture_size(p->spec) * sizeof engine->images[0],
+                                                  "images of train.batch=%zu", p->batch);
     engine->labels = memory_zalloc(p->batch, sizeof engine->labels[0]);
     return engine_vector(p, p->spec->parameter_size, NULL, &engine->point);
 }
@@ -80,6 +81,50 @@ size_t engine_bytes(const struct engine *engine)
     if (engine->net != engine->test_net)
         bytes += p->ops->net_bytes(engine->net);
     return bytes + (engine->spare != NULL ? p->ops->net_bytes(engine->spare) : 0);
+}
+
+/* --- planning --- */
+
+/* A network for pictures of `size` rows. */
+static enum status plan_net(const struct engine_params *p, int size, double *bytes)
+{
+    struct net_spec *spec;
+    size_t one = 0;
+    TRY(p->spec_of_size(p->spec_context, size, &spec));
+    enum status status = p->ops->net_plan(p->device, spec, p->batch, &one);
+    model_destroy(spec);
+    *bytes += (double)one;
+    return status;
+}
+
+/* Beside the tests' network there is one for smaller pictures; with a shared engine a spare one too. */
+static enum status plan_smaller_nets(const struct engine_params *p, const struct picture_sizes *sizes, double *bytes)
+{
+    int steps = (sizes->last - sizes->first - 1) / PICTURE_SIZE_STEP, nets = p->shared ? 2 : 1;
+    if (sizes->first == sizes->last)
+        return STATUS_OK;
+    for (int k = 0; k < nets && k <= steps; k++)
+        TRY(plan_net(p, sizes->first + (steps - k) * PICTURE_SIZE_STEP, bytes));
+    return STATUS_OK;
+}
+
+enum status engine_plan(const struct engine_params *p, const struct picture_sizes *sizes, struct memory_need *out)
+{
+    double copies = p->shared ? 2 : 1; /* of a batch, and of the length of x */
+    double images = (double)memory_aligned_bytes(p->batch * picture_size(p->spec) * sizeof(float));
+    double x = (double)memory_aligned_bytes(p->spec->parameter_size * sizeof(float));
+    double picks = (double)p->batch * sizeof(struct picture_pick), labels = (double)p->batch * sizeof(int32_t);
+    size_t net = 0;
+    TRY(p->ops->net_plan(p->device, p->spec, p->batch, &net));
+    *out = (struct memory_need){
+        .device = copies * x + (double)p->spec->buffer_size * sizeof(float) + (double)net,
+        .host = images + copies * labels + (double)p->batch * (sizeof(double) + 1), /* of losses and places */
+    };
+    if (p->shared)
+        out->host += p->picks ? picks : images;
+    if (!p->ops->host_memory)
+        out->device += 2 * images; /* on their way to the device: for tests, where training has picks */
+    return plan_smaller_nets(p, sizes, &out->device);
 }
 
 /* --- training pictures of another size --- */

@@ -38,7 +38,8 @@ void evaluator_init(struct evaluator *evaluator, const struct device_ops *ops, c
                                     .threads = threads > 0 ? threads : 1,
                                     .loss = spec->loss,
                                     .class_count = (size_t)spec->class_count};
-    evaluator->images = memory_alloc_aligned(batch * size * sizeof evaluator->images[0]);
+    evaluator->images =
+        memory_alloc_aligned_for(batch * size * sizeof evaluator->images[0], "test images of train.batch=%zu", batch);
     evaluator->labels = memory_zalloc(batch, sizeof evaluator->labels[0]);
 }
 

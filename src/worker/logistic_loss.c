@@ -305,7 +305,8 @@ static struct logistic *logistic_new(const struct convex_setup *setup)
     logistic->decay = memory_zalloc(size, sizeof *logistic->decay);
     for (size_t k = 0; k < size; k++)
         logistic->decay[k] = convex_layer_decay(setup, &logistic->layer, k);
-    logistic->rows = memory_alloc_aligned(logistic->padded * size * sizeof *logistic->rows);
+    logistic->rows = memory_alloc_aligned_for(logistic->padded * size * sizeof *logistic->rows,
+                                              "the minimiser (run.optimum=false leaves it out)");
     logistic->labels = memory_zalloc(logistic->padded, sizeof *logistic->labels);
     logistic->weights = memory_zalloc(logistic->padded, sizeof *logistic->weights);
     memcpy(logistic->weights, setup->weights, setup->count * sizeof *logistic->weights);

@@ -55,17 +55,16 @@ enum status worker_create_algo(const struct worker *worker, float *x, struct alg
     return p->algo->create(&params, out);
 }
 
-static int slot_count(const struct worker_params *p)
+static int slot_count(const struct worker_params *p, bool picks)
 {
     size_t picture = (size_t)p->train->channels * (size_t)p->train->height * (size_t)p->train->width;
-    bool large = p->pictures == NULL && p->batch * picture * sizeof(float) > large_batch_bytes;
+    bool large = !picks && p->batch * picture * sizeof(float) > large_batch_bytes;
     return large ? LOADER_SLOTS_LARGE : LOADER_SLOTS;
 }
 
-static enum status create_loader(struct worker *worker)
+static struct loader_params loader_params_of(const struct worker_params *p, bool shared, bool picks)
 {
-    const struct worker_params *p = &worker->params;
-    struct loader_params params = {
+    return (struct loader_params){
         .set = p->train,
         .partition = p->partition,
         .batch = p->batch,
@@ -73,14 +72,20 @@ static enum status create_loader(struct worker *worker)
         .seed = p->seed,
         .augment = p->augment,
         .first = p->first_step,
-        .slots = shares_engine(worker) ? 0 : slot_count(p),
+        .slots = shared ? 0 : slot_count(p, picks),
         .threads = p->data_threads,
         .sizes = p->sizes,
-        .picks = p->pictures != NULL,
-        .lent_images = worker->engine->images,
-        .lent_picks = worker->engine->picks,
-        .lent_labels = worker->engine->labels,
+        .picks = picks,
     };
+}
+
+static enum status create_loader(struct worker *worker)
+{
+    struct loader_params params =
+        loader_params_of(&worker->params, shares_engine(worker), worker->params.pictures != NULL);
+    params.lent_images = worker->engine->images;
+    params.lent_picks = worker->engine->picks;
+    params.lent_labels = worker->engine->labels;
     return loader_create(&params, &worker->loader);
 }
 
@@ -565,6 +570,19 @@ size_t worker_batch(const struct worker *worker)
 enum algo_meeting worker_meets(const struct worker *worker)
 {
     return worker->params.algo->meets;
+}
+
+struct memory_need worker_plan(const struct worker_params *p, bool shared, bool picks)
+{
+    const struct loader_params loader = loader_params_of(p, shared, picks);
+    double vectors = 2 + p->algo->has_momentum_vector + p->keeps_point; /* x, momentum; x̃; point */
+    double statistics = shared ? 2 : 1;                                 /* of its own, and kept between gradients */
+    double x = (double)memory_aligned_bytes(p->spec->parameter_size * sizeof(float));
+    double buffers = (double)memory_aligned_bytes(p->spec->buffer_size * sizeof(float));
+    return (struct memory_need){
+        .device = vectors * x + statistics * buffers,
+        .host = 3 * buffers + loader_plan_bytes(&loader),
+    };
 }
 
 size_t worker_bytes(const struct worker *worker)

@@ -32,6 +32,9 @@ except ImportError as error:
     print(f"skipped: {error} (Debian: python3-torch python3-torchvision)")
     sys.exit(77)
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../scripts"))
+import torch_models  # noqa: E402  (it ends the program where there is no PyTorch)
+
 CLASSES = 10
 RELATIVE = 1e-4
 GRADIENT = 1e-3
@@ -40,76 +43,12 @@ ZERO = 1e-12  # of the whole gradient's norm, in float64
 nn = torch.nn
 
 
-class Mlp(nn.Module):
-    def __init__(self, channels, size, width=256):
-        super().__init__()
-        self.fc1 = nn.Linear(channels * size * size, width)
-        self.fc2 = nn.Linear(width, width)
-        self.fc3 = nn.Linear(width, CLASSES)
-        self.relu = nn.ReLU()
-
-    def forward(self, x):
-        x = self.relu(self.fc1(torch.flatten(x, 1)))
-        return self.fc3(self.relu(self.fc2(x)))
+def resnet(name, small):
+    return torch_models.torchvision_resnet(name, 3, CLASSES, small)
 
 
-class Convnet(nn.Module):
-    def __init__(self, channels, width=16):
-        super().__init__()
-        for stage in range(3):
-            out = width << stage
-            setattr(self, f"conv{stage + 1}", nn.Conv2d(channels, out, 3, padding=1, bias=False))
-            setattr(self, f"bn{stage + 1}", nn.BatchNorm2d(out))
-            channels = out
-        self.fc = nn.Linear(channels, CLASSES)
-        self.relu = nn.ReLU()
-
-    def forward(self, x):
-        for stage in range(3):
-            conv, norm = getattr(self, f"conv{stage + 1}"), getattr(self, f"bn{stage + 1}")
-            x = torch.max_pool2d(self.relu(norm(conv(x))), 2)
-        return self.fc(x.mean(dim=(2, 3)))
-
-
-class Resnet20(nn.Module):
-    """torchvision's BasicBlock in three stages of 16, 32 and 64 channels."""
-
-    def __init__(self, channels):
-        super().__init__()
-        block = torchvision.models.resnet.BasicBlock
-        self.conv1 = nn.Conv2d(channels, 16, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(16)
-        planes = 16
-        for stage, out in enumerate((16, 32, 64)):
-            blocks = []
-            for i in range(3):
-                stride = 2 if stage > 0 and i == 0 else 1
-                shortcut = None
-                if stride != 1 or planes != out:
-                    shortcut = nn.Sequential(nn.Conv2d(planes, out, 1, stride, bias=False), nn.BatchNorm2d(out))
-                blocks.append(block(planes, out, stride, shortcut))
-                planes = out
-            setattr(self, f"layer{stage + 1}", nn.Sequential(*blocks))
-        self.fc = nn.Linear(64, CLASSES)
-        self.relu = nn.ReLU()
-
-    def forward(self, x):
-        x = self.relu(self.bn1(self.conv1(x)))
-        x = self.layer3(self.layer2(self.layer1(x)))
-        return self.fc(x.mean(dim=(2, 3)))
-
-
-def torchvision_resnet(build, channels, small):
-    """torchvision's, with the three lines that 32×32 images need."""
-    model = build(num_classes=CLASSES)
-    if small:
-        model.conv1 = nn.Conv2d(channels, 64, 3, 1, 1, bias=False)
-        model.maxpool = nn.Identity()
-    return model
-
-
-def vgg(build):
-    model = build(num_classes=CLASSES)
+def vgg(name):
+    model = torch_models.torchvision_vgg(name, CLASSES)
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
@@ -119,20 +58,19 @@ def vgg(build):
 Case = collections.namedtuple("Case", "name batch channels size build smoothing", defaults=[0.0])
 Case.__doc__ = "Grapevine's name of the model, height = width of a picture, PyTorch's model, label smoothing."
 
-models = torchvision.models
 CASES = {
-    "mlp": Case("mlp", 8, 3, 32, lambda: Mlp(3, 32)),
-    "mlp 28": Case("mlp", 8, 1, 28, lambda: Mlp(1, 28)),
-    "convnet": Case("convnet", 8, 3, 32, lambda: Convnet(3)),
-    "convnet 28": Case("convnet", 8, 1, 28, lambda: Convnet(1)),
-    "convnet-smoothed": Case("convnet", 8, 3, 32, lambda: Convnet(3), 0.1),
-    "resnet20": Case("resnet20", 8, 3, 32, lambda: Resnet20(3)),
-    "resnet18": Case("resnet18", 8, 3, 32, lambda: torchvision_resnet(models.resnet18, 3, True)),
-    "resnet18 96": Case("resnet18", 4, 3, 96, lambda: torchvision_resnet(models.resnet18, 3, False)),
-    "resnet34": Case("resnet34", 8, 3, 32, lambda: torchvision_resnet(models.resnet34, 3, True)),
-    "resnet50": Case("resnet50", 8, 3, 32, lambda: torchvision_resnet(models.resnet50, 3, True)),
-    "vgg13": Case("vgg13", 8, 3, 32, lambda: vgg(models.vgg13_bn)),
-    "vgg19": Case("vgg19", 8, 3, 32, lambda: vgg(models.vgg19_bn)),
+    "mlp": Case("mlp", 8, 3, 32, lambda: torch_models.Mlp(3 * 32 * 32)),
+    "mlp 28": Case("mlp", 8, 1, 28, lambda: torch_models.Mlp(28 * 28)),
+    "convnet": Case("convnet", 8, 3, 32, lambda: torch_models.Convnet(3)),
+    "convnet 28": Case("convnet", 8, 1, 28, lambda: torch_models.Convnet(1)),
+    "convnet-smoothed": Case("convnet", 8, 3, 32, lambda: torch_models.Convnet(3), 0.1),
+    "resnet20": Case("resnet20", 8, 3, 32, lambda: torch_models.Resnet20(3)),
+    "resnet18": Case("resnet18", 8, 3, 32, lambda: resnet("resnet18", True)),
+    "resnet18 96": Case("resnet18", 4, 3, 96, lambda: resnet("resnet18", False)),
+    "resnet34": Case("resnet34", 8, 3, 32, lambda: resnet("resnet34", True)),
+    "resnet50": Case("resnet50", 8, 3, 32, lambda: resnet("resnet50", True)),
+    "vgg13": Case("vgg13", 8, 3, 32, lambda: vgg("vgg13")),
+    "vgg19": Case("vgg19", 8, 3, 32, lambda: vgg("vgg19")),
 }
 
 

@@ -172,6 +172,26 @@ static double norm_of(const float *vector, size_t count)
     return sqrt(sum);
 }
 
+/* A network that is only planned has the size of the one that is made. */
+static void test_planned_network(void **state)
+{
+    static const char *const models[] = {"mlp", "convnet"};
+    (void)state;
+    for (size_t m = 0; m < sizeof models / sizeof models[0]; m++) {
+        struct setup *setup = setup_create(models[m], 0);
+        size_t planned = 0;
+        struct net *net;
+        float *gradient = memory_zalloc(setup->spec->parameter_size, sizeof *gradient);
+        assert_int_equal(setup->ops->net_plan(setup->device, setup->spec, BATCH, &planned), STATUS_OK);
+        assert_int_equal(setup->ops->net_create(setup->device, setup->spec, BATCH, gradient, setup->buffers, &net),
+                         STATUS_OK);
+        assert_int_equal(planned, setup->ops->net_bytes(net));
+        setup->ops->net_destroy(net);
+        free(gradient);
+        setup_destroy(setup);
+    }
+}
+
 static void test_initial_values(void **state)
 {
     (void)state;
@@ -553,6 +573,7 @@ static void test_exchange_reaches_the_network_by_cast(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_planned_network),
         cmocka_unit_test(test_initial_values),
         cmocka_unit_test(test_loss_goes_down),
         cmocka_unit_test(test_alone_all_algorithms_agree),

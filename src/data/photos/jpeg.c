@@ -12,6 +12,7 @@
 #include <jerror.h> /* its list depends on what the other has defined */
 
 #include "base/memory.h"
+#include "base/status.h"
 #include "data/photos/image_format.h"
 
 struct jpeg_decoder {
@@ -98,8 +99,10 @@ struct jpeg_decoder *jpeg_decoder_create(void)
     decoder->errors.emit_message = take_message;
     decoder->progress.progress_monitor = watch;
     decoder->library.client_data = decoder;
-    if (setjmp(decoder->caller) != 0)
-        abort(); /* out of memory, or a library of another version than its header */
+    if (setjmp(decoder->caller) != 0) { /* or a library of another version than its header */
+        memory_report(0, "a JPEG decoder");
+        exit(STATUS_MACHINE);
+    }
     make_library(decoder);
     return decoder;
 }

@@ -6,6 +6,7 @@
 
 enum status cpu_net_create(struct device *device, const struct net_spec *spec, size_t batch, float *gradient,
                            float *buffers, struct net **out);
+enum status cpu_net_plan(struct device *device, const struct net_spec *spec, size_t batch, size_t *bytes);
 void cpu_net_destroy(struct net *net);
 void cpu_net_cast(struct net *net, const float *x);
 enum status cpu_net_forward(struct net *net, enum net_mode mode, const struct net_batch *batch, uint64_t dropout_seed,

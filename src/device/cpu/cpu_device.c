@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/thread.h"
 #include "device/backends.h"
 #include "device/cpu/cpu_backend.h"
 #include "device/cpu/cpu_net.h"
@@ -24,6 +25,7 @@ static enum status cpu_create(const struct device_params *params, struct device 
         log_error("device.precision: the cpu device does not offer \"%s\"; allowed: auto | fp32", params->precision);
         return STATUS_USAGE;
     }
+    TRY(thread_room(params->threads - 1, "device.threads"));
     struct device *device = memory_zalloc(1, sizeof *device);
     omp_set_num_threads(params->threads);
     device->threads = params->threads;
@@ -53,7 +55,7 @@ static void cpu_destroy(struct device *device)
 static enum status cpu_vector_alloc(struct device *device, size_t count, float **out)
 {
     (void)device;
-    *out = memory_alloc_aligned(count * sizeof **out);
+    *out = memory_alloc_aligned_for(count * sizeof **out, "a vector of %zu parameters", count);
     return STATUS_OK;
 }
 
@@ -316,5 +318,6 @@ const struct device_ops cpu_device_ops = {
     .net_result = cpu_net_result,
     .net_backward = cpu_net_backward,
     .net_logits = cpu_net_logits,
+    .net_plan = cpu_net_plan,
     .net_bytes = cpu_net_bytes,
 };

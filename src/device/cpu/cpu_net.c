@@ -202,8 +202,19 @@ static void plan_backward(struct net *net)
     }
 }
 
-enum status cpu_net_create(struct device *device, const struct net_spec *spec, size_t batch, float *gradient,
-                           float *buffers, struct net **out)
+/* The library crashes where it finds no memory for the code that it generates: up to three kernels an operation. */
+static enum status check_room(const struct net_spec *spec)
+{
+    size_t bytes = (size_t)(16 + spec->node_count) << 20;
+    if (memory_has_room(bytes))
+        return STATUS_OK;
+    memory_report(bytes, "the kernels of the network's layers");
+    return STATUS_MACHINE;
+}
+
+/* Everything but the memory that the plan asks for. */
+static enum status compile(struct device *device, const struct net_spec *spec, size_t batch, bool plans_only,
+                           struct net **out)
 {
     enum status status;
     struct net *net = memory_zalloc(1, sizeof *net);
@@ -212,17 +223,32 @@ enum status cpu_net_create(struct device *device, const struct net_spec *spec, s
     backend_net_copy_spec(&net->spec, spec);
     net->device = device;
     net->batch = batch;
-    net->gradient = gradient;
-    net->buffers = buffers;
+    net->plans_only = plans_only;
     net->values = memory_zalloc((size_t)spec->node_count + 1, sizeof *net->values);
     net->ops = memory_zalloc((size_t)spec->node_count, sizeof *net->ops);
-    net->losses = memory_zalloc(batch, sizeof *net->losses);
-    net->places = memory_zalloc(batch, sizeof *net->places);
     init_values(net);
+    TRY_GOTO(check_room(spec), destroy);
     TRY_GOTO(create_ops(net), destroy);
     plan_backward(net);
     memory_plan_place(&net->plan);
-    net->plan.memory = memory_alloc_aligned(net->plan.bytes);
+    *out = net;
+    return STATUS_OK;
+destroy:
+    cpu_net_destroy(net);
+    return status;
+}
+
+enum status cpu_net_create(struct device *device, const struct net_spec *spec, size_t batch, float *gradient,
+                           float *buffers, struct net **out)
+{
+    enum status status;
+    struct net *net;
+    TRY(compile(device, spec, batch, false, &net));
+    net->gradient = gradient;
+    net->buffers = buffers;
+    net->losses = memory_zalloc(batch, sizeof *net->losses);
+    net->places = memory_zalloc(batch, sizeof *net->places);
+    net->plan.memory = memory_alloc_aligned_for(net->plan.bytes, "activations and gradients of train.batch=%zu", batch);
     for (int k = 0; k < spec->node_count; k++) {
         if (net->ops[k].class->bind != NULL)
             TRY_GOTO(net->ops[k].class->bind(net, &net->ops[k]), destroy);
@@ -232,6 +258,15 @@ enum status cpu_net_create(struct device *device, const struct net_spec *spec, s
 destroy:
     cpu_net_destroy(net);
     return status;
+}
+
+enum status cpu_net_plan(struct device *device, const struct net_spec *spec, size_t batch, size_t *bytes)
+{
+    struct net *net;
+    TRY(compile(device, spec, batch, true, &net));
+    *bytes = cpu_net_bytes(net);
+    cpu_net_destroy(net);
+    return STATUS_OK;
 }
 
 void cpu_net_destroy(struct net *net)

@@ -81,6 +81,7 @@ struct net {
     struct memory_plan plan;
     struct cpu_value *values;               /* owned, (node_count + 1) */
     struct cpu_op *ops;                     /* owned, (node_count) */
+    bool plans_only;                        /* nothing that grows with the batch or the model is allocated */
     size_t weight_bytes;                    /* working copies */
     uint64_t dropout_seed;                  /* of the last forward pass */
     struct net_result results[NET_RESULTS]; /* of the last forward passes, pass k in place k mod NET_RESULTS */

@@ -117,8 +117,9 @@ static enum status norm_create(struct net *net, struct cpu_op *op)
     state->shift = memory_alloc_aligned(state->padded * sizeof *state->shift);
     state->mean = memory_alloc_aligned(state->padded * sizeof *state->mean);
     state->inverse = memory_alloc_aligned(state->padded * sizeof *state->inverse);
-    for (int i = 0; i < 2; i++)
-        state->image_sums[i] = memory_alloc_aligned(net->batch * state->padded * sizeof(float));
+    for (int i = 0; i < 2 && !net->plans_only; i++)
+        state->image_sums[i] = memory_alloc_aligned_for(net->batch * state->padded * sizeof(float),
+                                                        "sums of batch norm of train.batch=%zu", net->batch);
     state->lanes = memory_alloc_aligned(LANES_COUNT * g.units * NORM_LANES * sizeof(float));
     net->weight_bytes += state->padded * (2 * sizeof(float) + 2 * sizeof(double) + 2 * net->batch * sizeof(float)) +
                          LANES_COUNT * g.units * NORM_LANES * sizeof(float);

@@ -24,7 +24,9 @@ static float *working_copy(struct net *net, const struct onednn_layout *layout)
 {
     size_t bytes = onednn_view_size(onednn_view(layout));
     net->weight_bytes += bytes;
-    return memory_alloc_aligned(bytes);
+    if (net->plans_only)
+        return NULL;
+    return memory_alloc_aligned_for(bytes, "working weights of the network");
 }
 
 static enum status create_backward(struct net *net, struct cpu_weight *weight, const struct onednn_layout *plain,

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/status.h"
 
 /* Call oneDNN; on failure log once what was being made or done, with the library's own text. `what` is a string. */
@@ -24,6 +25,10 @@
 
 static inline enum status onednn_failed(const char *what, const char *call, dnnl_status_t result)
 {
+    if (result == dnnl_out_of_memory) {
+        memory_report(0, what);
+        return STATUS_MACHINE;
+    }
     int name_length = (int)strcspn(call, "(");
     const dnnl_version_t *version = dnnl_version();
     log_on_this_rank(LOG_ERROR, "oneDNN %d.%d.%d: %s: %.*s: %s; DNNL_VERBOSE=1 shows what the library was asked for",

@@ -54,6 +54,7 @@ void cuda_picture_set_destroy(struct pictures *pictures);
 /* cuda_net.c */
 enum status cuda_net_create(struct device *device, const struct net_spec *spec, size_t batch, float *gradient,
                             float *buffers, struct net **out);
+enum status cuda_net_plan(struct device *device, const struct net_spec *spec, size_t batch, size_t *bytes);
 void cuda_net_destroy(struct net *net);
 void cuda_net_cast(struct net *net, const float *x);
 enum status cuda_net_forward(struct net *net, enum net_mode mode, const struct net_batch *batch, uint64_t dropout_seed,

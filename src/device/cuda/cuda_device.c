@@ -316,5 +316,6 @@ const struct device_ops cuda_device_ops = {
     .net_result = cuda_net_result,
     .net_backward = cuda_net_backward,
     .net_logits = cuda_net_logits,
+    .net_plan = cuda_net_plan,
     .net_bytes = cuda_net_bytes,
 };

@@ -174,12 +174,16 @@ static void plan_backward(struct net *net)
     }
 }
 
-static enum status place(struct net *net)
+static void place(struct net *net)
 {
     int last = 4 * net->spec.node_count + 1;
     net->workspace = memory_plan_add(&net->plan, net->workspace_bytes, 0);
     memory_plan_use(&net->plan, net->workspace, last);
     memory_plan_place(&net->plan);
+}
+
+static enum status allocate(struct net *net)
+{
     char purpose[96];
     snprintf(purpose, sizeof purpose, "activations of %.32s at a batch of %zu", net->spec.name, net->batch);
     return cuda_alloc(net->plan.bytes, purpose, &net->plan.memory);
@@ -197,16 +201,23 @@ static enum status create_scaling(struct net *net)
     return STATUS_OK;
 }
 
-static enum status fill(struct net *net)
+static enum status compile(struct net *net)
 {
     TRY(choose_type(net));
     init_values(net);
     TRY(create_ops(net));
     plan_backward(net);
     TRY(cuda_weights_create(net));
+    place(net);
+    return STATUS_OK;
+}
+
+static enum status fill(struct net *net)
+{
+    TRY(compile(net));
     TRY(cuda_step_create(net));
     TRY(create_scaling(net));
-    TRY(place(net));
+    TRY(allocate(net));
     TRY(cuda_alloc(net->batch * sizeof(float), "losses", &net->losses));
     TRY(cuda_alloc(net->batch, "places of the labels", &net->places));
     TRY_CUDA("making the network", cudaDeviceSynchronize()); /* what was set so far is on no stream of ours */
@@ -216,18 +227,36 @@ static enum status fill(struct net *net)
     return STATUS_OK;
 }
 
-enum status cuda_net_create(struct device *device, const struct net_spec *spec, size_t batch, float *gradient,
-                            float *buffers, struct net **out)
+static struct net *new_net(struct device *device, const struct net_spec *spec, size_t batch)
 {
     struct net *net = memory_zalloc(1, sizeof *net);
-    assert(spec->node_count > 0 && batch > 0 && device->net_count < CUDA_NETS);
+    assert(spec->node_count > 0 && batch > 0);
     backend_net_copy_spec(&net->spec, spec);
     net->device = device;
     net->batch = batch;
-    net->gradient = gradient;
-    net->buffers = buffers;
     net->values = memory_zalloc((size_t)spec->node_count + 1, sizeof *net->values);
     net->ops = memory_zalloc((size_t)spec->node_count, sizeof *net->ops);
+    return net;
+}
+
+enum status cuda_net_plan(struct device *device, const struct net_spec *spec, size_t batch, size_t *bytes)
+{
+    struct net *net = new_net(device, spec, batch);
+    net->plans_only = true;
+    enum status status = compile(net);
+    if (status == STATUS_OK)
+        *bytes = cuda_net_bytes(net);
+    cuda_net_destroy(net);
+    return status;
+}
+
+enum status cuda_net_create(struct device *device, const struct net_spec *spec, size_t batch, float *gradient,
+                            float *buffers, struct net **out)
+{
+    struct net *net = new_net(device, spec, batch);
+    assert(device->net_count < CUDA_NETS);
+    net->gradient = gradient;
+    net->buffers = buffers;
     enum status status = fill(net);
     if (status != STATUS_OK) {
         cuda_net_destroy(net);

@@ -89,6 +89,7 @@ struct net {
     struct cuda_tile *tiles;     /* owned (tile_count), device memory */
     size_t tile_count;
     struct cuda_working working; /* owned, device memory */
+    bool plans_only;             /* no device memory is allocated */
     size_t working_bytes;
     /* fp16 */
     struct cuda_scaling *scaling; /* owned, device memory; NULL: gradients are not scaled */

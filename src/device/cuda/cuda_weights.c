@@ -123,6 +123,8 @@ static enum status create(struct net *net, const struct table *table, size_t nar
     net->tile_count = table->count;
     net->working.type = net->type;
     net->working_bytes = narrow_bytes + wide_bytes + table_bytes;
+    if (net->plans_only)
+        return STATUS_OK;
     TRY(cuda_alloc(table_bytes, "the working copy", &net->tiles));
     TRY(cuda_alloc(narrow_bytes, "the working copy", &net->working.narrow));
     TRY(cuda_alloc(wide_bytes, "the working copy", &net->working.wide));

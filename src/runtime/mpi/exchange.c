@@ -71,7 +71,7 @@ static enum status init_staging(struct exchange *exchange, int k)
     const struct device_ops *ops = device_ops_of(exchange);
     struct exchange_record *record = &exchange->records[k];
     size_t bytes = exchange->shape.count * sizeof(float);
-    record->staged = memory_alloc_aligned(bytes);
+    record->staged = memory_alloc_aligned_for(bytes, "a snapshot (communication.records=%d)", exchange->record_count);
     TRY(ops->pin(device_of(exchange), record->staged, bytes));
     return ops->vector_alloc(device_of(exchange), exchange->shape.count, &record->theirs);
 }

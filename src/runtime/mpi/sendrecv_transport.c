@@ -86,7 +86,8 @@ static enum status sendrecv_create(const struct transport_params *params, struct
     struct transport *transport = memory_zalloc(1, sizeof *transport);
     transport->params = *params;
     transport->degree = graph_degree(params->graph, params->worker);
-    transport->slots = memory_alloc_aligned((size_t)params->slots * params->slot_bytes);
+    transport->slots = memory_alloc_aligned_for((size_t)params->slots * params->slot_bytes,
+                                                "%d slots for snapshots of neighbors", (int)params->slots);
     transport->links = memory_zalloc((size_t)transport->degree, sizeof transport->links[0]);
     transport->records = memory_zalloc((size_t)params->slots, sizeof transport->records[0]);
     transport->incoming_capacity = 2 * params->slots * params->puts_per_slot;

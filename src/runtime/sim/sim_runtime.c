@@ -209,3 +209,20 @@ size_t simulation_snapshots_most(const struct simulation_params *params, int wor
     size_t open = (size_t)worker_count * (size_t)params->run->records, edges = (size_t)params->run->graph->edge_count;
     return 2 * (open < edges ? open : edges) + 1;
 }
+
+size_t simulation_snapshots_likely(const struct simulation_params *params, int worker_count, size_t count)
+{
+    size_t most = simulation_snapshots_most(params, worker_count);
+    const struct graph *graph = params->run->graph;
+    double mean = 0;
+    if (most == 0 || params->time == SIMULATED_IDEAL)
+        return most;
+    for (int e = 0; e < graph->edge_count; e++) {
+        const struct graph_edge *edge = &graph->edges[e];
+        struct scenario_link link = scenario_link(params->scenario, edge->a, edge->b);
+        double transfer_s = link.latency_s + (double)count * sizeof(float) / link.bytes_per_second;
+        mean += edge->rate * (3 * link.latency_s + transfer_s) / params->step_s;
+    }
+    double peak = 2 * ceil(mean + 4 * sqrt(mean));
+    return peak < (double)most ? (size_t)peak : most;
+}
