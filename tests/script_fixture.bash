@@ -122,6 +122,17 @@ mount_small() {
     mount -t tmpfs -o "size=$2k" grapevine-test "$1" 2>/dev/null || { echo "cannot mount here" && return 1; }
 }
 
+# The runs in $1 and $2 were the same and had the same result, whatever command made them, and how long it took.
+same_result() {
+    "$PYTHON" - "$1/summary.json" "$2/summary.json" <<'PYTHON'
+import json, sys
+other = ("command", "config", "config_file")
+first, second = ({k: v for k, v in json.load(open(path)).items() if k not in other and not k.endswith("_seconds")}
+                 for path in sys.argv[1:])
+assert first == second, [k for k in first if first[k] != second.get(k)]
+PYTHON
+}
+
 finish() {
     echo "$passed passed, $failed failed, $skipped skipped"
     [ "$failed" = 0 ]

@@ -14,6 +14,7 @@
 /* What the file says about itself, in its `__metadata__`, beside the model's name and Grapevine's version. */
 struct checkpoint_info {
     const char *data;               /* name of the data set */
+    const char *class_names;        /* of its classes (app/class_names.h); NULL or "": they have none */
     const char *batch_norm;         /* policy that made the statistics: "recomputed", "averaged", "own" */
     double epoch;                   /* summed over workers */
     int64_t batches_tracked;        /* gradients behind the statistics */
@@ -30,15 +31,20 @@ enum status checkpoint_write(const char *path, const struct net_spec *spec, cons
 
 enum checkpoint_mode {
     CHECKPOINT_STRICT, /* every tensor is there with its shape, and none besides */
-    CHECKPOINT_INIT    /* the same, but a last layer for other classes keeps what `parameters` has (said once) */
+    CHECKPOINT_INIT /* the same, but a last layer for other classes keeps what `parameters` has (said once): for another
+                        * number of them, other names, or the same in another order */
 };
 
+struct class_names;
+
 /* Read a file of ours or of torchvision into `parameters` and `buffers`, which are untouched unless STATUS_OK.
+ * `classes`: those of the data set that it is meant for, NULL for any: a file that names others is read with
+ * CHECKPOINT_INIT alone.
  * STATUS_DATA (logged): no such file, a broken one, or another model's: names the first tensors that are missing,
  * unexpected or of another shape, and the model that the file seems to be; or a value is not finite: names its tensor.
  * A prefix of all names that DDP or torch.compile have put there is left out (said once). */
-enum status checkpoint_read(const char *path, const struct net_spec *spec, enum checkpoint_mode mode, float *parameters,
-                            float *buffers);
+enum status checkpoint_read(const char *path, const struct net_spec *spec, const struct class_names *classes,
+                            enum checkpoint_mode mode, float *parameters, float *buffers);
 /* Would checkpoint_read find all that it wants? Keeps no values, and holds one tensor at a time. */
 enum status checkpoint_check(const char *path, const struct net_spec *spec, enum checkpoint_mode mode);
 

@@ -46,6 +46,7 @@ struct plan {
     const struct algo_ops *algo;
     struct graph *graph;               /* owned; NULL for an algorithm that meets everyone */
     struct text edges;                 /* what is known of them: "4 edges, digest 0123456789abcdef" */
+    struct text class_names;           /* of the training data (app/class_names.h) */
     struct text train_data, test_data; /* likewise (data/fingerprint.h); empty in a plan that does not train */
     struct scenario *scenario;         /* owned: what config's inject.* says */
     struct spectrum spectrum;

@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+#include "app/class_names.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "device/device.h"
@@ -27,9 +28,16 @@ struct state_file_info {
     uint64_t gradients_before; /* runtime_params.gradients_before */
 };
 
+/* What a run must still be when it goes on from a state; kept with it. */
+struct state_origin {
+    uint64_t gradients_before;          /* runtime_params.gradients_before */
+    const char *train_data, *test_data; /* data/fingerprint.h */
+    struct class_names classes;         /* of the training data */
+};
+
 /* Write `state`. STATUS_MACHINE (logged, at `level`): nothing has changed. */
 enum status state_file_write(const struct state_file_place *place, const struct device_ops *ops, struct device *device,
-                             const struct run_state *state, uint64_t gradients_before, enum log_level level);
+                             const struct run_state *state, const struct state_origin *origin, enum log_level level);
 /* Remove this process' old files: all but its newest `kept`, and its parts of the newest `kept` states that are there
  * with the parts of all ranks. */
 void state_file_prune(const struct state_file_place *place, int kept);
@@ -49,6 +57,10 @@ enum status state_file_open_at(const struct state_file_place *place, uint64_t gr
 /* One file by its path. STATUS_DATA (logged): it is not there, or not whole. */
 enum status state_file_open(const char *path, struct state_file **out);
 void state_file_close(struct state_file *file); /* NULL is fine */
+
+/* STATUS_DATA (logged, what was and what is): the state is of other classes or other data. What a file does not say
+ * counts as the same. */
+enum status state_file_check_origin(const struct state_file *file, const struct state_origin *origin);
 
 const char *state_file_path(const struct state_file *file);
 int64_t state_file_first_number(const struct state_file *file);

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "app/state_file.h"
 #include "base/status.h"
 #include "device/net_spec.h"
 
@@ -20,9 +21,9 @@ struct state_mean {
 struct state_mean state_mean_find(const char *directory);
 
 /* Mean over its workers: parameters (parameter_size) and buffers (buffer_size), host memory. STATUS_DATA (logged): a
- * part is damaged, or of another model. */
+ * part is damaged, of another model, or of another origin. */
 enum status state_mean_read(const char *directory, const struct state_mean *mean, const struct net_spec *spec,
-                            float *parameters, float *buffers);
+                            const struct state_origin *origin, float *parameters, float *buffers);
 
 /* Names of the metrics of what was before, so that they are not written over: before-<gradients>-<name>. */
 enum status state_mean_keep_metrics(const char *directory, uint64_t gradients);

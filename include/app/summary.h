@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "base/status.h"
+#include "config/config.h"
 
 /* What was injected (runtime/scenario.h): the texts of the configuration, NULL or "" for none. */
 struct summary_injected {
@@ -17,7 +18,10 @@ struct summary_injected {
 
 /* All pointers are borrowed. Numbers that are not finite become null, NULL texts are left out. */
 struct summary {
-    const char *version, *command, *config; /* config: the file's path */
+    const char *version, *command, *config_file;
+    const struct config *config;        /* all keys as they were resolved; NULL: left out */
+    const char *train_data, *test_data; /* what the data were (data/fingerprint.h) */
+    double learning_rate;               /* the peak of the schedule */
     const char *algorithm, *graph, *model, *data, *partition;
     const double *mean, *deviation; /* (channels), or NULL: the data set's usual ones */
     int channels;

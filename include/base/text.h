@@ -26,6 +26,9 @@ const char *text_nearest(const char *word, const char *const *names, size_t name
 /* "a | b | c", for messages that list what is allowed. */
 void text_add_list(struct text *text, const char *const *names, size_t name_count);
 
+/* The word as a POSIX shell reads it back: in single quotes, where it needs any. */
+void text_add_shell_word(struct text *text, const char *word);
+
 /* Whole-string numbers: false when anything but white space is left over, or out of the type's range. */
 bool text_parse_double(const char *word, double *value);
 bool text_parse_int64(const char *word, int64_t *value);

@@ -141,6 +141,20 @@ enum status config_require(const struct config *config, const char *path);
 /* Write the resolved config as YAML that config_load reads back to the same values. */
 void config_write(const struct config *config, FILE *out);
 
+/* A value with its type. */
+struct config_item {
+    const char *section, *key; /* section "" at the top */
+    enum { CONFIG_BOOL, CONFIG_INTEGER, CONFIG_NUMBER, CONFIG_TEXT, CONFIG_LIST } type;
+    bool flag;
+    int64_t integer;
+    double number; /* NAN: auto */
+    const char *text;
+    const struct config_list *list;
+};
+typedef void config_item_fn(void *context, const struct config_item *item);
+/* Calls `visit` with every key, section by section. */
+void config_each(const struct config *config, config_item_fn *visit, void *context);
+
 /* Calls `visit` with the name and value (as YAML) of each key that all ranks of a run must agree on. */
 typedef void config_value_fn(void *context, const char *name, const char *value);
 void config_each_shared(const struct config *config, config_value_fn *visit, void *context);

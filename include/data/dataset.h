@@ -113,6 +113,9 @@ struct dataset_params {
 enum status dataset_open(const struct dataset_params *params, struct dataset **out);
 void dataset_close(struct dataset *set);
 
+/* The set is read from files below dataset_params.path, not drawn. */
+bool dataset_has_files(const char *name);
+
 /* NULL-terminated: shapes gaussian cifar10 cifar100 mnist fashion-mnist imagenet photos npy. */
 const char *const *dataset_names(void);
 

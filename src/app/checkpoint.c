@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/class_names.h"
 #include "app/safetensors.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -16,7 +17,7 @@
 
 enum {
     NAMED_MAX = 3, /* tensors of each kind that a message names */
-    PAIRS_MAX = 11 /* of metadata; the last two are mean and deviation */
+    PAIRS_MAX = 12 /* of metadata; the last two are mean and deviation */
 };
 
 static const char mean_suffix[] = ".running_mean";
@@ -97,6 +98,7 @@ enum status checkpoint_write(const char *path, const struct net_spec *spec, cons
                                                    {"model", spec->name},
                                                    {"classes", classes},
                                                    {"data", info->data},
+                                                   {"class_names", info->class_names != NULL ? info->class_names : ""},
                                                    {"input_shape", shape},
                                                    {"normalization", normalization},
                                                    {"epoch", epoch},
@@ -415,19 +417,48 @@ enum status checkpoint_check(const char *path, const struct net_spec *spec, enum
     return status;
 }
 
-enum status checkpoint_read(const char *path, const struct net_spec *spec, enum checkpoint_mode mode, float *parameters,
-                            float *buffers)
+/* The file's classes are not those of the data set: `how` they differ. */
+static enum status meet_classes(const struct safetensors_file *file, const struct net_spec *spec,
+                                enum checkpoint_mode mode, const char *how, bool *fresh_head)
+{
+    if (mode == CHECKPOINT_STRICT) {
+        log_error("%s was trained on other classes than this data set has: %s; test it on the data that it was trained "
+                  "on, or train anew from it (model.init)",
+                  file->path, how);
+        return STATUS_DATA;
+    }
+    for (int i = 0; i < spec->parameter_count; i++)
+        *fresh_head |= is_head(spec, i);
+    if (*fresh_head)
+        log_info("%s was trained on other classes than this data set has: %s; its last layer starts fresh", file->path,
+                 how);
+    return STATUS_OK;
+}
+
+static enum status read_file(struct safetensors_file *file, const struct net_spec *spec,
+                             const struct class_names *classes, enum checkpoint_mode mode, float *parameters,
+                             float *buffers)
+{
+    struct text how = {0};
+    uint64_t class_count = mode == CHECKPOINT_INIT ? other_class_count(file, spec) : 0;
+    bool fresh_head = class_count != 0;
+    enum status status = check(file, spec, fresh_head);
+    if (status == STATUS_OK && classes != NULL &&
+        class_names_differ(safetensors_metadata(file, "class_names"), classes, &how))
+        status = meet_classes(file, spec, mode, text_view(&how), &fresh_head);
+    else if (status == STATUS_OK && fresh_head)
+        log_info("%s was trained for %" PRIu64 " classes, this data set has %d: its last layer starts fresh",
+                 file->path, class_count, spec->class_count);
+    text_release(&how);
+    return status == STATUS_OK ? read_values(file, spec, fresh_head, parameters, buffers) : status;
+}
+
+enum status checkpoint_read(const char *path, const struct net_spec *spec, const struct class_names *classes,
+                            enum checkpoint_mode mode, float *parameters, float *buffers)
 {
     struct safetensors_file *file;
-    enum status status;
     TRY(open_checkpoint(path, &file));
-    uint64_t class_count = mode == CHECKPOINT_INIT ? other_class_count(file, spec) : 0;
-    TRY_GOTO(check(file, spec, class_count != 0), close_file);
-    TRY_GOTO(read_values(file, spec, class_count != 0, parameters, buffers), close_file);
-    if (class_count != 0)
-        log_info("%s was trained for %" PRIu64 " classes, this data set has %d: its last layer starts fresh", path,
-                 class_count, spec->class_count);
-close_file:
+    enum status status = read_file(file, spec, classes, mode, parameters, buffers);
     safetensors_close(file);
     return status;
 }

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "app/checkpoint.h"
+#include "app/class_names.h"
 #include "app/command.h"
 #include "app/idle_settings.h"
 #include "app/option_rules.h"
@@ -39,7 +40,9 @@ static enum status set_up(struct test_bench *bench, const struct config *config,
     idle_settings_warn(bench->plan, READER_EVAL);
     struct plan *plan = bench->plan;
     size_t batch = (size_t)config->train.batch;
-    TRY(checkpoint_read(checkpoint, plan->spec, CHECKPOINT_STRICT, plan->initial_parameters, plan->initial_buffers));
+    const struct class_names classes = {.names = plan->test->class_names, .count = plan->test->class_count};
+    TRY(checkpoint_read(checkpoint, plan->spec, &classes, CHECKPOINT_STRICT, plan->initial_parameters,
+                        plan->initial_buffers));
     bench->gradient = memory_alloc_aligned_for(plan->spec->parameter_size * sizeof(float), "the gradient of model %s",
                                                plan->spec->name);
     evaluator_init(&bench->evaluator, plan->ops, plan->spec, batch, plan->data_threads);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "app/checkpoint.h"
+#include "app/class_names.h"
 #include "app/plan_data.h"
 #include "app/plan_facts.h"
 #include "app/plan_model.h"
@@ -31,7 +32,9 @@ static enum status init_parameters(struct plan *plan)
     store_init_buffers(plan->spec, plan->initial_buffers);
     if (path[0] == '\0')
         return STATUS_OK;
-    return checkpoint_read(path, plan->spec, CHECKPOINT_INIT, plan->initial_parameters, plan->initial_buffers);
+    const struct class_names classes = {.names = plan->train->class_names, .count = plan->train->class_count};
+    return checkpoint_read(path, plan->spec, &classes, CHECKPOINT_INIT, plan->initial_parameters,
+                           plan->initial_buffers);
 }
 
 /* Between a real worker's updates nobody waits for its gradient, unless all do. */
@@ -378,6 +381,7 @@ void plan_destroy(struct plan *plan)
     scenario_destroy(plan->scenario);
     graph_destroy(plan->graph);
     text_release(&plan->edges);
+    text_release(&plan->class_names);
     text_release(&plan->train_data);
     text_release(&plan->test_data);
     free(plan);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "app/agreement.h"
+#include "app/class_names.h"
 #include "base/digest.h"
 #include "data/fingerprint.h"
 
@@ -23,6 +24,8 @@ void plan_describe_edges(struct plan *plan)
 
 void plan_describe_data(struct plan *plan)
 {
+    const struct class_names classes = {.names = plan->train->class_names, .count = plan->train->class_count};
+    class_names_write(&classes, &plan->class_names);
     fingerprint_add(plan->train, &plan->train_data);
     fingerprint_add(plan->test, &plan->test_data);
 }

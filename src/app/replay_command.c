@@ -118,7 +118,7 @@ static enum status read_final(struct replaying *replaying)
     float *parameters = memory_alloc_aligned(spec->parameter_size * sizeof parameters[0]);
     float *buffers = memory_zalloc(spec->buffer_size + 1, sizeof buffers[0]);
     char *path = run_directory_file(replaying->directory, "final.safetensors");
-    enum status status = checkpoint_read(path, spec, CHECKPOINT_STRICT, parameters, buffers);
+    enum status status = checkpoint_read(path, spec, NULL, CHECKPOINT_STRICT, parameters, buffers);
     if (status == STATUS_OK) {
         replaying->file_x = digest_bytes(0, parameters, spec->parameter_size * sizeof parameters[0]);
         replaying->file_buffers =

@@ -23,6 +23,31 @@ void run_output_write_config(const void *context, FILE *out)
     config_write(context, out);
 }
 
+/* `*path`, owned, from the root on; "" stays. */
+static void make_absolute(char **path)
+{
+    char *folder = getcwd(NULL, 0);
+    if ((*path)[0] != '\0' && (*path)[0] != '/' && folder != NULL) {
+        const char *rest = strncmp(*path, "./", 2) == 0 ? *path + 2 : *path;
+        char *absolute = text_format("%s/%s", strcmp(folder, "/") == 0 ? "" : folder, rest);
+        free(*path);
+        *path = absolute;
+    }
+    free(folder);
+}
+
+void run_output_resolve_paths(struct config *config)
+{
+    const char *environment = getenv("GRAPEVINE_DATA");
+    if (config->data.path[0] == '\0' && environment != NULL && dataset_has_files(config->data.name)) {
+        free(config->data.path);
+        config->data.path = memory_copy_text(environment);
+    }
+    make_absolute(&config->data.path);
+    make_absolute(&config->graph.file);
+    make_absolute(&config->model.init);
+}
+
 char *run_output_directory(const struct config *config, const char *config_path)
 {
     if (config->run.dir[0] != '\0')
@@ -42,6 +67,7 @@ static struct checkpoint_info checkpoint_info(const struct run_output *output, d
         .deviation = set->deviation,
         .input_mean = set->input_mean,
         .input_deviation = set->input_deviation,
+        .class_names = text_view(&output->plan->class_names),
         .batch_norm = "own",
         .epoch = epoch,
         .batches_tracked = (int64_t)(epoch * output->plan->gradients_per_epoch) / output->workers,
@@ -123,7 +149,11 @@ static struct summary summarize(const struct run_output *output, const struct ru
     return (struct summary){
         .version = GRAPEVINE_VERSION,
         .command = output->command,
-        .config = output->config_path,
+        .config_file = output->config_path,
+        .config = config,
+        .train_data = text_view(&plan->train_data),
+        .test_data = text_view(&plan->test_data),
+        .learning_rate = plan->schedule.peak,
         .algorithm = plan->algo->name,
         .graph = pairs ? plan->graph->name : "everyone",
         .model = plan->spec->name,
@@ -239,6 +269,16 @@ struct event_log_header run_output_events(const struct run_output *output)
     snprintf(header.algorithm, sizeof header.algorithm, "%s", plan->algo->name);
     snprintf(header.time, sizeof header.time, "%s", plan->place.simulated ? output->config->simulate.time : "real");
     return header;
+}
+
+struct state_origin run_output_origin(const struct plan *plan, uint64_t gradients_before)
+{
+    return (struct state_origin){
+        .gradients_before = gradients_before,
+        .train_data = text_view(&plan->train_data),
+        .test_data = text_view(&plan->test_data),
+        .classes = {.names = plan->train->class_names, .count = plan->train->class_count},
+    };
 }
 
 /* The configuration that the run in the directory began with; NULL (logged) where it cannot be read. */

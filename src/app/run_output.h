@@ -7,6 +7,7 @@
 
 #include "app/event_log.h"
 #include "app/plan.h"
+#include "app/state_file.h"
 #include "config/config.h"
 
 struct run_output {
@@ -22,6 +23,9 @@ struct run_output {
 
 /* run.dir, or runs/<name of the configuration file>; owned by the caller. */
 char *run_output_directory(const struct config *config, const char *config_path);
+/* Once the plan has read them: paths of data (also where $GRAPEVINE_DATA named them), edges and weights from the root on,
+ * so that config.yaml means the same in every folder. */
+void run_output_resolve_paths(struct config *config);
 /* For run_directory_create; `context` is the struct config. */
 void run_output_write_config(const void *context, FILE *out);
 /* The file name of a checkpoint in mid-run, owned by the caller: "checkpoint-0025.safetensors" after the epochs of the
@@ -41,6 +45,8 @@ enum status run_output_finish(const struct run_output *output, const struct runt
  * of before: graph and algorithm (and `workers`, if asked) are the same; else their states do not fit. */
 enum status run_output_compare_settings(const struct config *config, const char *directory, bool workers,
                                         bool *same_network);
+/* For states of the plan's run. */
+struct state_origin run_output_origin(const struct plan *plan, uint64_t gradients_before);
 /* The run in the directory, which is done, had fewer epochs. */
 bool run_output_is_longer(const struct config *config, const char *directory);
 /* It is, and there is no state to go on from. Returns STATUS_USAGE. */

@@ -109,7 +109,8 @@ static enum status save_state(void *context, const struct run_state *state)
     enum log_level level = *interrupt_leave() != 0 ? LOG_ERROR : LOG_WARNING;
     struct state_file_place place = {.directory = s->directory};
     record_sync(s->record);
-    TRY(state_file_write(&place, s->plan->ops, s->plan->device, state, gradients_before(s), level));
+    struct state_origin origin = run_output_origin(s->plan, gradients_before(s));
+    TRY(state_file_write(&place, s->plan->ops, s->plan->device, state, &origin, level));
     state_file_prune(&place, (int)s->config->run.keep_states);
     if (*interrupt_leave() != 0)
         log_warning(
@@ -253,15 +254,16 @@ static enum status look_for_state(struct simulating *s)
     else
         find_newest(s);
     TRY(run_output_compare_settings(s->config, s->directory, true, &same_network));
+    const struct state_origin origin = run_output_origin(s->plan, 0);
     if (s->state != NULL && same_network)
-        return STATUS_OK;
+        return state_file_check_origin(s->state, &origin);
     state_file_close(s->state);
     s->state = NULL;
     s->mean = state_mean_find(s->directory);
     if (s->mean.workers > 0 && s->plan->place.dry)
         return STATUS_OK;
     if (s->mean.workers > 0)
-        return state_mean_read(s->directory, &s->mean, s->plan->spec, s->plan->initial_parameters,
+        return state_mean_read(s->directory, &s->mean, s->plan->spec, &origin, s->plan->initial_parameters,
                                s->plan->initial_buffers);
     if (s->is_longer)
         return run_output_refuse_longer(s->directory);
@@ -291,6 +293,7 @@ static enum status simulate(struct simulating *s, int count, char **arguments)
     struct plan_place place = {
         .worker_count = (int)s->config->train.workers, .simulated = true, .dry = s->options.dry_run};
     TRY(plan_create(s->config, &place, &s->plan));
+    run_output_resolve_paths(s->config);
     idle_settings_warn(s->plan, READER_SIMULATE);
     TRY(look_for_state(s));
     if (s->goes_on)
@@ -333,8 +336,10 @@ int command_simulate(int count, char **arguments)
 {
     struct simulating s = {0};
     text_add(&s.command, "grapevine simulate");
-    for (int i = 0; i < count; i++)
-        text_add(&s.command, " %s", arguments[i]);
+    for (int i = 0; i < count; i++) {
+        text_add(&s.command, " ");
+        text_add_shell_word(&s.command, arguments[i]);
+    }
     enum status status = run_options_take("simulate", &count, arguments, &s.options);
     if (status == STATUS_OK)
         status = simulate(&s, count, arguments);

@@ -67,20 +67,28 @@ static char *path_of(const struct state_file_place *place, int rank, uint64_t gr
 }
 
 static enum status write_file(const char *path, const struct safetensors_entry *entries, size_t count,
-                              const struct run_state *state, uint64_t gradients_before, enum log_level level)
+                              const struct run_state *state, const struct state_origin *origin, enum log_level level)
 {
-    struct text order = {0};
+    struct text order = {0}, names = {0};
     char bytes[32], gradients[32], before[32];
     for (size_t i = 0; i < state->vector_count; i++)
         text_add(&order, "%s%s", i > 0 ? " " : "", state->vectors[i].name);
     snprintf(bytes, sizeof bytes, "%" PRIu64, state->recorded);
     snprintf(gradients, sizeof gradients, "%" PRIu64, state->gradients);
-    snprintf(before, sizeof before, "%" PRIu64, gradients_before);
-    const struct safetensors_pair metadata[] = {{"format", format_name},  {"grapevine", GRAPEVINE_VERSION},
-                                                {"gradients", gradients}, {"gradients_before", before},
-                                                {"metrics_bytes", bytes}, {"order", text_view(&order)}};
+    snprintf(before, sizeof before, "%" PRIu64, origin->gradients_before);
+    class_names_write(&origin->classes, &names);
+    const struct safetensors_pair metadata[] = {{"format", format_name},
+                                                {"grapevine", GRAPEVINE_VERSION},
+                                                {"gradients", gradients},
+                                                {"gradients_before", before},
+                                                {"metrics_bytes", bytes},
+                                                {"order", text_view(&order)},
+                                                {"class_names", text_view(&names)},
+                                                {"train_data", origin->train_data},
+                                                {"test_data", origin->test_data}};
     enum status status = safetensors_write(path, entries, count, metadata, sizeof metadata / sizeof metadata[0], level);
     text_release(&order);
+    text_release(&names);
     return status;
 }
 
@@ -169,7 +177,7 @@ void state_file_forget_later(const struct state_file_place *place, uint64_t grad
 }
 
 enum status state_file_write(const struct state_file_place *place, const struct device_ops *ops, struct device *device,
-                             const struct run_state *state, uint64_t gradients_before, enum log_level level)
+                             const struct run_state *state, const struct state_origin *origin, enum log_level level)
 {
     size_t count = state->vector_count, digest_count = count + 1, number_count = state->number_count;
     struct passage *passages = memory_zalloc(count, sizeof passages[0]);
@@ -197,7 +205,7 @@ enum status state_file_write(const struct state_file_place *place, const struct 
     char *path = path_of(place, place->rank, state->gradients);
     enum status status = ops->health(device);
     if (status == STATUS_OK)
-        status = write_file(path, entries, count + 2, state, gradients_before, level);
+        status = write_file(path, entries, count + 2, state, origin, level);
     if (status == STATUS_OK)
         status = ops->health(device);
     free(path);
@@ -211,7 +219,7 @@ enum status state_file_write(const struct state_file_place *place, const struct 
 
 static enum status __attribute__((format(printf, 2, 3))) refuse(const struct state_file *file, const char *format, ...)
 {
-    char what[256];
+    char what[1024];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(what, sizeof what, format, arguments);
@@ -389,6 +397,27 @@ void state_file_close(struct state_file *file)
     free(file->numbers);
     free(file->digests);
     free(file);
+}
+
+static enum status check_data(const struct state_file *file, const char *key, const char *set, const char *now)
+{
+    const char *was = safetensors_metadata(file->file, key);
+    char shown[64];
+    if (was == NULL || was[0] == '\0' || strcmp(was, now) == 0)
+        return STATUS_OK;
+    return refuse(file, "the %s data are others than those that the run began with (data.*): %s were, %s are", set,
+                  safetensors_printable(shown, was), now);
+}
+
+enum status state_file_check_origin(const struct state_file *file, const struct state_origin *origin)
+{
+    struct text how = {0};
+    bool differ = class_names_differ(safetensors_metadata(file->file, "class_names"), &origin->classes, &how);
+    enum status status = differ ? refuse(file, "the run began with other classes: %s", text_view(&how)) : STATUS_OK;
+    text_release(&how);
+    TRY(status);
+    TRY(check_data(file, "train_data", "training", origin->train_data));
+    return check_data(file, "test_data", "test", origin->test_data);
 }
 
 const char *state_file_path(const struct state_file *file)

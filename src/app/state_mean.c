@@ -101,13 +101,16 @@ static enum status add_vector(void *context, const char *name, const float *valu
     return STATUS_OK;
 }
 
-static enum status add_part(const char *directory, const struct state_mean *mean, int rank, struct sums *sums)
+static enum status add_part(const char *directory, const struct state_mean *mean, const struct state_origin *origin,
+                            int rank, struct sums *sums)
 {
     struct state_file_place place = place_of(directory, mean);
     place.rank = rank;
     struct state_file *file = NULL;
     TRY(state_file_open_at(&place, mean->gradients, &file));
-    enum status status = state_file_visit(file, add_vector, sums);
+    enum status status = state_file_check_origin(file, origin);
+    if (status == STATUS_OK)
+        status = state_file_visit(file, add_vector, sums);
     state_file_close(file);
     return status;
 }
@@ -119,14 +122,14 @@ static void divide(const double *sums, int workers, size_t count, float *out)
 }
 
 enum status state_mean_read(const char *directory, const struct state_mean *mean, const struct net_spec *spec,
-                            float *parameters, float *buffers)
+                            const struct state_origin *origin, float *parameters, float *buffers)
 {
     struct sums sums = {.spec = spec};
     enum status status = STATUS_OK;
     sums.parameters = memory_zalloc(spec->parameter_size, sizeof sums.parameters[0]);
     sums.buffers = memory_zalloc(spec->buffer_size + 1, sizeof sums.buffers[0]);
     for (int rank = 0; rank < (mean->simulated ? 1 : mean->workers) && status == STATUS_OK; rank++)
-        status = add_part(directory, mean, rank, &sums);
+        status = add_part(directory, mean, origin, rank, &sums);
     if (status == STATUS_OK && sums.workers == 0) {
         log_error("%s: the kept state after %" PRIu64
                   " gradients holds no worker's parameters; start anew in another folder",

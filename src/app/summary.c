@@ -127,6 +127,45 @@ static void add_injected(cJSON *root, const struct summary_injected *injected)
     add_share(object, "corrupt", injected->corrupt);
 }
 
+static cJSON *config_value(const struct config_item *item)
+{
+    char digits[32];
+    switch (item->type) {
+    case CONFIG_BOOL:
+        return cJSON_CreateBool(item->flag);
+    case CONFIG_INTEGER:
+        snprintf(digits, sizeof digits, "%" PRId64, item->integer);
+        return cJSON_CreateRaw(digits);
+    case CONFIG_NUMBER:
+        return isnan(item->number) ? cJSON_CreateString("auto") : number(item->number);
+    case CONFIG_TEXT:
+        return cJSON_CreateString(item->text);
+    case CONFIG_LIST:
+        return cJSON_CreateDoubleArray(item->list->items, item->list->count);
+    }
+    return cJSON_CreateNull();
+}
+
+static void add_config_item(void *context, const struct config_item *item)
+{
+    cJSON *root = context, *section = root;
+    if (item->section[0] != '\0') {
+        section = cJSON_GetObjectItemCaseSensitive(root, item->section);
+        if (section == NULL)
+            section = cJSON_AddObjectToObject(root, item->section);
+    }
+    cJSON_AddItemToObject(section, item->key, config_value(item));
+}
+
+static void add_data(cJSON *root, const struct summary *summary)
+{
+    if (summary->train_data == NULL)
+        return;
+    cJSON *data = cJSON_AddObjectToObject(root, "data_fingerprint");
+    add_text(data, "train", summary->train_data);
+    add_text(data, "test", summary->test_data);
+}
+
 /* What was run. */
 static void add_set_up(cJSON *root, const struct summary *summary)
 {
@@ -134,7 +173,7 @@ static void add_set_up(cJSON *root, const struct summary *summary)
     snprintf(seed, sizeof seed, "%" PRId64, summary->seed);
     add_text(root, "version", summary->version);
     add_text(root, "command", summary->command);
-    add_text(root, "config", summary->config);
+    add_text(root, "config_file", summary->config_file);
     add_text(root, "algorithm", summary->algorithm);
     add_text(root, "graph", summary->graph);
     add_text(root, "model", summary->model);
@@ -156,6 +195,8 @@ static void add_set_up(cJSON *root, const struct summary *summary)
     cJSON_AddRawToObject(root, "seed", seed);
     add_whole(root, "batch", summary->batch);
     add_number(root, "epochs", summary->epochs);
+    add_number(root, "learning_rate", summary->learning_rate);
+    add_data(root, summary);
     add_number(root, "chi1", summary->chi1);
     add_number(root, "chi2", summary->chi2);
     add_number(root, "eta", summary->eta);
@@ -163,6 +204,8 @@ static void add_set_up(cJSON *root, const struct summary *summary)
     add_number(root, "alpha_tilde", summary->alpha_tilde);
     if (injects(&summary->injected))
         add_injected(root, &summary->injected);
+    if (summary->config != NULL)
+        config_each(summary->config, add_config_item, cJSON_AddObjectToObject(root, "config"));
 }
 
 /* What came of it. */

@@ -103,12 +103,12 @@ static enum status save_state(void *context, const struct run_state *state)
     struct training *training = context;
     struct state_file_place place = place_of(training);
     const struct plan *plan = training->plan;
+    struct state_origin origin = run_output_origin(plan, gradients_before(training));
     double begin_s = stopwatch_now();
     record_sync(training->record);
     log_hold(true);
-    enum status status =
-        job_agree(&training->job, "state",
-                  state_file_write(&place, plan->ops, plan->device, state, gradients_before(training), LOG_ERROR));
+    enum status status = job_agree(&training->job, "state",
+                                   state_file_write(&place, plan->ops, plan->device, state, &origin, LOG_ERROR));
     log_hold(false);
     TRY(status);
     state_file_prune(&place, (int)training->config->run.keep_states);
@@ -126,9 +126,10 @@ static void keep_state(void *context, const struct run_state *state)
     const struct training *training = context;
     struct state_file_place place = place_of(training);
     const struct plan *plan = training->plan;
+    struct state_origin origin = run_output_origin(plan, gradients_before(training));
     double begin_s = stopwatch_now();
     record_sync(training->record);
-    if (state_file_write(&place, plan->ops, plan->device, state, gradients_before(training), LOG_WARNING) != STATUS_OK)
+    if (state_file_write(&place, plan->ops, plan->device, state, &origin, LOG_WARNING) != STATUS_OK)
         return; /* it has said so */
     state_file_prune(&place, (int)training->config->run.keep_states);
     log_debug("the part of worker %d in the state after %llu gradients is written (in %.2f s)", training->job.rank,
@@ -241,14 +242,21 @@ static uint64_t done_before(const struct training *training)
     return training->state != NULL ? training->done_before : training->mean.gradients;
 }
 
+static enum status check_state(struct training *training)
+{
+    struct state_origin origin = run_output_origin(training->plan, 0);
+    return training->state != NULL ? state_file_check_origin(training->state, &origin) : STATUS_OK;
+}
+
 /* Nobody's state fits: the mean of other workers', which rank 0 makes known to all, or the beginning. */
 static enum status read_mean(struct training *training)
 {
     struct plan *plan = training->plan;
     if (training->job.rank != 0 || !training->goes_on || training->state != NULL)
         return STATUS_OK;
+    const struct state_origin origin = run_output_origin(plan, 0);
     if (training->mean.workers > 0)
-        return state_mean_read(training->directory, &training->mean, plan->spec, plan->initial_parameters,
+        return state_mean_read(training->directory, &training->mean, plan->spec, &origin, plan->initial_parameters,
                                plan->initial_buffers);
     if (training->is_longer)
         return run_output_refuse_longer(training->directory);
@@ -333,6 +341,7 @@ static enum status make_plan(struct training *training)
                                .dry = training->options.dry_run,
                                .cores = training->job.cores};
     TRY(plan_create(training->config, &place, &training->plan));
+    run_output_resolve_paths(training->config);
     training->job.limit_s += scenario_longest_pause_s(training->plan->scenario);
     idle_settings_warn(training->plan, READER_TRAIN);
     return STATUS_OK;
@@ -514,6 +523,7 @@ static enum status train(struct training *training)
     TRY(compare_plans(training));
     if (training->goes_on)
         TRY(look_for_states(training));
+    TRY(together(training, "origin of a kept state", check_state));
     TRY(together(training, "mean of a kept state", read_mean));
     if (training->goes_on && training->job.rank == 0)
         run_output_tell_schedule(training->plan, training->directory, done_before(training));
@@ -573,8 +583,10 @@ int command_train(int count, char **arguments)
 {
     struct training training = {.arguments = arguments, .job = {.limit_s = START_LIMIT_S}};
     text_add(&training.command, "grapevine train");
-    for (int i = 0; i < count; i++)
-        text_add(&training.command, " %s", arguments[i]);
+    for (int i = 0; i < count; i++) {
+        text_add(&training.command, " ");
+        text_add_shell_word(&training.command, arguments[i]);
+    }
     training.argument_count = count;
     enum status status = job_start(NULL, NULL, &training.job);
     if (status == STATUS_OK) {

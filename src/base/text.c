@@ -1,6 +1,7 @@
 /* Small text services: a growing string, the nearest known name, numbers with units. */
 #include "base/text.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
@@ -115,6 +116,21 @@ void text_add_list(struct text *text, const char *const *names, size_t name_coun
 {
     for (size_t i = 0; i < name_count; i++)
         text_add(text, "%s%s", i > 0 ? " | " : "", names[i]);
+}
+
+void text_add_shell_word(struct text *text, const char *word)
+{
+    bool plain = word[0] != '\0';
+    for (const char *at = word; *at != '\0'; at++)
+        plain = plain && (isalnum((unsigned char)*at) || strchr("_./+-=:,@%", *at) != NULL);
+    if (plain) {
+        text_add(text, "%s", word);
+        return;
+    }
+    text_add(text, "'");
+    for (const char *at = word; *at != '\0'; at++)
+        text_add(text, *at == '\'' ? "'\\''" : "%c", *at);
+    text_add(text, "'");
 }
 
 static bool only_blank(const char *rest)

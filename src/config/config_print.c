@@ -21,6 +21,38 @@ void config_write(const struct config *config, FILE *out)
     }
 }
 
+void config_each(const struct config *config, config_item_fn *visit, void *context)
+{
+    for (size_t i = 0; i < schema_count(); i++) {
+        const struct schema_row *row = schema_row(i);
+        const void *from = (const char *)config + row->offset;
+        struct config_item item = {.section = row->section, .key = row->key};
+        switch (row->type) {
+        case SCHEMA_BOOL:
+            item.type = CONFIG_BOOL;
+            item.flag = *(const bool *)from;
+            break;
+        case SCHEMA_INTEGER:
+            item.type = CONFIG_INTEGER;
+            item.integer = *(const int64_t *)from;
+            break;
+        case SCHEMA_NUMBER:
+            item.type = CONFIG_NUMBER;
+            item.number = *(const double *)from;
+            break;
+        case SCHEMA_TEXT:
+            item.type = CONFIG_TEXT;
+            item.text = config_value_text_const(row, config);
+            break;
+        case SCHEMA_LIST:
+            item.type = CONFIG_LIST;
+            item.list = from;
+            break;
+        }
+        visit(context, &item);
+    }
+}
+
 void config_each_shared(const struct config *config, config_value_fn *visit, void *context)
 {
     for (size_t i = 0; i < schema_count(); i++) {

@@ -118,6 +118,14 @@ void dataset_close(struct dataset *set)
         set->ops->destroy(set);
 }
 
+bool dataset_has_files(const char *name)
+{
+    for (size_t i = 0; i < KIND_COUNT; i++)
+        if (strcmp(name, kinds[i].name) == 0)
+            return kinds[i].folder != NULL;
+    return false;
+}
+
 const char *const *dataset_names(void)
 {
     return names;

@@ -46,8 +46,7 @@ same_run() {
     for file in "$1"/events-*.jsonl; do
         diff <(grep '"event"' "$file") <(grep '"event"' "$2/${file##*/}") || return
     done
-    diff <(grep -v -e '"command"' -e '"config"' -e '_seconds"' "$1/summary.json") \
-        <(grep -v -e '"command"' -e '"config"' -e '_seconds"' "$2/summary.json")
+    same_result "$1" "$2"
 }
 
 # The kinds of runs: algorithm, time, and what happens in it.

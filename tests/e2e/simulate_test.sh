@@ -57,8 +57,7 @@ same_run() {
         diff <(grep '"event"' "$file") <(grep '"event"' "$2/${file##*/}") || return
     done
     diff <(grep -v ' dir: ' "$1/config.yaml") <(grep -v ' dir: ' "$2/config.yaml") || return
-    diff <(grep -v -e '"command"' -e '"config"' -e '_seconds"' "$1/summary.json") \
-        <(grep -v -e '"command"' -e '"config"' -e '_seconds"' "$2/summary.json")
+    same_result "$1" "$2"
 }
 
 # Keep a core busy until its process is ended.

@@ -44,7 +44,7 @@ int main(int argc, char **argv)
         return (int)checkpoint_write(argv[4], spec, parameters, buffers, &info);
     float *read = memory_zalloc(spec->parameter_size, sizeof *read);
     float *read_buffers = memory_zalloc(spec->buffer_size, sizeof *read_buffers);
-    TRY(checkpoint_read(argv[4], spec, CHECKPOINT_STRICT, read, read_buffers));
+    TRY(checkpoint_read(argv[4], spec, NULL, CHECKPOINT_STRICT, read, read_buffers));
     bool same = memcmp(read, parameters, spec->parameter_size * sizeof *read) == 0 &&
                 memcmp(read_buffers, buffers, spec->buffer_size * sizeof *read) == 0;
     return same ? 0 : 1;

@@ -21,7 +21,7 @@ static struct summary make_summary(void)
 {
     return (struct summary){.version = "0.1.0",
                             .command = "grapevine train \"a b\".yaml",
-                            .config = "a b.yaml",
+                            .config_file = "a b.yaml",
                             .algorithm = "acid",
                             .graph = "ring",
                             .model = "resnet20",
