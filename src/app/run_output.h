@@ -23,8 +23,8 @@ struct run_output {
 
 /* run.dir, or runs/<name of the configuration file>; owned by the caller. */
 char *run_output_directory(const struct config *config, const char *config_path);
-/* Once the plan has read them: paths of data (also where $GRAPEVINE_DATA named them), edges and weights from the root on,
- * so that config.yaml means the same in every folder. */
+/* Once the plan has read them: paths of data (also where $GRAPEVINE_DATA named them), edges and weights from the root
+ * on, so that config.yaml means the same in every folder. */
 void run_output_resolve_paths(struct config *config);
 /* For run_directory_create; `context` is the struct config. */
 void run_output_write_config(const void *context, FILE *out);

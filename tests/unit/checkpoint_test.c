@@ -100,9 +100,11 @@ static void reads_what_it_wrote(void **state)
     for (const char *const *name = (const char *const[]){"mlp", "convnet", "resnet20", NULL}; *name != NULL; name++) {
         struct replica written = make_replica(*name, 10, 1), read = make_replica(*name, 10, 2);
         write_file(&written);
-        assert_int_equal(checkpoint_read(path, read.spec, NULL, CHECKPOINT_STRICT, read.parameters, read.buffers), STATUS_OK);
+        assert_int_equal(checkpoint_read(path, read.spec, NULL, CHECKPOINT_STRICT, read.parameters, read.buffers),
+                         STATUS_OK);
         assert_equal_values(&written, &read);
-        assert_int_equal(checkpoint_read(path, read.spec, NULL, CHECKPOINT_INIT, read.parameters, read.buffers), STATUS_OK);
+        assert_int_equal(checkpoint_read(path, read.spec, NULL, CHECKPOINT_INIT, read.parameters, read.buffers),
+                         STATUS_OK);
         assert_equal_values(&written, &read);
         release(&written);
         release(&read);

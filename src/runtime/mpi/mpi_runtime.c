@@ -524,25 +524,11 @@ static enum status end_run(struct trainer *trainer, double training_s, bool left
     return status;
 }
 
-/* The run's time stands still meanwhile. */
-static enum status take_up(struct trainer *trainer)
-{
-    const struct runtime_params *params = trainer->params;
-    TRY(trainer_take_up(trainer));
-    double begin_s = stopwatch_now();
-    if (params->restored != NULL)
-        TRY(params->restored(params->state_context));
-    double took_s = stopwatch_now() - begin_s;
-    trainer->origin_s += took_s;
-    trainer->injection.origin_s += took_s;
-    return STATUS_OK;
-}
-
 static enum status run_all(struct trainer *trainer, struct runtime_result *out)
 {
     TRY(job_barrier(trainer->job, "start of training"));
     if (trainer->params->restore_state != NULL)
-        TRY(take_up(trainer));
+        TRY(trainer_take_up(trainer));
     event(trainer, EVENT_BEGIN, 0, 0); /* the worker was made with its working copy */
     TRY(trainer_open_cut(trainer, global_steps(trainer)));
     TRY(open_communication(trainer));

@@ -89,6 +89,19 @@ static enum status take_up_own(struct trainer *trainer)
     return status;
 }
 
+/* The run's time stands still meanwhile. */
+static enum status tell_restored(struct trainer *trainer)
+{
+    const struct runtime_params *params = trainer->params;
+    double begin_s = stopwatch_now();
+    if (params->restored != NULL)
+        TRY(params->restored(params->state_context));
+    double took_s = stopwatch_now() - begin_s;
+    trainer->origin_s += took_s;
+    trainer->injection.origin_s += took_s;
+    return STATUS_OK;
+}
+
 enum status trainer_take_up(struct trainer *trainer)
 {
     log_hold(true);
@@ -97,7 +110,8 @@ enum status trainer_take_up(struct trainer *trainer)
         log_release();
     log_hold(false);
     TRY(status);
-    return share_gradients(trainer);
+    TRY(share_gradients(trainer));
+    return tell_restored(trainer);
 }
 
 /* Of a run whose meetings are all ended. */
