@@ -179,7 +179,74 @@ test_workers() {
     check "the peak is told" grep -q "had 2 workers and has 3 now: .* peak is 0.01875, and was 0.0125" "$scratch/err"
 }
 
-for part in longer workers lock start launcher refused; do
+# Photographs of three classes.
+draw_photos() {
+    "$PYTHON" - "$1" <<'PYTHON'
+import os, random, sys
+from PIL import Image
+draw = random.Random(4)
+for split, count in (("train", 16), ("val", 4)):
+    for name in ("ape", "cat", "dog"):
+        os.makedirs(os.path.join(sys.argv[1], split, name))
+        for k in range(count):
+            image = Image.frombytes("RGB", (48, 48), draw.randbytes(48 * 48 * 3))
+            image.save(os.path.join(sys.argv[1], split, name, f"{k:03}.jpg"))
+PYTHON
+}
+
+rename_class() {
+    mv "$scratch/photos/train/$1" "$scratch/photos/train/$2" && mv "$scratch/photos/val/$1" "$scratch/photos/val/$2"
+}
+
+test_classes() {
+    local run=$scratch/classes keys=(data.name=photos "data.path=$scratch" data.size=32 data.train_count=0
+        data.test_count=0) renamed='class 1 is "cat" there and "dog" here; only there: "cat"; only here: "wolf"'
+    if ! draw_photos "$scratch/photos" 2>/dev/null; then
+        skip "classes" "Python's Pillow draws the images: scripts/setup.sh --tests"
+        return
+    fi
+    run_well "photographs" 1 simulate "$config" "${keys[@]}" "run.dir=$run"
+    run_well "their own classes" 1 eval "$run/final.safetensors" "$run/config.yaml"
+    rename_class cat wolf
+    refuse "a renamed class" 1 3 "other classes than this data set has: $renamed" eval "$run/final.safetensors" \
+        "$run/config.yaml"
+    refused_in "a renamed class" 1 3 "began with other classes: $renamed" "$run" simulate "$config" "${keys[@]}" \
+        train.epochs=8
+    run_well "as a start" 1 simulate "$config" "${keys[@]}" "run.dir=$run-start" "model.init=$run/final.safetensors"
+    check "its last layer is fresh" grep -q "$renamed; its last layer starts fresh" "$scratch/err"
+    rename_class wolf cat
+    rm "$scratch/photos/train/cat/003.jpg"
+    refused_in "other data" 1 3 'the training data are others .*48 images, 3 classes, .* were, 47 images' "$run" \
+        simulate "$config" "${keys[@]}" train.epochs=8
+}
+
+# The record of a run means the same in every folder; data are found where $GRAPEVINE_DATA says.
+test_paths() {
+    local folder=$scratch/data/cifar-10-batches-bin k
+    mkdir -p "$folder"
+    for k in data_batch_1 data_batch_2 data_batch_3 data_batch_4 data_batch_5 test_batch; do
+        truncate -s $((3073 * 20)) "$folder/$k.bin"
+    done
+    printf '0 1\n' >"$scratch/edges.txt"
+    (cd "$scratch" && GRAPEVINE_DATA=data "$grapevine" simulate "$config" data.name=cifar10 data.train_count=0 \
+        data.test_count=0 graph.file=edges.txt run.dir=paths 'inject.slow=0 x2' >/dev/null 2>&1)
+    check "paths are absolute" grep -qx "  path: $scratch/data" "$scratch/paths/config.yaml"
+    check "that of the edges too" grep -qx "  file: $scratch/edges.txt" "$scratch/paths/config.yaml"
+    run_well "it works from another folder" 1 simulate "$scratch/paths/config.yaml" "run.dir=$scratch/paths-2"
+    run_well "eval does" 1 eval "$scratch/paths/final.safetensors" "$scratch/paths/config.yaml"
+    check "the record has the command, every key and the data" "$PYTHON" - "$scratch/paths" <<'PYTHON'
+import json, shlex, sys
+summary = json.load(open(sys.argv[1] + "/summary.json"))
+assert shlex.split(summary["command"])[-1] == "inject.slow=0 x2", summary["command"]
+config = summary["config"]
+assert config["seed"] == 1 and config["train"]["batch"] == 16 and config["data"]["augment"] is True, config
+assert config["algorithm"]["eta"] == "auto" and config["schedule"]["milestones"] == [0.5, 0.75], config
+assert config["data"]["path"].endswith("/data") and abs(summary["learning_rate"] - 0.0125) < 1e-12, summary
+assert summary["data_fingerprint"]["train"].startswith("100 images, 10 classes, digest "), summary
+PYTHON
+}
+
+for part in longer workers classes paths lock start launcher refused; do
     case $part in *${1:-}*) "test_$part" ;; esac
 done
 finish

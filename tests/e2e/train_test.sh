@@ -63,6 +63,7 @@ check "nothing is printed to standard error" test ! -s "$scratch/err"
 first=$scratch/acid-ring-4-put
 run_well "the resolved configuration loads" 4 train "$first/config.yaml" --dry-run
 run_ranks 1 train "$first/config.yaml" "run.dir=$scratch/again" train.epochs=1
+check "the launcher's number of workers stands in it" grep -qx '  workers: 4' "$first/config.yaml"
 check "and resolves to itself" diff <(grep -v -e ' dir:' -e ' epochs:' -e ' workers:' "$first/config.yaml") \
     <(grep -v -e ' dir:' -e ' epochs:' -e ' workers:' "$scratch/again/config.yaml")
 

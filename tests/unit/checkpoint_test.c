@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "app/class_names.h"
 #include "app/safetensors.h"
 #include "base/memory.h"
 #include "base/random.h"
@@ -224,10 +225,73 @@ static void judges_files_of_others(void **state)
     release(&read);
 }
 
+/* Classes that the file names are those of the data set, or the message says which are not. */
+static void classes_are_known_by_name(void **state)
+{
+    static const char *const own[] = {"ape", "cat", "dog"}, *const swapped[] = {"cat", "ape", "dog"},
+                             *const renamed[] = {"ape", "cat", "wolf"}, *const more[] = {"ape", "bee", "cat", "dog"};
+    static const struct {
+        const char *const *names;
+        int count;
+        const char *how;
+    } others[] = {{swapped, 3, "class 0 is \"ape\" there and \"cat\" here; they are the same in another order"},
+                  {renamed, 3, "class 2 is \"dog\" there and \"wolf\" here; only there: \"dog\"; only here: \"wolf\""},
+                  {more, 4, "there are 3 classes there and 4 here; only here: \"bee\""}};
+    struct class_names classes = {.names = own, .count = 3};
+    struct text kept = {0};
+    (void)state;
+    class_names_write(&classes, &kept);
+    assert_string_equal(text_view(&kept), "[\"ape\",\"cat\",\"dog\"]");
+    for (size_t k = 0; k < sizeof others / sizeof others[0]; k++) {
+        struct class_names here = {.names = others[k].names, .count = others[k].count};
+        struct text how = {0};
+        assert_true(class_names_differ(text_view(&kept), &here, &how));
+        assert_string_equal(text_view(&how), others[k].how);
+        text_release(&how);
+    }
+    assert_false(class_names_differ(text_view(&kept), &classes, &kept));
+    assert_false(class_names_differ(NULL, &classes, &kept));
+    assert_false(class_names_differ("", &classes, &kept));
+    assert_false(class_names_differ("{broken", &classes, &kept));
+    classes.names = NULL;
+    assert_false(class_names_differ(text_view(&kept), &classes, &kept));
+    text_release(&kept);
+}
+
+/* As a start a file of other classes gives all but its last layer. */
+static void other_classes_start_with_a_fresh_head(void **state)
+{
+    static const char *const here[] = {"cat", "ape", "dog"};
+    const struct class_names classes = {.names = here, .count = 3};
+    const struct checkpoint_info info = {
+        .data = "photos", .class_names = "[\"ape\",\"cat\",\"dog\"]", .batch_norm = "own", .epoch = 1};
+    struct replica written = make_replica("mlp", 3, 1), read = make_replica("mlp", 3, 2),
+                   fresh = make_replica("mlp", 3, 2);
+    (void)state;
+    assert_int_equal(checkpoint_write(path, written.spec, written.parameters, written.buffers, &info), STATUS_OK);
+    assert_int_equal(checkpoint_read(path, read.spec, &classes, CHECKPOINT_STRICT, read.parameters, read.buffers),
+                     STATUS_DATA);
+    assert_equal_values(&read, &fresh);
+    assert_int_equal(checkpoint_read(path, read.spec, &classes, CHECKPOINT_INIT, read.parameters, read.buffers),
+                     STATUS_OK);
+    const struct net_node *head = &read.spec->nodes[read.spec->node_count - 1];
+    for (int i = 0; i < read.spec->parameter_count; i++) {
+        const struct net_tensor *tensor = &read.spec->parameters[i];
+        const struct replica *from = i == head->weight || i == head->bias ? &fresh : &written;
+        assert_memory_equal(read.parameters + tensor->offset, from->parameters + tensor->offset,
+                            tensor->count * sizeof(float));
+    }
+    release(&written);
+    release(&read);
+    release(&fresh);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(reads_what_it_wrote, make_path, remove_path),
+        cmocka_unit_test_setup_teardown(classes_are_known_by_name, make_path, remove_path),
+        cmocka_unit_test_setup_teardown(other_classes_start_with_a_fresh_head, make_path, remove_path),
         cmocka_unit_test_setup_teardown(has_torchvisions_names, make_path, remove_path),
         cmocka_unit_test_setup_teardown(refuses_another_model, make_path, remove_path),
         cmocka_unit_test_setup_teardown(keeps_a_fresh_head_on_request, make_path, remove_path),

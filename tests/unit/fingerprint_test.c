@@ -36,6 +36,7 @@ static int set_up(void **state)
     write_photo("cat/1.jpg", "one");
     write_photo("cat/2.jpg", "two");
     write_photo("dog/1.jpg", "three");
+    write_photo("../val/cat/1.jpg", "four");
     return 0;
 }
 

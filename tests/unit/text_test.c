@@ -217,6 +217,23 @@ static void test_status_names(void **state)
     assert_string_equal(status_name((enum status)99), "unknown");
 }
 
+static void test_shell_words(void **state)
+{
+    static const char *const words[][2] = {{"train.epochs=4", "train.epochs=4"},
+                                           {"inject.slow=0 x4", "'inject.slow=0 x4'"},
+                                           {"it's", "'it'\\''s'"},
+                                           {"", "''"},
+                                           {"$HOME/*", "'$HOME/*'"},
+                                           {"[0.5, 0.75]", "'[0.5, 0.75]'"}};
+    (void)state;
+    for (size_t k = 0; k < sizeof words / sizeof words[0]; k++) {
+        struct text text = {0};
+        text_add_shell_word(&text, words[k][0]);
+        assert_string_equal(text_view(&text), words[k][1]);
+        text_release(&text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +248,7 @@ int main(void)
         cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_duration),
         cmocka_unit_test(test_status_names),
+        cmocka_unit_test(test_shell_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
