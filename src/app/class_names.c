@@ -82,7 +82,7 @@ bool class_names_differ(const char *kept, const struct class_names *classes, str
     bool differ = there > 0 && (item != NULL || first < classes->count);
     if (differ && there != classes->count)
         text_add(out, "there are %d classes there and %d here", there, classes->count);
-    else if (differ)
+    else if (differ && item != NULL)
         text_add(out, "class %d is \"%s\" there and \"%s\" here", first, safetensors_printable(was, item->valuestring),
                  safetensors_printable(is, classes->names[first]));
     if (differ)
