@@ -141,6 +141,21 @@ static enum status write_final(const struct run_output *output, const float *par
     return write_as(output, best_name, parameters, buffers);
 }
 
+static struct summary_injected injected(const struct config *config)
+{
+    return (struct summary_injected){
+        .slow = config->inject.slow,
+        .pause = config->inject.pause,
+        .death = config->inject.death,
+        .nan = config->inject.nan,
+        .links = config->inject.links,
+        .loss = config->inject.loss,
+        .duplicate = config->inject.duplicate,
+        .torn = config->inject.torn,
+        .corrupt = config->inject.corrupt,
+    };
+}
+
 static struct summary summarize(const struct run_output *output, const struct runtime_result *result)
 {
     const struct plan *plan = output->plan;
@@ -185,15 +200,7 @@ static struct summary summarize(const struct run_output *output, const struct ru
         .meetings_lost = result->meetings_lost,
         .payloads_damaged = result->payloads_damaged,
         .payloads_repeated = result->payloads_repeated,
-        .injected = {.slow = config->inject.slow,
-                     .pause = config->inject.pause,
-                     .death = config->inject.death,
-                     .nan = config->inject.nan,
-                     .links = config->inject.links,
-                     .loss = config->inject.loss,
-                     .duplicate = config->inject.duplicate,
-                     .torn = config->inject.torn,
-                     .corrupt = config->inject.corrupt},
+        .injected = injected(config),
         .meetings = result->meetings,
         .idle = result->idle,
         .data_wait = result->data_wait,

@@ -405,8 +405,10 @@ static enum status check_data(const struct state_file *file, const char *key, co
     char shown[64];
     if (was == NULL || was[0] == '\0' || strcmp(was, now) == 0)
         return STATUS_OK;
-    return refuse(file, "the %s data are others than those that the run began with (data.*): %s were, %s are", set,
-                  safetensors_printable(shown, was), now);
+    return refuse(file,
+                  "it is not of this run: the %s data are others than those that it began with (data.*, and the seed "
+                  "where they are drawn): %s were, %s are",
+                  set, safetensors_printable(shown, was), now);
 }
 
 enum status state_file_check_origin(const struct state_file *file, const struct state_origin *origin)
