@@ -17,6 +17,7 @@
 #include "app/plan_memory.h"
 #include "app/progress_line.h"
 #include "app/record.h"
+#include "app/run_agreement.h"
 #include "app/run_claim.h"
 #include "app/run_directory.h"
 #include "app/run_options.h"
@@ -347,38 +348,6 @@ static enum status make_plan(struct training *training)
     return STATUS_OK;
 }
 
-static void add_setting(void *context, const char *name, const char *value)
-{
-    agreement_add(context, name, "%s", value);
-}
-
-/* What follows is collective, and may depend on any of these. */
-static enum status compare_settings(struct training *training)
-{
-    struct text facts = {0};
-    agreement_add(&facts, "the version of grapevine", "%s", GRAPEVINE_VERSION);
-    agreement_add(&facts, "--dry-run", "%s", training->options.dry_run ? "given" : "not given");
-    agreement_add(&facts, "--resume", "%s", training->options.resume != NULL ? training->options.resume : "not given");
-    agreement_add(&facts, "the run directory", "%s", training->directory);
-    config_each_shared(training->config, add_setting, &facts);
-    enum status status = agreement_check(&training->job, "settings of all ranks", &facts);
-    text_release(&facts);
-    return status;
-}
-
-static enum status compare_plans(struct training *training)
-{
-    struct text facts = {0}, constants = {0};
-    plan_facts(training->plan, &facts);
-    plan_constants(training->plan, &constants);
-    enum status status = agreement_check(&training->job, "data, graph and model of all ranks", &facts);
-    if (status == STATUS_OK)
-        status = agreement_check(&training->job, "constants of all ranks", &constants);
-    text_release(&facts);
-    text_release(&constants);
-    return status;
-}
-
 /* Rank 0 alone looks at the averaged model. */
 static enum status find_optimum(struct training *training)
 {
@@ -509,7 +478,7 @@ static enum status train(struct training *training)
 {
     TRY(together(training, "configuration", read_config));
     training->directory = run_output_directory(training->config, training->config_path);
-    TRY(compare_settings(training));
+    TRY(run_agree_on_settings(&training->job, training->config, &training->options, training->directory));
     TRY(together(training, "resume", check_resume));
     if (training->options.resume != NULL && !training->options.dry_run)
         TRY(look_for_run(training));
@@ -520,7 +489,7 @@ static enum status train(struct training *training)
     if (training->goes_on)
         TRY(run_claim(&training->job, training->directory, &training->lock));
     TRY(together(training, "plan", make_plan));
-    TRY(compare_plans(training));
+    TRY(run_agree_on_plan(&training->job, training->plan));
     if (training->goes_on)
         TRY(look_for_states(training));
     TRY(together(training, "origin of a kept state", check_state));
