@@ -285,7 +285,9 @@ simulate() {
     local words name=${names[$1]}
     eval "words=(${arguments[$1]})"
     scripts/machine.sh >"$out/logs/$name.machine"
-    exec "$build/grapevine" simulate "${words[@]}" "run.dir=$out/runs/$name" >"$out/logs/$name.log" 2>&1 </dev/null
+    # The cores are shared by the simulations, and their bytes do not depend on it.
+    exec "$build/grapevine" simulate "${words[@]}" simulate.jobs=1 "run.dir=$out/runs/$name" >"$out/logs/$name.log" \
+        2>&1 </dev/null
 }
 
 stop_children() {
