@@ -33,10 +33,6 @@ void text_add_shell_word(struct text *text, const char *word);
 bool text_parse_double(const char *word, double *value);
 bool text_parse_int64(const char *word, int64_t *value);
 
-/* "44.7 MiB", "3.2 s", "2 min 05 s", "1 h 02 min": written to `out` (at least 32 bytes), which is returned. */
-char *text_bytes(char out[32], double bytes);
-char *text_duration(char out[32], double seconds);
-
 /* Formatted copy on the heap, owned by the caller; aborts when memory is out. */
 char *text_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

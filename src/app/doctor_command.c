@@ -14,6 +14,7 @@
 #include "app/option_rules.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/quantity.h"
 #include "base/text.h"
 #include "data/dataset.h"
 #include "device/device.h"
@@ -132,7 +133,7 @@ static void print_ranks(const struct job *job, const double *facts, struct advic
         const double *of = facts + (size_t)rank * FACT_COUNT;
         char bytes[32];
         printf("  %4d: %.0f of %.0f on its host, %.0f of %.0f cores, %s\n", rank, of[FACT_LOCAL_RANK],
-               of[FACT_LOCAL_SIZE], of[FACT_CORES], of[FACT_ONLINE], text_bytes(bytes, of[FACT_SHM_FREE]));
+               of[FACT_LOCAL_SIZE], of[FACT_CORES], of[FACT_ONLINE], quantity_bytes(bytes, of[FACT_SHM_FREE]));
         shared_core |= of[FACT_CORES] < 2 && of[FACT_ONLINE] > 1;
         small_shm |= of[FACT_SHM_FREE] < shm_least_bytes * of[FACT_LOCAL_SIZE];
         crowded |= of[FACT_LOCAL_SIZE] > of[FACT_ONLINE];

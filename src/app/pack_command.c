@@ -7,8 +7,8 @@
 #include "app/progress_line.h"
 #include "base/log.h"
 #include "base/machine.h"
+#include "base/quantity.h"
 #include "base/stopwatch.h"
-#include "base/text.h"
 #include "data/photo_pack.h"
 
 static const double SHARD_MIB = 1024, QUALITY = 90;
@@ -185,7 +185,7 @@ static void format_work(const struct display *display, const struct photo_pack_p
     double per_second = elapsed_s > 0 ? (double)(progress->done - progress->done_before) / elapsed_s : 0;
     char bar[64], left[32] = "";
     if (bytes_per_second > 0)
-        text_duration(left, (double)(progress->bytes_count - progress->bytes_done) / bytes_per_second);
+        quantity_duration(left, (double)(progress->bytes_count - progress->bytes_done) / bytes_per_second);
     snprintf(text, room, "%s%3.0f %%  %s: %zu of %zu pictures, %.0f/s, %.1f MB/s, %zu %s%s%s%s",
              progress_line_bar(&display->line, share, bar), 100 * share, progress->split, progress->done,
              progress->count, per_second, bytes_per_second / 1e6, progress->left_out,
@@ -220,7 +220,7 @@ static void show_split(void *context, const struct photo_pack_split *split)
     progress_line_end(&display->line);
     printf("%s: %s%zu pictures of %d classes, %s in %u shard%s", split->split,
            split->was_complete ? "complete already: " : "", split->count, split->class_count,
-           text_bytes(bytes, (double)split->bytes), split->shard_count, split->shard_count == 1 ? "" : "s");
+           quantity_bytes(bytes, (double)split->bytes), split->shard_count, split->shard_count == 1 ? "" : "s");
     if (display->phase == PHOTO_PACK_VERIFYING)
         printf(split->left_out == 0 ? ", all as packed\n" : ", %zu damaged\n", split->left_out);
     else if (split->left_out == 0)

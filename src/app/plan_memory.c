@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/machine.h"
 #include "base/memory.h"
-#include "base/text.h"
+#include "base/quantity.h"
 #include "worker/engine.h"
 
 static void __attribute__((format(printf, 4, 5)))
@@ -181,7 +181,7 @@ enum status memory_estimate_simulation(const struct plan *plan, struct memory_es
 static void print_item(const struct memory_item *item, FILE *out)
 {
     char bytes[32];
-    fprintf(out, "                 %10s  %s%s\n", text_bytes(bytes, item->bytes), item->what,
+    fprintf(out, "                 %10s  %s%s\n", quantity_bytes(bytes, item->bytes), item->what,
             item->on_gpu ? " (GPU)" : "");
 }
 
@@ -196,13 +196,13 @@ static double most_memory(void)
 void memory_estimate_print(const struct memory_estimate *estimate, int processes, FILE *out)
 {
     char host[32], gpu[32], most[32];
-    fprintf(out, "memory           %s", text_bytes(host, estimate->host));
+    fprintf(out, "memory           %s", quantity_bytes(host, estimate->host));
     if (estimate->gpu > 0)
-        fprintf(out, ", and %s of the GPU", text_bytes(gpu, estimate->gpu));
+        fprintf(out, ", and %s of the GPU", quantity_bytes(gpu, estimate->gpu));
     fprintf(out, "%s at the peak%s\n", processes > 1 ? " a rank" : "",
             estimate->host * processes > most_memory() ? "" : ":");
     if (estimate->host * processes > most_memory())
-        fprintf(out, "                 more than this machine has for it (%s):\n", text_bytes(most, most_memory()));
+        fprintf(out, "                 more than this machine has for it (%s):\n", quantity_bytes(most, most_memory()));
     for (int k = 0; k < estimate->count; k++)
         print_item(&estimate->items[k], out);
 }
@@ -221,7 +221,7 @@ enum status memory_estimate_check(const struct memory_estimate *estimate, int pr
     char part[32], what[192], most[32];
     double planned = estimate->host - estimate->held;
     const struct memory_item *item = largest(estimate);
-    snprintf(what, sizeof what, "this run (%s for %s)", text_bytes(part, item->bytes), item->what);
+    snprintf(what, sizeof what, "this run (%s for %s)", quantity_bytes(part, item->bytes), item->what);
     if (!memory_has_room((size_t)planned)) {
         memory_report((size_t)planned, what);
         return STATUS_MACHINE;
@@ -231,6 +231,6 @@ enum status memory_estimate_check(const struct memory_estimate *estimate, int pr
     log_error(
         "out of memory: this machine has %s, and %d process%s with %s; lower train.batch, choose a smaller model, "
         "or fewer workers or ranks on this machine (--dry-run shows what a run takes)",
-        text_bytes(most, most_memory()), processes, processes == 1 ? "" : "es of the kind", what);
+        quantity_bytes(most, most_memory()), processes, processes == 1 ? "" : "es of the kind", what);
     return STATUS_MACHINE;
 }

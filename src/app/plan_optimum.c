@@ -9,6 +9,7 @@
 #include "app/plan_data.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/quantity.h"
 #include "base/stopwatch.h"
 #include "base/text.h"
 
@@ -105,7 +106,7 @@ static void tell(void *context, const struct optimum_progress *progress)
     if (since_s - search->told_s < interval_s)
         return;
     search->told_s = since_s;
-    text_duration(time, since_s);
+    quantity_duration(time, since_s);
     if (isnan(progress->gradient))
         log_info("minimiser of model %s: %s, %.0f %% of the images read", search->model, time,
                  100 * progress->pictures);

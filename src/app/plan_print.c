@@ -3,7 +3,7 @@
 
 #include "app/class_counts.h"
 #include "app/plan.h"
-#include "base/text.h"
+#include "base/quantity.h"
 
 static void print_graph(const struct plan *plan, FILE *out)
 {
@@ -90,7 +90,7 @@ void plan_print(const struct plan *plan, FILE *out)
         fprintf(out, "test images      %s\n", plan->test->note);
     print_classes(plan, out);
     fprintf(out, "model            %s, %zu parameters (%s)\n", plan->spec->name, plan->spec->parameter_size,
-            text_bytes(bytes, (double)x_bytes));
+            quantity_bytes(bytes, (double)x_bytes));
     fprintf(out, "algorithm        %s on %d worker%s\n", plan->algo->name, plan->place.worker_count,
             plan->place.worker_count == 1 ? "" : "s");
     if (plan->graph != NULL)

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/text.h"
+#include "base/quantity.h"
 
 static const double REDRAW_S = 0.1; /* on a terminal: between two drawings */
 static const double PLAIN_S = 10;   /* in a log: between two lines */
@@ -111,7 +111,7 @@ static const char *format_left(const struct progress_line *line, double time_s, 
     double share = progress - line->begin_progress;
     text[0] = '\0';
     if (share > 0)
-        snprintf(text, 64, "  %s left", text_duration(left, (time_s - line->begin_s) * (1 - progress) / share));
+        snprintf(text, 64, "  %s left", quantity_duration(left, (time_s - line->begin_s) * (1 - progress) / share));
     return text;
 }
 
@@ -167,7 +167,7 @@ static void print_evaluation(const struct progress_line *line, const struct eval
         snprintf(top5, sizeof top5, "  top-5 %.2f %%", 100 * report->accuracy_top5);
     fprintf(line->out, "%s: accuracy %.2f %%%s%s  loss %.4f  (%s, %zu pictures, epoch %.1f, %s)\n", report->set,
             100 * report->accuracy, spread, top5, report->loss, whose, report->count, report->epoch,
-            text_duration(time, report->time_s));
+            quantity_duration(time, report->time_s));
     fflush(line->out);
 }
 

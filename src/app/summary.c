@@ -9,6 +9,7 @@
 
 #include "app/run_directory.h"
 #include "base/atomic_file.h"
+#include "base/quantity.h"
 #include "base/text.h"
 
 double summary_exchanges_per_gradient(const struct summary *summary)
@@ -300,7 +301,7 @@ static void print_virtual_time(const struct summary *summary, FILE *out)
     if (ideal)
         fprintf(out, "  virtual time               %.1f expected gradients of a worker\n", summary->virtual_time);
     else
-        fprintf(out, "  virtual time               %s\n", text_duration(duration, summary->virtual_time));
+        fprintf(out, "  virtual time               %s\n", quantity_duration(duration, summary->virtual_time));
 }
 
 static void print_died(const struct summary *summary, FILE *out)
@@ -347,8 +348,8 @@ void summary_print(const struct summary *summary, const char *directory, FILE *o
     print_shares("waiting for data", summary->data_wait, summary->workers, out);
     if (summary->time != NULL)
         print_virtual_time(summary, out);
-    fprintf(out, "  time                       %s", text_duration(duration, summary->wall_seconds));
-    fprintf(out, ", average and final test %s\n", text_duration(duration, summary->finalisation_seconds));
+    fprintf(out, "  time                       %s", quantity_duration(duration, summary->wall_seconds));
+    fprintf(out, ", average and final test %s\n", quantity_duration(duration, summary->finalisation_seconds));
     fprintf(out, "  run directory              %s\n", directory);
     fflush(out);
 }

@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/quantity.h"
 #include "base/status.h"
-#include "base/text.h"
 
 static struct {
     const char *what, *remedy;
@@ -29,9 +29,9 @@ void memory_report(size_t bytes, const char *what)
     struct rlimit limit;
     char amount[32] = "memory", most[48] = "";
     if (bytes > 0)
-        text_bytes(amount, (double)bytes);
+        quantity_bytes(amount, (double)bytes);
     if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
-        snprintf(most, sizeof most, " (ulimit -v: %s)", text_bytes((char[32]){0}, (double)limit.rlim_cur));
+        snprintf(most, sizeof most, " (ulimit -v: %s)", quantity_bytes((char[32]){0}, (double)limit.rlim_cur));
     log_hold(false);
     log_on_this_rank(LOG_ERROR, "out of memory: %s for %s could not be had%s; %s", amount, what, most, purpose.remedy);
 }

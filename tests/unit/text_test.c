@@ -1,4 +1,5 @@
 /* Growing text, nearest names, numbers and units. */
+#include "base/quantity.h"
 #include "base/text.h"
 
 #include <math.h>
@@ -182,7 +183,7 @@ static void test_bytes(void **state)
     char out[32];
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        assert_string_equal(text_bytes(out, cases[i].bytes), cases[i].want);
+        assert_string_equal(quantity_bytes(out, cases[i].bytes), cases[i].want);
 }
 
 static void test_duration(void **state)
@@ -199,8 +200,8 @@ static void test_duration(void **state)
     char out[32];
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        assert_string_equal(text_duration(out, cases[i].seconds), cases[i].want);
-    assert_true(strlen(text_duration(out, INFINITY)) < sizeof out);
+        assert_string_equal(quantity_duration(out, cases[i].seconds), cases[i].want);
+    assert_true(strlen(quantity_duration(out, INFINITY)) < sizeof out);
 }
 
 /* A status is an exit status, and each has a name of its own. */

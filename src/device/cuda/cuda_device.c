@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/quantity.h"
 #include "base/text.h"
 #include "device/backends.h"
 #include "device/cuda/cuda_backend.h"
@@ -28,8 +29,8 @@ enum status cuda_alloc(size_t bytes, const char *purpose, void *out)
         log_on_this_rank(LOG_ERROR,
                          "%s needs %s of GPU memory, and %s of %s are free; lower train.batch, or let fewer ranks or "
                          "simulated workers share the GPU",
-                         purpose, text_bytes(needed, (double)bytes), text_bytes(available, (double)free_bytes),
-                         text_bytes(of, (double)total));
+                         purpose, quantity_bytes(needed, (double)bytes), quantity_bytes(available, (double)free_bytes),
+                         quantity_bytes(of, (double)total));
         return STATUS_MACHINE;
     }
     TRY_CUDA(purpose, code);
