@@ -299,9 +299,10 @@ static bool is_shown(const struct comparison *c, size_t finding)
     size_t first = 0, place;
     while (first < c->finding_count && isnan(c->findings[first].epoch))
         first++;
-    size_t epochs = (c->finding_count - first) / 2, every = (epochs + EPOCHS_SHOWN - 1) / EPOCHS_SHOWN;
-    if (finding < first)
+    size_t epochs = (c->finding_count - first) / 2, every;
+    if (finding < first || epochs <= EPOCHS_SHOWN)
         return true;
+    every = (epochs + EPOCHS_SHOWN - 1) / EPOCHS_SHOWN;
     place = (finding - first) / 2;
     return (epochs - 1 - place) % every == 0;
 }

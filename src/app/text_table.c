@@ -14,8 +14,10 @@ const char *const table_format_names[] = {"markdown", "csv", "latex", NULL};
 enum table_format table_format_of(const char *name)
 {
     int format = TABLE_MARKDOWN;
-    while (strcmp(table_format_names[format], name) != 0)
+    while (strcmp(table_format_names[format], name) != 0) {
         format++;
+        assert(table_format_names[format] != NULL); /* the options let no other word pass */
+    }
     return (enum table_format)format;
 }
 

@@ -174,7 +174,8 @@ static void expect_size_refused(struct image_decoder *decoder, uint32_t width, u
             checksum = checksum >> 1 ^ (checksum & 1 ? 0xedb88320u : 0);
     }
     png_save_uint_32(bytes + 29, ~checksum);
-    memcpy(bytes + 33, "\0\0\0\0IDAT\x35\xaf\x06\x1e", 12);
+    static const uint8_t empty[12] = {0, 0, 0, 0, 'I', 'D', 'A', 'T', 0x35, 0xaf, 0x06, 0x1e};
+    memcpy(bytes + 33, empty, sizeof empty);
     assert_false(image_open(decoder, bytes, sizeof bytes, &about));
     if (strstr(image_trouble(decoder), trouble) == NULL)
         fail_msg("%s", image_trouble(decoder));

@@ -98,8 +98,8 @@ static struct encoded animate(const struct encoded *first, const struct encoded 
 {
     struct encoded image = {.bytes = malloc(first->size + second->size + 256)};
     uint8_t *at = image.bytes + 8;
-    memcpy(image.bytes, "RIFF", 4);
-    memcpy(at, "WEBP", 4);
+    memcpy(image.bytes, (const uint8_t[4]){'R', 'I', 'F', 'F'}, 4);
+    memcpy(at, (const uint8_t[4]){'W', 'E', 'B', 'P'}, 4);
     at += 4;
     put_tag(&at, "VP8X", 10);
     put(&at, 2, 4); /* animated */
