@@ -12,6 +12,7 @@ torchvision's. Widths, channels and classes are those of the file's tensors. Nee
 Exit status 0, 1 (the file does not fit), 2 (usage), 77 (no PyTorch here).
 """
 import json
+import os
 import struct
 import sys
 
@@ -158,6 +159,8 @@ def read(path):
     """The tensors and the metadata of a safetensors file."""
     with open(path, "rb") as file:
         length = struct.unpack("<Q", file.read(8))[0]
+        if length > os.fstat(file.fileno()).st_size - 8:
+            raise ValueError("not a safetensors file, or cut short")
         header = json.loads(file.read(length))
         data = bytearray(file.read())
     metadata, state = header.pop("__metadata__", {}), {}

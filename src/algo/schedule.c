@@ -39,7 +39,7 @@ static enum status check_milestones(const struct schedule_params *params)
     double before = 0;
     for (int i = 0; i < params->milestone_count; i++) {
         if (!(params->milestones[i] >= before && params->milestones[i] <= 1)) {
-            log_error("schedule.milestones: item %d is %g, but milestones are shares of the run in [0, 1], ascending, "
+            log_error("schedule.milestones: item %d is %g, but milestones are shares of the run in (0, 1), ascending, "
                       "such as [0.5, 0.75]",
                       i + 1, params->milestones[i]);
             return STATUS_USAGE;

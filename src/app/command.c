@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/digest.h"
 #include "base/log.h"
@@ -14,6 +15,11 @@ enum status command_read_config(int count, char **arguments, struct config **out
     if (count < 1) {
         log_error(
             "a configuration file is missing: grapevine COMMAND CONFIG [key=value ...]; examples are in configs/");
+        return STATUS_USAGE;
+    }
+    if (strchr(arguments[0], '=') != NULL && access(arguments[0], F_OK) != 0) {
+        log_error("\"%s\" stands where the configuration file is expected: the file comes first, then key=value",
+                  arguments[0]);
         return STATUS_USAGE;
     }
     struct config *config = config_create();
@@ -66,6 +72,11 @@ const char *command_option(const char *name, int count, char **arguments, int *i
 
 enum status command_unknown(const char *command, const char *argument, const char *const *names, size_t name_count)
 {
+    const char *key = argument + strspn(argument, "-");
+    if (key != argument && strchr(key, '.') != NULL && strchr(key, '=') != NULL) {
+        log_error("%s: unknown argument \"%s\"; keys are given without dashes: %s", command, argument, key);
+        return STATUS_USAGE;
+    }
     struct text allowed = {0};
     const char *nearest = text_nearest(argument, names, name_count);
     text_add_list(&allowed, names, name_count);

@@ -69,6 +69,10 @@ static enum status open_file(const char *path, const char *option, struct atomic
     struct stat is;
     if (path == NULL)
         return STATUS_OK;
+    if (*path == '\0') {
+        log_error("eval: %s: the name is empty", option);
+        return STATUS_USAGE;
+    }
     if (stat(path, &is) == 0 && !S_ISREG(is.st_mode)) {
         log_error("eval: %s: %s is not a file; name one that is, or that is not there yet", option, path);
         return STATUS_MACHINE;

@@ -73,6 +73,7 @@ static void write_line(struct record *record, struct text *line, struct tensorbo
         atomic_file_complain(LOG_WARNING, record->metrics_path, errno, RUN_ELSEWHERE);
         fclose(record->metrics);
         record->metrics = NULL;
+        (void)!truncate(record->metrics_path, (off_t)record->metrics_bytes); /* no part of a line is left */
     }
     if (record->metrics != NULL)
         record->metrics_bytes += line->length;

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -221,9 +222,22 @@ bool run_directory_done(const char *path)
     return read_status(path, &number) && number == STATUS_OK;
 }
 
+/* In place: a full disk has no room for another file, but for a line in place of "running". */
+static void overwrite_status(const char *path, const char *line)
+{
+    char *name = run_directory_file(path, "status");
+    int file = open(name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (file < 0 || dprintf(file, "%s\n", line) < 0 || ftruncate(file, (off_t)strlen(line) + 1) != 0)
+        atomic_file_complain(LOG_WARNING, name, errno, RUN_ELSEWHERE);
+    if (file >= 0)
+        close(file);
+    free(name);
+}
+
 void run_directory_finish(const char *path, enum status status)
 {
     char *line = text_format("%d %s", (int)status, status_name(status));
-    (void)replace_status(path, line, LOG_WARNING);
+    if (replace_status(path, line, LOG_DEBUG) != STATUS_OK)
+        overwrite_status(path, line);
     free(line);
 }

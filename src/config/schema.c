@@ -96,7 +96,7 @@ void schema_add_remedy(struct text *text, const struct schema_row *row)
     }
     text_add(text, row->words != NULL ? "give one of " : row->type == SCHEMA_INTEGER ? "give an " : "give a ");
     schema_add_allowed(text, row);
-    if (row->type == SCHEMA_LIST)
+    if (row->type == SCHEMA_LIST && strcmp(row->preset, "[]") != 0)
         text_add(text, ", such as %s", row->preset);
 }
 
@@ -132,7 +132,9 @@ static bool add_nearest_section(struct text *text, const char *name)
     for (size_t i = 0; i < schema_table_count; i++)
         names[i] = schema_table[i].section;
     const char *nearest = text_nearest(name, names, schema_table_count);
-    if (nearest != NULL && nearest[0] != '\0')
+    if (nearest != NULL && nearest[0] != '\0' && strcmp(nearest, name) == 0)
+        text_add(text, "; `grapevine config %s` lists the keys of section %s", name, name);
+    else if (nearest != NULL && nearest[0] != '\0')
         text_add(text, "; did you mean section \"%s\"?", nearest);
     return nearest != NULL && nearest[0] != '\0';
 }

@@ -196,6 +196,11 @@ test_full_disk() {
         check "the status file tells, $ranks rank(s)" grep -q '^4 ' "$disk/run/status"
     done
     rm -rf "${disk:?}"/*
+    refuse "full disk, by metrics" 1 4 "$disk/run && No space" train "$config" "run.dir=$disk/run" run.log_every=1 \
+        train.epochs=400
+    check "the status file tells all the same" grep -q '^4 machine$' "$disk/run/status"
+    check "no part of a line" test -z "$(tail -c 1 "$disk/run/metrics-0.jsonl")"
+    rm -rf "${disk:?}"/*
     head -c 65536 /dev/zero >"$disk/filler" 2>/dev/null
     refuse "full disk at the start" 2 4 "$disk/run && No space" train "$config" "run.dir=$disk/run"
 }
@@ -234,6 +239,10 @@ test_command_line() {
     refuse "unknown command" 1 2 'trian && train' trian
     refuse "bad log level" 1 2 'loud' --log loud train "$config"
     refuse "unknown argument of doctor" 1 2 'hello' doctor hello
+    refuse "a key before the file" 1 2 'run.dir=x && the file comes first' simulate run.dir=x "$config"
+    refuse "a key with dashes" 1 2 'without dashes: train.batch=8' simulate "$config" --train.batch=8
+    refuse "a section where a key is expected" 1 2 'keys of section train' config --get train "$config"
+    refuse "a list without value" 1 2 'numbers in \[0, 1\]$' simulate "$config" data.mean=
 }
 
 # A part of the name of a test function as argument runs that one only.

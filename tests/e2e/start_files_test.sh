@@ -89,5 +89,7 @@ else
     check "with as many parameters" grep -q "^convnet, 10 classes, data set shapes: $parameters parameters" \
         "$scratch/out"
     check "says how inputs are made" grep -Fq 'minus [0.5, 0.5, 0.5], over [0.25, 0.25, 0.25]' "$scratch/out"
+    run_command "$PYTHON" scripts/torch_models.py "$scratch/run/config.yaml"
+    check "what is no checkpoint: a message" grep -q "config.yaml: not a safetensors file" "$scratch/err"
 fi
 finish
