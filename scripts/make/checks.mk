@@ -108,6 +108,8 @@ install: all ## into $(DESTDIR)$(PREFIX): program, configs, documents
 	install -m 644 $(wildcard configs/*.yaml) $(DESTDIR)$(PREFIX)/share/grapevine/configs
 	install -m 755 scripts/get_data.sh $(DESTDIR)$(PREFIX)/share/grapevine/get_data.sh
 	install -m 644 LICENSE README.md $(DESTDIR)$(PREFIX)/share/doc/grapevine
+	install -d $(DESTDIR)$(PREFIX)/share/doc/grapevine/docs/pictures
+	install -m 644 $(wildcard docs/pictures/*.svg) $(DESTDIR)$(PREFIX)/share/doc/grapevine/docs/pictures
 
 uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(PREFIX)/bin/grapevine
