@@ -2,6 +2,7 @@
 #include "app/plan_facts.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "app/agreement.h"
@@ -40,6 +41,28 @@ static uint64_t digest_tensors(const struct net_tensor *tensors, int count)
     return digest;
 }
 
+/* Of the bytes of a file; what could be read counts. */
+static uint64_t digest_file(const char *path)
+{
+    char piece[1 << 16];
+    uint64_t digest = 0;
+    FILE *file = fopen(path, "re");
+    for (size_t got; file != NULL && (got = fread(piece, 1, sizeof piece, file)) > 0;)
+        digest = digest_bytes(digest, piece, got);
+    if (file != NULL)
+        fclose(file);
+    return digest;
+}
+
+static void add_start(const struct plan *plan, struct text *facts)
+{
+    const char *path = plan->config->model.init;
+    if (*path == '\0')
+        agreement_add(facts, "the model to start from", "drawn (model.init is empty)");
+    else
+        agreement_add(facts, "the model to start from", "a file of digest %016" PRIx64, digest_file(path));
+}
+
 void plan_facts(const struct plan *plan, struct text *facts)
 {
     const struct net_spec *spec = plan->spec;
@@ -48,6 +71,7 @@ void plan_facts(const struct plan *plan, struct text *facts)
     agreement_add(facts, "the graph", "%s", plan->graph != NULL ? text_view(&plan->edges) : "everyone");
     agreement_add(facts, "the model", "%s of %zu parameters, digest %016" PRIx64, spec->name, spec->parameter_size,
                   digest_tensors(spec->parameters, spec->parameter_count));
+    add_start(plan, facts);
     agreement_add(facts, "the number of gradients", "%" PRIu64, plan->gradient_total);
 }
 

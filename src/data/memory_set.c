@@ -33,10 +33,21 @@ static struct crop crop_draw(struct random_stream *stream, bool may_flip)
     return (struct crop){.row = row, .column = column, .mirrored = may_flip && (random_u32(stream) & 1)};
 }
 
+/* The x of which x + shift is in the row, too: begin ≤ x < end; none where the row is narrower than the shift. */
+static int row_begin(int width, int shift)
+{
+    return shift >= 0 ? 0 : -shift < width ? -shift : width;
+}
+
+static int row_end(int width, int shift)
+{
+    return shift <= 0 ? width : shift < width ? width - shift : 0;
+}
+
 /* out[x] = normalised[row[x + shift]], 0 outside of the row. */
 static void write_row(const uint8_t *row, const float *normalised, int width, int shift, float *out)
 {
-    int begin = shift < 0 ? -shift : 0, end = shift > 0 ? width - shift : width;
+    int begin = row_begin(width, shift), end = row_end(width, shift);
     for (int x = 0; x < begin; x++)
         out[x] = normalised[0];
     for (int x = begin; x < end; x++)
@@ -47,7 +58,7 @@ static void write_row(const uint8_t *row, const float *normalised, int width, in
 
 static void write_row_mirrored(const uint8_t *row, const float *normalised, int width, int shift, float *out)
 {
-    int begin = shift < 0 ? -shift : 0, end = shift > 0 ? width - shift : width;
+    int begin = row_begin(width, shift), end = row_end(width, shift);
     for (int x = 0; x < begin; x++)
         out[width - 1 - x] = normalised[0];
     for (int x = begin; x < end; x++)

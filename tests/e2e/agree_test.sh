@@ -73,6 +73,15 @@ test_files() {
     expected=3 disagree "no data" '\[rank 2\] error: .*/none/' "${cifar[@]}" "data.path=$scratch/a" : "${cifar[@]}" \
         "data.path=$scratch/none"
     own "the same data elsewhere" "${cifar[@]}" "data.path=$scratch/a" : "${cifar[@]}" "data.path=$scratch/c"
+    for k in 1 2; do
+        run_well "a model to start from" 1 train "$config" "run.dir=$scratch/start-$k" "seed=$k" train.epochs=1
+    done
+    local first=model.init=$scratch/start-1/final.safetensors
+    disagree "another model.init" 'the model to start from is a file .* on ranks 0-1 and a file of .* on rank 2' \
+        "$first" : "model.init=$scratch/start-2/final.safetensors"
+    disagree "model.init on one rank" 'the model to start from is drawn .* on ranks 0-1 and a file' : "$first"
+    cp "$scratch/start-1/final.safetensors" "$scratch/same.safetensors"
+    own "the same model elsewhere" "$first" : "model.init=$scratch/same.safetensors"
     cp "$scratch/ring" "$scratch/ring-2"
     own "the same edges elsewhere" "graph.file=$scratch/ring" : "graph.file=$scratch/ring-2"
 }

@@ -154,6 +154,25 @@ test_arrays() {
     verdict "with the scale of the record" "$(check_loss "$run")"
 }
 
+# Images that are narrower than a crop's largest shift (4 pixels): a crop may be all padding.
+test_narrow_arrays() {
+    "$PYTHON" - "$scratch/narrow" <<'PYTHON'
+import os, struct, sys
+def save(name, kind, shape, data):
+    head = str({"descr": kind, "fortran_order": False, "shape": shape}).ljust(117).encode() + b"\n"
+    open(name, "wb").write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + data)
+for rows, columns in (1, 1), (3, 3), (9, 1), (1, 9):
+    folder = f"{sys.argv[1]}/{rows}x{columns}"
+    os.makedirs(folder)
+    save(f"{folder}/train_images.npy", "|u1", (64, rows, columns), bytes(k % 251 for k in range(64 * rows * columns)))
+    save(f"{folder}/train_labels.npy", "|u1", (64,), bytes(k % 4 for k in range(64)))
+PYTHON
+    local shape
+    for shape in 1x1 3x3 9x1 1x9; do
+        trains "images of $shape" "$shape" data.name=npy "data.path=$scratch/narrow/$shape"
+    done
+}
+
 # Python's version of CIFAR becomes the binary one; what else a pickle would do is not let in.
 test_pickles() {
     local place=$scratch/torchvision
@@ -172,7 +191,7 @@ test_pickles() {
 }
 
 # A part of the name of a test function as argument runs that one only.
-for part in formats without_tests folders arrays pickles; do
+for part in formats without_tests folders arrays narrow_arrays pickles; do
     case $part in *${1:-}*) "test_$part" ;; esac
 done
 finish
