@@ -199,7 +199,8 @@ test_settings() {
     run_well "a run that is done" 1 simulate "$config" "run.dir=$scratch/done" train.epochs=1 --resume auto
     check "it says so" grep -q 'has come to its end' "$scratch/err" "$scratch/out"
     run_well "nothing to go on from" 1 simulate "$config" "run.dir=$scratch/fresh" --resume auto train.epochs=1
-    refuse "a folder in use, without --resume" 1 2 'nothing is overwritten && --resume auto' simulate "$config" "run.dir=$scratch/fresh"
+    refuse "a folder in use, without --resume" 1 2 'nothing is overwritten && --resume auto' simulate "$config" \
+        "run.dir=$scratch/fresh"
 }
 
 # Workers that the state does not fit begin with its mean model, and do what is left of the gradients.
