@@ -170,6 +170,7 @@ test_damage() {
     printf '\xff' | dd of="$newest" bs=1 seek=200000 conv=notrunc status=none
     refuse "a damaged state by name" 1 3 'has changed since it was written && start anew' simulate "$config" \
         "run.dir=$run" train.epochs=400 --resume "$newest"
+    refuse "a state as a model" 1 3 'state of a run && final.safetensors' eval "$newest" "$run/config.yaml"
     truncate -s 10 "$run/metrics-0.jsonl"
     refuse "metrics that are cut" 1 3 'metrics-0.jsonl && bytes' simulate "$config" "run.dir=$run" train.epochs=400 \
         --resume "$(states_of "$run" | head -n 1)"
