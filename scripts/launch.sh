@@ -114,6 +114,10 @@ main() {
         launcher 4
         return
     fi
+    if [ "${1:-}" = --help ] || [ "${1:-}" = -h ]; then
+        sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"
+        return
+    fi
     if [ $# -lt 2 ] || ! [[ $1 =~ ^[1-9][0-9]*$ ]]; then
         echo "usage: scripts/launch.sh N CONFIG [key=value ...]" >&2
         return 2

@@ -229,7 +229,7 @@ PANELS = {"accuracy": panel_accuracy, "loss": panel_loss, "consensus": panel_con
 EMPTY = {
     "accuracy": "no test in metrics.jsonl (run.eval_every_epochs is 0, and the run has not ended?)",
     "loss": "no step reports in metrics.jsonl (run.log_every is 0?)",
-    "consensus": "no consensus distance in metrics.jsonl (all-reduce keeps replicas equal)",
+    "consensus": "no consensus distance in metrics.jsonl (one worker, or all-reduce, which keeps replicas equal)",
     "optimum": "the minimiser is known for convex models only",
 }
 EMPTY["theory"] = EMPTY["consensus"]

@@ -19,6 +19,8 @@ void text_release(struct text *text);
 /* The contents, or "" when nothing was added. Borrowed until the next text_add. */
 const char *text_view(const struct text *text);
 
+bool text_ends_with(const char *text, const char *suffix);
+
 /* The name nearest to `word` by edit distance (insert, delete, replace, swap of neighbours), or NULL when
  * none is within a third of its length (at least 2 edits are allowed). */
 const char *text_nearest(const char *word, const char *const *names, size_t name_count);

@@ -23,12 +23,6 @@ enum {
 static const char mean_suffix[] = ".running_mean";
 static const char tracked_suffix[] = ".num_batches_tracked";
 
-static bool ends_with(const char *name, const char *suffix)
-{
-    size_t length = strlen(name), tail = strlen(suffix);
-    return length >= tail && strcmp(name + length - tail, suffix) == 0;
-}
-
 /* "bn1.running_mean" → "bn1.num_batches_tracked"; owned by the caller. */
 static char *tracked_name(const char *mean_name)
 {
@@ -82,7 +76,7 @@ enum status checkpoint_write(const char *path, const struct net_spec *spec, cons
         entries[count++] = float_entry(&spec->parameters[i], parameters);
     for (int i = 0; i < spec->buffer_count; i++) {
         entries[count++] = float_entry(&spec->buffers[i], buffers);
-        if (!ends_with(spec->buffers[i].name, mean_suffix))
+        if (!text_ends_with(spec->buffers[i].name, mean_suffix))
             continue;
         tracked[tracked_count] = tracked_name(spec->buffers[i].name);
         entries[count++] = (struct safetensors_entry){
@@ -182,7 +176,7 @@ static bool is_known(const struct net_spec *spec, const char *name)
         const char *buffer = spec->buffers[i].name;
         if (strcmp(buffer, name) == 0)
             return true;
-        size_t stem = strlen(buffer) - (ends_with(buffer, mean_suffix) ? strlen(mean_suffix) : 0);
+        size_t stem = strlen(buffer) - (text_ends_with(buffer, mean_suffix) ? strlen(mean_suffix) : 0);
         if (strncmp(buffer, name, stem) == 0 && strcmp(name + stem, tracked_suffix) == 0)
             return true;
     }
@@ -255,6 +249,17 @@ static void guess_model(const struct safetensors_file *file, char out[64])
         snprintf(out, 64, "vgg%d", vgg_depth(file));
 }
 
+/* True, with a message, for what a run keeps to go on: a natural mistake, since it lies beside the models. */
+static bool complain_of_state(const struct safetensors_file *file)
+{
+    if (safetensors_find(file, "digests") == NULL || safetensors_find(file, "numbers") == NULL)
+        return false;
+    log_error("%s is the state of a run, which --resume goes on from, and not a model: give final.safetensors, or a "
+              "checkpoint of the run (run.checkpoint_every_epochs)",
+              file->path);
+    return true;
+}
+
 /* The one message about a file of another model. */
 static void complain(const struct safetensors_file *file, const struct net_spec *spec, const struct findings *findings)
 {
@@ -294,7 +299,7 @@ static enum status check(const struct safetensors_file *file, const struct net_s
             note(&findings.unexpected, &findings.unexpected_count, "%s",
                  safetensors_printable(name, file->tensors[i].name));
     bool fits = findings.missing_count + findings.different_count + findings.unexpected_count == 0;
-    if (!fits)
+    if (!fits && !complain_of_state(file))
         complain(file, spec, &findings);
     text_release(&findings.missing);
     text_release(&findings.different);

@@ -236,6 +236,11 @@ static enum status parse(int *count, char **arguments, struct request *out)
                   "--help lists the options");
         return STATUS_USAGE;
     }
+    if (text_ends_with(arguments[1], ".safetensors")) {
+        log_error("eval: %s stands where the configuration is expected: the checkpoint comes first, then CONFIG",
+                  arguments[1]);
+        return STATUS_USAGE;
+    }
     if (out->confusion != NULL && out->predictions != NULL && strcmp(out->confusion, out->predictions) == 0) {
         log_error("eval: --confusion and --predictions name the same file, %s", out->confusion);
         return STATUS_USAGE;

@@ -118,8 +118,8 @@ static char *free_name(const char *path)
 static enum status refuse(const char *path, const char *what)
 {
     char *name = free_name(path);
-    log_error("the run directory %s %s; nothing is overwritten: choose another name, as run.dir=%s, or move it away",
-              path, what, name);
+    log_error("the run directory %s %s; nothing is overwritten: choose another name, as run.dir=%s, %sor move it away",
+              path, what, name, run_directory_exists(path) ? "go on with the run (--resume auto), " : "");
     free(name);
     return STATUS_USAGE;
 }

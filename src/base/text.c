@@ -138,6 +138,12 @@ static bool only_blank(const char *rest)
     return rest[strspn(rest, " \t\r\n")] == '\0';
 }
 
+bool text_ends_with(const char *text, const char *suffix)
+{
+    size_t length = strlen(text), tail = strlen(suffix);
+    return length >= tail && strcmp(text + length - tail, suffix) == 0;
+}
+
 bool text_parse_double(const char *word, double *value)
 {
     char *end;

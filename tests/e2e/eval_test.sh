@@ -196,6 +196,7 @@ test_unwritable() {
         refuse "$what: no file named" 1 2 "$what" eval "$model" "$run/config.yaml" "--$what"
     done
     refuse "an empty name" 1 2 '--predictions && empty' eval "$model" "$run/config.yaml" --predictions=
+    refuse "the wrong way round" 1 2 'the checkpoint comes first' eval "$run/config.yaml" "$model"
     refuse "one file for both" 1 2 'same file' eval "$model" "$run/config.yaml" --confusion "$scratch/x" \
         --predictions "$scratch/x"
     refuse "an unknown option" 1 2 'jsn && --json' eval "$model" "$run/config.yaml" --jsn

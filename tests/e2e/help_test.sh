@@ -83,7 +83,16 @@ test_tilde() {
     check "tilde" grep -qF "$scratch/home/pack" "$scratch/err"
 }
 
-for part in test_every_command test_options test_ranks test_advice test_tilde; do
+test_scripts() {
+    local name
+    for name in launch sweep reproduce; do
+        run_command bash "scripts/$name.sh" --help
+        check "scripts/$name.sh" grep -q "^  scripts/$name.sh" "$scratch/out"
+        check "scripts/$name.sh: status" test "$status" = 0
+    done
+}
+
+for part in test_every_command test_options test_ranks test_advice test_tilde test_scripts; do
     $part
 done
 finish

@@ -170,6 +170,7 @@ test_damage() {
     printf '\xff' | dd of="$newest" bs=1 seek=200000 conv=notrunc status=none
     refuse "a damaged state by name" 1 3 'has changed since it was written && start anew' simulate "$config" \
         "run.dir=$run" train.epochs=400 --resume "$newest"
+    refuse "a state as a model" 1 3 'state of a run && final.safetensors' eval "$newest" "$run/config.yaml"
     truncate -s 10 "$run/metrics-0.jsonl"
     refuse "metrics that are cut" 1 3 'metrics-0.jsonl && bytes' simulate "$config" "run.dir=$run" train.epochs=400 \
         --resume "$(states_of "$run" | head -n 1)"
@@ -199,7 +200,8 @@ test_settings() {
     run_well "a run that is done" 1 simulate "$config" "run.dir=$scratch/done" train.epochs=1 --resume auto
     check "it says so" grep -q 'has come to its end' "$scratch/err" "$scratch/out"
     run_well "nothing to go on from" 1 simulate "$config" "run.dir=$scratch/fresh" --resume auto train.epochs=1
-    refuse "a folder in use, without --resume" 1 2 'nothing is overwritten' simulate "$config" "run.dir=$scratch/fresh"
+    refuse "a folder in use, without --resume" 1 2 'nothing is overwritten && --resume auto' simulate "$config" \
+        "run.dir=$scratch/fresh"
 }
 
 # Workers that the state does not fit begin with its mean model, and do what is left of the gradients.

@@ -16,25 +16,9 @@
 
 #include "base/text.h"
 #include "capture.h"
-
-static char folder[64];
+#include "folder_fixture.h"
 
 static const struct run_lock_times quick = {.beat = 0.02, .watch = 0.5, .wait = 0.2};
-
-static int make_folder(void **state)
-{
-    (void)state;
-    strcpy(folder, "/tmp/grapevine-test-XXXXXX");
-    return mkdtemp(folder) == NULL;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
-}
 
 static void write_lock(const char *content)
 {
