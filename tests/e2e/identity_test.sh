@@ -149,8 +149,9 @@ PYTHON
 
 test_longer() {
     local run=$scratch/longer command ranks key no_state='kept no state.*run.state_every_epochs=.*model.init='
-    for command in "simulate 1" "simulate 1 simulate.time=modelled" "train 2" "train 2 algorithm.name=allreduce" \
-        "train 1"; do
+    # Ranks learn from each other how many gradients are done: a gradient must take longer than that.
+    for command in "simulate 1" "simulate 1 simulate.time=modelled" "train 2 inject.slow=0-1 x50" \
+        "train 2 algorithm.name=allreduce" "train 1"; do
         read -r command ranks key <<<"$command"
         rm -rf "$run"
         run_well "$command, $key" "$ranks" "$command" "$config" "run.dir=$run" ${key:+"$key"}
