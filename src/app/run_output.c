@@ -309,6 +309,22 @@ bool run_output_is_longer(const struct config *config, const char *directory)
     return longer;
 }
 
+void run_output_tell_done(const struct config *config, const char *directory)
+{
+    struct config *before = config_create();
+    struct text list = {0};
+    char *path = run_directory_file(directory, "config.yaml");
+    if (config_load(before, path) == STATUS_OK && config_differences(before, config, &list) > 0)
+        log_warning("the run in %s has come to its end with other settings (%s), and nothing is done; choose another "
+                    "run.dir for these",
+                    directory, text_view(&list));
+    else
+        log_info("the run in %s has come to its end", directory);
+    free(path);
+    text_release(&list);
+    config_destroy(before);
+}
+
 enum status run_output_refuse_longer(const char *directory)
 {
     log_error("the run in %s has come to its end and has kept no state, so it cannot be made longer: states are kept "

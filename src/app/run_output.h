@@ -49,6 +49,8 @@ enum status run_output_compare_settings(const struct config *config, const char 
 struct state_origin run_output_origin(const struct plan *plan, uint64_t gradients_before);
 /* The run in the directory, which is done, had fewer epochs. */
 bool run_output_is_longer(const struct config *config, const char *directory);
+/* --resume of a run that is done: says so, and warns of settings that are not those it was done with. */
+void run_output_tell_done(const struct config *config, const char *directory);
 /* It is, and there is no state to go on from. Returns STATUS_USAGE. */
 enum status run_output_refuse_longer(const char *directory);
 /* One line if the learning rate of a run that goes on after so many gradients is another one than it would have been:

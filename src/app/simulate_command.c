@@ -278,7 +278,7 @@ static bool is_done(struct simulating *s)
     s->is_longer = done && run_output_is_longer(s->config, s->directory);
     done &= !s->is_longer;
     if (done)
-        log_info("the run in %s has come to its end", s->directory);
+        run_output_tell_done(s->config, s->directory);
     return done;
 }
 

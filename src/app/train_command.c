@@ -483,7 +483,7 @@ static enum status train(struct training *training)
     if (training->options.resume != NULL && !training->options.dry_run)
         TRY(look_for_run(training));
     if (training->is_done) {
-        log_info("the run in %s has come to its end", training->directory);
+        run_output_tell_done(training->config, training->directory);
         return STATUS_OK;
     }
     if (training->goes_on)

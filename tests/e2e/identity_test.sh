@@ -157,6 +157,8 @@ test_longer() {
         run_well "$command, $key" "$ranks" "$command" "$config" "run.dir=$run" ${key:+"$key"}
         run_well "the same again" "$ranks" "$command" "$config" "run.dir=$run" ${key:+"$key"} --resume auto
         check "is nothing to do" grep -q 'has come to its end' "$scratch/err"
+        run_well "with another seed" "$ranks" "$command" "$config" "run.dir=$run" ${key:+"$key"} seed=2 --resume auto
+        check "is nothing to do, and said so" grep -q 'with other settings (seed: 2, was 1).*run.dir' "$scratch/err"
         run_well "$command on $ranks, $key: longer" "$ranks" "$command" "$config" "run.dir=$run" ${key:+"$key"} \
             train.epochs=8 --resume auto
         check "it goes on from the last state" grep -Eq 'goes on from .*state-0*(6[4-9]|7[0-9])' "$scratch/err"
