@@ -12,6 +12,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+/* Which signals are ignored now: what MPI sets up later does not hide it. First of all in main. */
+void interrupt_remember(void);
 /* From now on a file that exceeds the limit on file sizes (SIGXFSZ) and, where `lost_reader`, a pipe that nobody reads
  * any more (SIGPIPE) do not end the process: the write fails. By the main thread, before the others start. */
 void interrupt_make_errors(bool lost_reader);

@@ -188,6 +188,7 @@ static int run(const struct command *command, int count, char **arguments)
 int main(int argc, char **argv)
 {
     standard_output_open();
+    interrupt_remember();
     umask(umask(0) | S_IWOTH); /* what a run writes is not for everybody to change */
     guess_rank(argc - 1, argv + 1);
     if (asks_for_help(argc - 1, argv + 1))

@@ -8,6 +8,9 @@
 #include <signal.h>
 #include <stddef.h>
 
+enum { SIGNALS = 32 /* those with names of their own */ };
+
+static bool ignored[SIGNALS]; /* when the program started; set before the threads start */
 static atomic_int leave_signal; /* 0: not asked */
 static atomic_bool report_asked, armed_now;
 
@@ -40,12 +43,26 @@ static void on_report(int signal_number)
     atomic_store(&report_asked, true);
 }
 
+static bool is_ignored(int number)
+{
+    struct sigaction present;
+    return sigaction(number, NULL, &present) == 0 && present.sa_handler == SIG_IGN;
+}
+
+void interrupt_remember(void)
+{
+    for (int number = 1; number < SIGNALS; number++)
+        ignored[number] = is_ignored(number);
+}
+
 /* What was ignored when the program started (nohup, a background job of a script) stays ignored. */
 static void listen_to(int number, void (*handler)(int), int flags)
 {
-    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART | flags}, inherited;
+    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART | flags};
     sigemptyset(&action.sa_mask);
-    if (sigaction(number, NULL, &inherited) == 0 && inherited.sa_handler != SIG_IGN)
+    if (ignored[number])
+        signal(number, SIG_IGN);
+    else if (!is_ignored(number))
         sigaction(number, &action, NULL);
 }
 

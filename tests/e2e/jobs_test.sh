@@ -30,8 +30,7 @@ same_run() {
     for file in "$scratch/$1"/events-*.jsonl; do
         diff <(grep '"event"' "$file") <(grep '"event"' "$scratch/$2/${file##*/}") || return
     done
-    diff <(grep -v -e '"command"' -e '"config"' -e '_seconds"' "$scratch/$1/summary.json") \
-        <(grep -v -e '"command"' -e '"config"' -e '_seconds"' "$scratch/$2/summary.json")
+    same_result "$scratch/$1" "$scratch/$2"
 }
 
 compare() {

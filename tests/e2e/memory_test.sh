@@ -27,10 +27,11 @@ run_out_of_memory() {
     rm -rf "$scratch/run"
 }
 
-# Whatever the limit, the program ends well or says why not.
+# Whatever the limit, the program ends well or says why not, from where the system can load it at all.
 never_silent() {
     local limit wrong
     for limit in 80000 100000 150000 290000; do
+        [ "$limit" = 290000 ] || (ulimit -v "$limit" && "$grapevine" --version) >/dev/null 2>&1 || continue
         run_command bash -c 'ulimit -c 0; ulimit -v "$1"; shift; exec "$@"' limited "$limit" "$grapevine" "$@"
         wrong=""
         [ "$status" = 0 ] || [ "$status" = 4 ] || wrong+="exit status $status; "
