@@ -69,7 +69,8 @@ test_settings() {
     check "no other directory either" test ! -e "$scratch/elsewhere"
     disagree "--resume" '--resume is not given on ranks 0-1 and auto on rank 2' : --resume auto
     disagree "--dry-run" '--dry-run is given on ranks 0-1 and not given on rank 2' --dry-run :
-    odd="$grapevine train" disagree "no configuration" '\[rank 2\] error: .run.dir=.*never. stands where the configuration' :
+    odd="$grapevine train" disagree "no configuration" \
+        '\[rank 2\] error: .run.dir=.*never. stands where the configuration' :
 }
 
 test_files() {
