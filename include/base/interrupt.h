@@ -12,7 +12,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-/* Which signals are ignored now: what MPI sets up later does not hide it. First of all in main. */
+/* Which signals are ignored now: what libraries set up later does not hide it. Before all else, once. */
 void interrupt_remember(void);
 /* From now on a file that exceeds the limit on file sizes (SIGXFSZ) and, where `lost_reader`, a pipe that nobody reads
  * any more (SIGPIPE) do not end the process: the write fails. By the main thread, before the others start. */

@@ -185,10 +185,19 @@ static int run(const struct command *command, int count, char **arguments)
     return STATUS_OK;
 }
 
+static void remember(int argc, char **argv, char **environment)
+{
+    (void)argc, (void)argv, (void)environment;
+    interrupt_remember();
+}
+
+/* Before the constructors of libraries, some of which (UCX: SIGHUP) set up handlers of their own. */
+typedef void preinit_fn(int argc, char **argv, char **environment);
+__attribute__((section(".preinit_array"), used)) static preinit_fn *const preinit = remember;
+
 int main(int argc, char **argv)
 {
     standard_output_open();
-    interrupt_remember();
     umask(umask(0) | S_IWOTH); /* what a run writes is not for everybody to change */
     guess_rank(argc - 1, argv + 1);
     if (asks_for_help(argc - 1, argv + 1))
