@@ -37,8 +37,6 @@ struct engine_params {
 
 enum status engine_create(const struct engine_params *params, struct engine **out);
 void engine_destroy(struct engine *engine); /* NULL is fine */
-/* Bytes it holds: gradient, statistics, networks, host batches; a shared one also a point (x of one worker). */
-size_t engine_bytes(const struct engine *engine);
 
 /* Bytes that something takes, planned: where vectors and networks live, and in host memory. */
 struct memory_need {

@@ -151,6 +151,5 @@ enum status worker_create_algo(const struct worker *worker, float *x, struct alg
 /* What worker_create allocates for such params, beside an engine; nothing is. `picks`: params.pictures will be there,
  * so that batches are picks. */
 struct memory_need worker_plan(const struct worker_params *params, bool shares_engine, bool picks);
-size_t worker_bytes(const struct worker *worker); /* memory it holds: vectors, and its own engine */
 
 #endif

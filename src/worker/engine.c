@@ -72,17 +72,6 @@ void engine_destroy(struct engine *engine)
     free(engine);
 }
 
-size_t engine_bytes(const struct engine *engine)
-{
-    const struct engine_params *p = &engine->params;
-    size_t copies = p->shared ? 2 : 1; /* of a batch, and of the length of x */
-    size_t floats = copies * (p->spec->parameter_size + p->batch * (picture_size(p->spec) + 1)) + p->spec->buffer_size;
-    size_t bytes = floats * sizeof(float) + p->ops->net_bytes(engine->test_net);
-    if (engine->net != engine->test_net)
-        bytes += p->ops->net_bytes(engine->net);
-    return bytes + (engine->spare != NULL ? p->ops->net_bytes(engine->spare) : 0);
-}
-
 /* --- planning --- */
 
 /* A network for pictures of `size` rows. */

@@ -584,11 +584,3 @@ struct memory_need worker_plan(const struct worker_params *p, bool shared, bool 
         .host = 3 * buffers + loader_plan_bytes(&loader),
     };
 }
-
-size_t worker_bytes(const struct worker *worker)
-{
-    const struct worker_params *p = &worker->params;
-    size_t vectors = 2 + p->algo->has_momentum_vector + (worker->point != NULL); /* x, momentum; x̃; point */
-    size_t floats = vectors * p->spec->parameter_size + (shares_engine(worker) ? p->spec->buffer_size : 0);
-    return floats * sizeof(float) + (shares_engine(worker) ? 0 : engine_bytes(worker->engine));
-}

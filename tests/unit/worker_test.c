@@ -204,7 +204,6 @@ static void test_initial_values(void **state)
     assert_int_equal(size, setup->spec->parameter_size);
     assert_memory_equal(x, setup->parameters, size * sizeof(float));
     assert_memory_equal(buffers, setup->buffers, buffer_size * sizeof(float));
-    assert_true(worker_bytes(worker) > (4 * size + buffer_size) * sizeof(float)); /* four vectors and the net */
     assert_null(worker_vector(worker, "velocity"));
     free(x);
     free(buffers);
